@@ -1,0 +1,2 @@
+# Tests of runtime.
+herd_test(runtime/random NO_TORCH LIBRARIES herd_runtime)
