@@ -1,0 +1,31 @@
+#pragma once
+#include "runtime/nn/linear.h"
+
+namespace herd {
+
+/// Rows of a matrix [vocab, d] by token.
+struct Embedding {
+  Parameter weight;
+  Embedding() = default;
+  Embedding(std::int64_t vocab_size, std::int64_t width) : weight({vocab_size, width}, {"vocab", "embed"}) {}
+  Tensor operator()(const Tensor& tokens_bt) { return at::embedding(weight.value, tokens_bt); }
+  void visit(Visitor& v) { v("weight", weight); }
+};
+
+/// y = w · x / sqrt(mean(x²) + eps), the mean in fp32 (Zhang & Sennrich 2019).
+struct RmsNorm {
+  Parameter weight;
+  double eps = 1e-6;
+  RmsNorm() = default;
+  RmsNorm(std::int64_t width, double epsilon) : weight({width}, {"embed"}, Init::kOnes), eps(epsilon) {}
+  Tensor operator()(const Tensor& x);
+  void visit(Visitor& v) { v("weight", weight); }
+};
+
+/// RMSNorm as a function: x [..., d], w [d]; saves x and one number a row for the backward.
+Tensor rms_norm(const Tensor& x, const Tensor& w, double eps);
+
+/// silu(gate) · up, the two operands kept for the backward and nothing else (Shazeer 2020, SwiGLU).
+Tensor silu_mul(const Tensor& gate, const Tensor& up);
+
+}  // namespace herd

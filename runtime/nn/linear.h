@@ -1,0 +1,67 @@
+#pragma once
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "runtime/nn/parameter.h"
+
+namespace herd {
+
+/// How the matrix of a Linear is kept: dense now; int8, nf4 and GPTQ fill the same place later.
+class WeightStorage {
+ public:
+  virtual ~WeightStorage() = default;
+  /// x [..., in] → x · Wᵀ [..., out]. Differentiable in x, and in W where it is trainable.
+  virtual Tensor multiply(const Tensor& x) = 0;
+  /// The matrix [out, in] in fp32, for merging and export.
+  virtual Tensor dense() const = 0;
+  virtual void visit(Visitor& v) = 0;
+};
+
+/// What a PEFT method puts into a Linear. Every hook has the identity as its default.
+/// The forward is y = after(out(base(in(x)) + delta(x)) + bias).
+class LinearSlot {
+ public:
+  virtual ~LinearSlot() = default;
+  virtual Tensor in(const Tensor& x) { return x; }
+  /// x [..., in] → [..., out]; an undefined tensor adds nothing.
+  virtual Tensor delta(const Tensor& /*x*/) { return {}; }
+  virtual Tensor out(const Tensor& y) { return y; }
+  virtual Tensor after(const Tensor& y) { return y; }
+  /// The matrix [out, in], fp32, that alone answers as base and slot do; nullopt where no matrix can.
+  virtual std::optional<Tensor> merged(const Tensor& /*weight*/) const { return std::nullopt; }
+  virtual void visit(Visitor& v) = 0;
+};
+
+/// The one place where weight storage, an adapter and later a tensor-parallel boundary meet.
+class Linear {
+ public:
+  Linear() = default;
+  /// @param axes logical names of the output and the input axis.
+  Linear(std::int64_t in_features, std::int64_t out_features, bool with_bias, std::string out_axis, std::string in_axis);
+
+  /// x [..., in] → [..., out], in x's dtype.
+  Tensor operator()(const Tensor& x);
+
+  std::int64_t in_features() const { return in_; }
+  std::int64_t out_features() const { return out_; }
+
+  /// The dense matrix. @throws ShapeError where the storage is not dense.
+  Parameter& weight();
+  bool has_dense_weight() const;
+  WeightStorage& storage() { return *storage_; }
+  Parameter& bias() { return bias_; }  ///< undefined value where there is none
+
+  void fill_slot(std::unique_ptr<LinearSlot> slot) { slot_ = std::move(slot); }
+  LinearSlot* slot() { return slot_.get(); }
+
+  void visit(Visitor& v);
+
+ private:
+  std::int64_t in_ = 0, out_ = 0;
+  std::unique_ptr<WeightStorage> storage_;
+  Parameter bias_;
+  std::unique_ptr<LinearSlot> slot_;
+};
+
+}  // namespace herd

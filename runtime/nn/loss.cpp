@@ -1,0 +1,70 @@
+#include "runtime/nn/loss.h"
+
+#include <torch/csrc/autograd/autograd.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <algorithm>
+
+namespace herd {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::Function;
+using torch::autograd::variable_list;
+
+// Σ (logsumexp − logit of the target). The logits' own memory becomes the gradient, softmax − onehot: no second matrix.
+struct CrossEntropySum : Function<CrossEntropySum> {
+  static Tensor forward(AutogradContext* ctx, const Tensor& logits, const Tensor& targets) {
+    const auto wide = logits.to(at::kFloat);
+    auto log_p = at::log_softmax(wide, -1);
+    const auto column = targets.unsqueeze(1);
+    const auto loss = -log_p.gather(1, column).sum(at::kDouble);
+    if (logits.requires_grad()) {
+      auto grad = log_p.exp_();
+      grad.scatter_add_(1, column, at::full_like(column, -1, grad.options()));
+      ctx->save_for_backward({grad.to(logits.scalar_type())});
+    }
+    return loss;
+  }
+  static variable_list backward(AutogradContext* ctx, variable_list grads) {
+    auto grad = ctx->get_saved_variables()[0];
+    return {grad.mul_(grads[0].to(grad.scalar_type())), Tensor()};
+  }
+};
+
+}  // namespace
+
+LossResult chunked_loss(const Tensor& hidden_btd, const Tensor& labels_bt, const std::function<Tensor(const Tensor&)>& logits_of,
+                        double scale, bool with_gradient, std::int64_t chunk_elements) {
+  const auto t = labels_bt.size(1), d = hidden_btd.size(2);
+  // The label at i is predicted from i − 1.
+  const auto targets = labels_bt.narrow(1, 1, t - 1).reshape(-1);
+  const auto kept = targets.ne(kIgnoreLabel).nonzero().squeeze(1);
+  LossResult result;
+  result.tokens = kept.size(0);
+  if (with_gradient) result.grad_hidden = at::zeros_like(hidden_btd);
+  if (result.tokens == 0) return result;
+
+  const auto rows = at::floor_divide(kept, t - 1) * t + at::remainder(kept, t - 1);
+  const auto flat = hidden_btd.reshape({-1, d});
+  const auto probe_width = [&] {
+    at::NoGradGuard no_grad;
+    return logits_of(flat.narrow(0, 0, 1)).size(1);
+  };
+  const auto chunk = std::max<std::int64_t>(1, chunk_elements / probe_width());
+  at::AutoGradMode grad_mode(with_gradient);
+  for (std::int64_t begin = 0; begin < result.tokens; begin += chunk) {
+    const auto n = std::min(chunk, result.tokens - begin);
+    const auto index = rows.narrow(0, begin, n);
+    auto x = flat.index_select(0, index).detach();
+    x.set_requires_grad(with_gradient);
+    const auto loss = CrossEntropySum::apply(logits_of(x), targets.index_select(0, kept.narrow(0, begin, n)));
+    result.sum += loss.item<double>();
+    if (!with_gradient) continue;
+    torch::autograd::backward({loss}, {at::scalar_tensor(scale, loss.options())});
+    result.grad_hidden.view({-1, d}).index_copy_(0, index, x.grad());
+  }
+  return result;
+}
+
+}  // namespace herd

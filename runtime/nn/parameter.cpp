@@ -1,0 +1,41 @@
+#include "runtime/nn/parameter.h"
+
+#include <cmath>
+
+#include "runtime/base/random.h"
+
+namespace herd {
+
+Parameter::Parameter(at::IntArrayRef shape, std::vector<std::string> axis_names, Init how)
+    : value(at::empty(shape, at::TensorOptions().device(at::kMeta).dtype(at::kFloat))), axes(std::move(axis_names)), init(how) {
+  value.set_requires_grad(true);
+}
+
+void Parameter::set_trainable(bool on) {
+  trainable = on;
+  value.set_requires_grad(on);
+}
+
+void materialise(Parameter& parameter, at::ScalarType dtype) {
+  parameter.value = at::empty(parameter.value.sizes(), at::TensorOptions().dtype(dtype));
+  parameter.value.set_requires_grad(parameter.trainable);
+}
+
+void initialise(Parameter& parameter, std::uint64_t seed, double std_dev) {
+  at::NoGradGuard no_grad;
+  auto& value = parameter.value;
+  if (parameter.init == Init::kZeros || parameter.init == Init::kOnes) {
+    value.fill_(parameter.init == Init::kOnes ? 1 : 0);
+    return;
+  }
+  auto filled = at::empty(value.sizes(), at::kFloat);
+  Random random(seed, hash_name(parameter.name));
+  auto* data = filled.data_ptr<float>();
+  // PyTorch's Linear default: kaiming_uniform with a = sqrt(5), which is uniform in ±1/sqrt(fan_in) (He et al. 2015).
+  const float bound = 1.0f / std::sqrt(static_cast<float>(value.size(-1)));
+  for (std::int64_t i = 0; i < filled.numel(); ++i)
+    data[i] = parameter.init == Init::kNormal ? static_cast<float>(std_dev) * random.normal() : bound * (2 * random.uniform() - 1);
+  value.copy_(filled);
+}
+
+}  // namespace herd

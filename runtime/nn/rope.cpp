@@ -1,0 +1,70 @@
+#include "runtime/nn/rope.h"
+
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <cmath>
+#include <numbers>
+
+namespace herd {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::Function;
+using torch::autograd::variable_list;
+
+// direction +1 rotates forward, −1 back: the rotation is orthogonal, so its backward is its inverse.
+Tensor rotate(const Tensor& x, const Tensor& cos, const Tensor& sin, float direction) {
+  const auto half = x.size(-1) / 2;
+  const auto c = cos.unsqueeze(2), s = sin.unsqueeze(2) * direction;
+  const auto a = x.narrow(-1, 0, half).to(at::kFloat), b = x.narrow(-1, half, half).to(at::kFloat);
+  return at::cat({a * c - b * s, b * c + a * s}, -1).to(x.scalar_type());
+}
+
+struct RopeFunction : Function<RopeFunction> {
+  static Tensor forward(AutogradContext* ctx, const Tensor& x, const Tensor& cos, const Tensor& sin) {
+    ctx->save_for_backward({cos, sin});
+    return rotate(x, cos, sin, 1);
+  }
+  static variable_list backward(AutogradContext* ctx, variable_list grads) {
+    const auto saved = ctx->get_saved_variables();
+    return {rotate(grads[0], saved[0], saved[1], -1), Tensor(), Tensor()};
+  }
+};
+
+// Llama 3.1 (Meta, model card and config): long wavelengths are divided by `factor`, short ones kept, those between interpolated.
+double llama3_frequency(double frequency, const RopeOptions& o) {
+  const double wavelength = 2 * std::numbers::pi / frequency;
+  const auto original = static_cast<double>(o.original_max_positions);
+  if (wavelength < original / o.high_freq_factor) return frequency;
+  if (wavelength > original / o.low_freq_factor) return frequency / o.factor;
+  const double smooth = (original / wavelength - o.low_freq_factor) / (o.high_freq_factor - o.low_freq_factor);
+  return (1 - smooth) * frequency / o.factor + smooth * frequency;
+}
+
+}  // namespace
+
+Tensor rope_frequencies(const RopeOptions& o, std::int64_t length) {
+  double theta = o.theta;
+  if (o.scaling == RopeOptions::Scaling::kDynamic && length > o.max_positions) {
+    // NTK-aware: the base grows with the text, so that the slowest pair still spans it.
+    const double stretch = o.factor * static_cast<double>(length) / static_cast<double>(o.max_positions) - (o.factor - 1);
+    theta *= std::pow(stretch, static_cast<double>(o.dim) / static_cast<double>(o.dim - 2));
+  }
+  auto frequencies = at::empty({o.dim / 2}, at::kFloat);
+  for (std::int64_t j = 0; j < o.dim / 2; ++j) {
+    double f = 1.0 / std::pow(theta, static_cast<double>(2 * j) / static_cast<double>(o.dim));
+    if (o.scaling == RopeOptions::Scaling::kLinear) f /= o.factor;
+    if (o.scaling == RopeOptions::Scaling::kLlama3) f = llama3_frequency(f, o);
+    frequencies.data_ptr<float>()[j] = static_cast<float>(f);
+  }
+  return frequencies;
+}
+
+RopeTable rope_table(const RopeOptions& options, const Tensor& positions_bt, std::int64_t length) {
+  const auto angles = positions_bt.to(at::kFloat).unsqueeze(-1) * rope_frequencies(options, length);
+  return {at::cos(angles), at::sin(angles)};
+}
+
+Tensor rope(const Tensor& x_bthe, const RopeTable& table) { return RopeFunction::apply(x_bthe, table.cos, table.sin); }
+
+}  // namespace herd

@@ -1,0 +1,32 @@
+#pragma once
+#include <cstdint>
+
+#include "runtime/base/tensor.h"
+
+namespace herd {
+
+/// Rotary position embedding (Su et al. 2021) and its length scalings as `config.json` names them.
+struct RopeOptions {
+  enum class Scaling { kNone, kLinear, kDynamic, kLlama3 };
+  double theta = 10000;
+  std::int64_t dim = 0;             ///< head dim, even
+  std::int64_t max_positions = 0;   ///< max_position_embeddings
+  Scaling scaling = Scaling::kNone;
+  double factor = 1;
+  double low_freq_factor = 1, high_freq_factor = 4;  ///< llama3
+  std::int64_t original_max_positions = 8192;        ///< llama3
+};
+
+/// cos and sin of every token's angles: fp32 [b, t, e/2].
+struct RopeTable {
+  Tensor cos, sin;
+};
+
+/// Angular frequencies [e/2], fp32, for a text of `length` tokens (only `dynamic` depends on it).
+Tensor rope_frequencies(const RopeOptions& options, std::int64_t length);
+RopeTable rope_table(const RopeOptions& options, const Tensor& positions_bt, std::int64_t length);
+
+/// Rotates x [b, t, h, e] in half-split pairs (j, j + e/2), in fp32, back to x's dtype.
+Tensor rope(const Tensor& x_bthe, const RopeTable& table);
+
+}  // namespace herd
