@@ -6,10 +6,10 @@ namespace herd {
 
 /// The four things an error owes its reader. Empty parts are left out of the message.
 struct Complaint {
-  std::string who;       ///< the subject: a key with line and column, a file, a tensor, a rank
-  std::string found;     ///< what is there
-  std::string expected;  ///< what should be there
-  std::string remedy;    ///< what to do about it
+  std::string who{};       ///< the subject: a key with line and column, a file, a tensor, a rank
+  std::string found{};     ///< what is there
+  std::string expected{};  ///< what should be there
+  std::string remedy{};    ///< what to do about it
 };
 
 /// Base of every error that herd throws: `who: found …; expected …`, the remedy on a line of its own.

@@ -51,6 +51,7 @@ std::string human_bytes(std::uint64_t bytes) {
   double value = static_cast<double>(bytes) / 1024;
   std::size_t unit = 0;
   for (; value >= 1024 && unit + 1 < std::size(kUnits); ++unit) value /= 1024;
+  if (value >= 999.5) return fmt::format("{:.0f} {}", value, kUnits[unit]);  // three digits would turn into 1e+03
   return fmt::format("{:.3g} {}", value, kUnits[unit]);
 }
 

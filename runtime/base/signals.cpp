@@ -1,0 +1,87 @@
+#include "runtime/base/signals.h"
+
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+
+#include "runtime/base/error.h"
+#include "runtime/base/exit_codes.h"
+
+namespace herd {
+namespace {
+
+constexpr std::array<int, 3> kNumbers{SIGUSR1, SIGTERM, SIGINT};
+
+// A handler receives nothing but a number, so its state cannot live in an object. Lock-free atomics are safe in handlers.
+std::atomic<int> first_signal{0};
+std::atomic<bool> installed{false};
+static_assert(std::atomic<int>::is_always_lock_free);
+
+void say_last_words(int number) {
+  const char* words = number == SIGUSR1   ? "\nherd: second signal (SIGUSR1): ending at once, nothing is saved\n"
+                      : number == SIGTERM ? "\nherd: second signal (SIGTERM): ending at once, nothing is saved\n"
+                                          : "\nherd: second signal (SIGINT): ending at once, nothing is saved\n";
+  // Nobody is left to tell when this fails.
+  [[maybe_unused]] const auto written = write(STDERR_FILENO, words, std::strlen(words));
+}
+
+extern "C" void herd_on_signal(int number) {
+  const int saved_errno = errno;
+  int none = 0;
+  if (!first_signal.compare_exchange_strong(none, number)) {
+    say_last_words(number);
+    _exit(128 + number);
+  }
+  errno = saved_errno;
+}
+
+}  // namespace
+
+const char* name(Signal signal) {
+  switch (signal) {
+    case Signal::preempt: return "SIGUSR1";
+    case Signal::terminate: return "SIGTERM";
+    case Signal::interrupt: return "SIGINT";
+    case Signal::none: break;
+  }
+  return "no signal";
+}
+
+int exit_code(Signal signal) {
+  switch (signal) {
+    case Signal::preempt: return kExitPreempted;
+    case Signal::terminate: return kExitTerminated;
+    case Signal::interrupt: return kExitInterrupted;
+    case Signal::none: break;
+  }
+  return kExitSuccess;
+}
+
+Signals::Signals() {
+  if (installed.exchange(true))
+    throw Error({.who = "signal handlers", .found = "installed twice in one process", .expected = "one Signals object at a time"});
+  first_signal = 0;
+  struct sigaction action {};
+  action.sa_handler = herd_on_signal;
+  sigemptyset(&action.sa_mask);
+  action.sa_flags = SA_RESTART;  // reads and writes under way go on; only the step boundary looks at the signal
+  for (std::size_t i = 0; i < kNumbers.size(); ++i) sigaction(kNumbers[i], &action, &former_[i]);
+}
+
+Signals::~Signals() {
+  for (std::size_t i = 0; i < kNumbers.size(); ++i) sigaction(kNumbers[i], &former_[i], nullptr);
+  installed = false;
+}
+
+Signal Signals::pending() const {
+  switch (first_signal.load()) {
+    case SIGUSR1: return Signal::preempt;
+    case SIGTERM: return Signal::terminate;
+    case SIGINT: return Signal::interrupt;
+    default: return Signal::none;
+  }
+}
+
+}  // namespace herd
