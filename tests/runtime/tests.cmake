@@ -1,3 +1,4 @@
 # Tests of runtime.
 herd_test(runtime/random NO_TORCH LIBRARIES herd_runtime)
 herd_test(runtime/base NO_TORCH LIBRARIES herd_runtime)
+herd_test(runtime/config NO_TORCH LIBRARIES herd_runtime)
