@@ -1,0 +1,33 @@
+#pragma once
+#include <string>
+#include <vector>
+
+#include "data/data_options.h"
+#include "data/formatter.h"
+#include "data/sampler.h"
+#include "data/split.h"
+#include "data/tokenizer/tokenizer.h"
+
+namespace herd {
+
+/// Everything a run learns from and is measured on, and the fingerprints by which it is known again.
+struct Dataset {
+  std::vector<std::string> files;
+  std::vector<Example> train, held_out;
+  std::vector<Record> held_out_records;   ///< as text, for sample answers and exact-match questions
+  FormatReport train_report, held_out_report;
+  TokenId pad_token = 0;                  ///< the tokenizer's, else its end of sequence
+  std::string template_name, template_fingerprint, tokenizer_fingerprint;
+  /// Hash of all records and of every option that decides examples or their order: the same, the same run of batches.
+  std::string fingerprint;
+
+  /// A line for the training records, and one for those held out where there are any.
+  std::string summary() const;
+};
+
+/// Reads the records of `options.sets`, keeps the held-out ones back, and turns both into examples.
+/// The caller checks options.max_tokens against the model's context, and vocab_size against the model's.
+/// @throws what read_records, split_records and format_records throw; DataError where no example is left to learn from.
+Dataset load_dataset(const DataOptions& options, const Tokenizer& tokenizer);
+
+}  // namespace herd

@@ -1,0 +1,340 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "data/dataset.h"
+#include "data/record.h"
+#include "data/split.h"
+#include "data/template.h"
+#include "runtime/base/error.h"
+#include "tests/data/toy_tokenizers.h"
+#include "tests/support/assets.h"
+#include "tests/support/scratch.h"
+
+namespace herd {
+namespace {
+
+using test::ByteTokenizer;
+using test::WordTokenizer;
+using testing::AllOf;
+using testing::HasSubstr;
+
+/// A folder that goes with the test.
+class RecordFiles : public testing::Test {
+ protected:
+  std::string file(const std::string& name, std::string_view text) const {
+    std::ofstream(folder_ / name, std::ios::binary) << text;
+    return (folder_ / name).string();
+  }
+  Records read(const std::string& path) const { return read_records(std::vector{path}); }
+  std::string complaint(std::string_view text) const {
+    try {
+      read(file("bad.json", text));
+    } catch (const DataError& error) {
+      return error.what();
+    }
+    return "no error";
+  }
+
+  test::Scratch folder_;
+};
+
+std::string line(std::string_view instruction, std::string_view output, std::string_view input = "") {
+  return nlohmann::json{{"instruction", instruction}, {"input", input}, {"output", output}}.dump() + "\n";
+}
+
+Records records_of(std::initializer_list<Record> list) {
+  Records out{.files = {"made.json"}, .records = list};
+  for (std::size_t i = 0; i < out.records.size(); ++i)
+    out.records[i].source = {0, static_cast<std::uint32_t>(i + 1), static_cast<std::uint32_t>(i + 1)};
+  return out;
+}
+
+TEST_F(RecordFiles, ReadsArraysAndLinesByContent) {
+  const auto array = file("a.json", "\xef\xbb\xbf\n[\n {\"instruction\": \"i\\u00e9\\n\", \"input\": \"\", \"output\": \"o\", \"id\": [1, {\"output\": 3}]},\n"
+                                    " {\"output\": \"答\",\n  \"input\": \"x\", \"instruction\": \"j\"}\n]\n");
+  const auto lines = file("b.json", line("k", "p") + "\n  \r\n" + "{\"instruction\": \"l\", \"input\": \"y\", \"output\": \"q\"}");
+  const auto read = read_records(std::vector{array, lines});
+
+  ASSERT_EQ(read.records.size(), 4u);
+  EXPECT_EQ(read.records[0].instruction, "ié\n");
+  EXPECT_EQ(read.records[0].output, "o");
+  EXPECT_EQ(read.records[1].output, "答");
+  EXPECT_EQ(read.records[1].input, "x");
+  EXPECT_EQ(read.records[3].instruction, "l");
+  EXPECT_EQ(read.records[0].source, (Source{0, 1, 3}));
+  EXPECT_EQ(read.records[1].source, (Source{0, 2, 4}));
+  EXPECT_EQ(read.records[2].source, (Source{1, 1, 1}));
+  EXPECT_EQ(read.records[3].source, (Source{1, 2, 4}));
+  EXPECT_EQ(describe(read.records[3].source, read.files), lines + ":4 (record 2)");
+}
+
+TEST_F(RecordFiles, NamesFileLineRecordAndReason) {
+  const auto good = line("i", "o");
+  EXPECT_THAT(complaint(good + "{\"instruction\": \"a\", \"input\": \"\"}"), AllOf(HasSubstr("bad.json:2 (record 2)"), HasSubstr("no field 'output'")));
+  EXPECT_THAT(complaint(good + "{\"instruction\": \"a\", \"output\": \"\"}"), AllOf(HasSubstr("no field 'input'"), HasSubstr("\"input\": \"\"")));
+  EXPECT_THAT(complaint("[" + good + ",\n" + good + ",\n{\"instruction\": \"a\", \"inptu\": \"\", \"output\": \"b\"}]"),
+              AllOf(HasSubstr("bad.json:5 (record 3)"), HasSubstr("no field 'input'"), HasSubstr("is 'inptu' meant to be 'input'?")));
+  EXPECT_THAT(complaint(good + "\n{\"instruction\": 7, \"input\": \"\", \"output\": \"\"}"),
+              AllOf(HasSubstr("bad.json:3 (record 2)"), HasSubstr("a number in field 'instruction'"), HasSubstr("expected a string")));
+  for (const auto* value : {"null", "true", "1.5", "[\"a\"]", "{\"a\": \"b\"}"})
+    EXPECT_THAT(complaint("[{\"instruction\": \"a\", \"input\": " + std::string(value) + ", \"output\": \"\"}]"), HasSubstr("in field 'input'")) << value;
+  EXPECT_THAT(complaint("{\"instruction\": \"a\", \"instruction\": \"b\"}"), HasSubstr("field 'instruction' twice"));
+  EXPECT_THAT(complaint("[" + good + ", \"loose\"]"), AllOf(HasSubstr("bad.json:2 (record 2)"), HasSubstr("a string")));
+  EXPECT_THAT(complaint("[" + good + ", [1]]"), HasSubstr("an array"));
+  EXPECT_THAT(complaint(good + "[1]"), HasSubstr("an array"));
+  EXPECT_THAT(complaint("plain text"), HasSubstr("broken JSON"));
+}
+
+TEST_F(RecordFiles, NamesTheLineOfBrokenJson) {
+  const auto good = line("i", "o");
+  EXPECT_THAT(complaint(good + good + "{\"instruction\": \"a\", \"inp"), AllOf(HasSubstr("bad.json:3 (record 3)"), HasSubstr("broken JSON")));
+  EXPECT_THAT(complaint(good + "{\"instruction\": \"a\"} {}\n" + good), HasSubstr("bad.json:2 (record 2)"));
+  EXPECT_THAT(complaint("[\n" + good + ",\n{\"instruction\": oops}]"), AllOf(HasSubstr("bad.json:4 (record 2)"), HasSubstr("broken JSON")));
+  EXPECT_THAT(complaint("[\n" + good), AllOf(HasSubstr("bad.json:3"), HasSubstr("broken JSON")));
+  EXPECT_THAT(complaint("[\n" + good + "] x"), HasSubstr("bad.json:3"));
+  EXPECT_THAT(complaint(good + "{\"instruction\": \"a\xff\", \"input\": \"\", \"output\": \"\"}"),
+              AllOf(HasSubstr("bad.json:2 (record 2)"), HasSubstr("not valid UTF-8")));
+  EXPECT_THAT(complaint(good + "{\"instruction\": \"\\ud800\", \"input\": \"\", \"output\": \"\"}"), HasSubstr("bad.json:2 (record 2)"));
+}
+
+TEST_F(RecordFiles, EmptyDataIsAnError) {
+  for (const auto* text : {"", "  \n\n", "[]", "[ ]\n", "\xef\xbb\xbf"}) EXPECT_THAT(complaint(text), HasSubstr("no records")) << text;
+  EXPECT_THROW(read((folder_ / "absent.json").string()), IoError);
+  EXPECT_THROW(read(folder_.path().string()), IoError);
+  EXPECT_THROW(read_records({}), DataError);
+}
+
+constexpr const char* kWithInput =
+    "Below is an instruction that describes a task, paired with an input that provides further context. Write a response that "
+    "appropriately completes the request.\n\n### Instruction:\nAdd.\n\n### Input:\n1 {2}\n\n### Response:";
+constexpr const char* kWithoutInput =
+    "Below is an instruction that describes a task. Write a response that appropriately completes the request.\n\n### Instruction:\nAdd."
+    "\n\n### Response:";
+
+TEST(Template, AlpacaIsByteForByteAlpaca) {
+  const auto& alpaca = templates().at("alpaca");
+  EXPECT_EQ(alpaca.prompt({"Add.", "1 {2}", "3", {}}), kWithInput);
+  EXPECT_EQ(alpaca.prompt({"Add.", "", "3", {}}), kWithoutInput);
+  EXPECT_EQ(alpaca.answer({"Add.", "", "3", {}}), " 3");
+  EXPECT_EQ(alpaca.answer({"Add.", "", "", {}}), "");
+}
+
+std::string filled(std::string text, const std::string& slot, const std::string& value) {
+  const auto at = text.find(slot);
+  return at == text.npos ? text : text.replace(at, slot.size(), value);
+}
+
+TEST(Template, AlpacaEqualsTheCollectedFacts) {
+  const auto path = test::assets().parent_path() / "spec/facts/templates.json";
+  if (!std::filesystem::exists(path)) GTEST_SKIP() << "no " << path;
+  const auto facts = nlohmann::json::parse(std::ifstream(path)).at("alpaca_cot.PROMPT_DICT");
+  const auto& alpaca = templates().at("alpaca");
+  EXPECT_EQ(alpaca.prompt({"I", "X", "", {}}), filled(filled(facts.at("prompt_input"), "{instruction}", "I"), "{input}", "X"));
+  EXPECT_EQ(alpaca.prompt({"I", "", "", {}}), filled(facts.at("prompt_no_input"), "{instruction}", "I"));
+}
+
+// Holds for every template there will be.
+TEST(Template, OutputUndoesAnswerAndNamesAreKnown) {
+  std::set<std::string> fingerprints;
+  for (const auto& [name, entry] : templates()) {
+    for (const auto* output : {"yes", "two\nlines ", "\n", "答案", " spaced"})
+      EXPECT_EQ(entry.output(entry.answer({"i", "x", output, {}})), output) << name;
+    EXPECT_TRUE(fingerprints.insert(template_fingerprint(name)).second) << name;
+  }
+  EXPECT_THROW(templates().at("alpacca"), ConfigError);
+}
+
+DataOptions options(std::int64_t max_tokens = 512) {
+  DataOptions out;
+  out.max_tokens = max_tokens;
+  out.threads = 2;
+  return out;
+}
+
+TEST(Formatter, LabelsTheResponseAndTheEnd) {
+  const auto out = format_records(records_of({{"Add.", "1 {2}", "3é", {}}}), ByteTokenizer(), options());
+  ASSERT_EQ(out.examples.size(), 1u);
+  const auto& example = out.examples[0];
+  const std::string text = std::string(kWithInput) + " 3é";
+  std::vector<TokenId> ids{256};
+  for (const unsigned char c : text) ids.push_back(c);
+  ids.push_back(257);
+  EXPECT_EQ(example.tokens, ids);
+  std::vector<std::uint8_t> supervised(ids.size(), 0);
+  std::fill(supervised.end() - 5, supervised.end(), 1);  // space, 3, two bytes of é, end
+  EXPECT_EQ(example.supervised, supervised);
+  EXPECT_EQ(example.supervised_tokens, 5);
+}
+
+TEST(Formatter, LabelsAllButTheFirstTokenByChoice) {
+  auto all = options();
+  all.train_on = TrainOn::kAll;
+  const auto out = format_records(records_of({{"Add.", "", "3", {}}}), ByteTokenizer(), all);
+  const auto& example = out.examples.at(0);
+  EXPECT_EQ(example.supervised[0], 0);
+  EXPECT_EQ(std::count(example.supervised.begin(), example.supervised.end(), 1), example.length() - 1);
+  EXPECT_EQ(example.supervised_tokens, example.length() - 1);
+}
+
+TEST(Formatter, TrainsOnTheIdsThatGenerationSees) {
+  const WordTokenizer tokenizer;
+  const auto records = records_of({{"Add.", "", "is three", {}}});
+  const auto example = format_records(records, tokenizer, options()).examples.at(0);
+  const auto prompt = templates().at("alpaca").prompt(records.records[0]);
+  auto expected = encode_prompt(tokenizer, prompt);
+  EXPECT_EQ(expected, tokenizer.encode(prompt, true));
+  const auto joint = tokenizer.encode(prompt + " is three", true);  // no piece crosses the boundary, so joint and apart agree
+  expected.insert(expected.end(), joint.begin() + static_cast<std::ptrdiff_t>(expected.size()), joint.end());
+  expected.push_back(*tokenizer.eos);
+  EXPECT_EQ(example.tokens, expected);
+  EXPECT_EQ(example.supervised_tokens, 3);  // " is", " three", end: no lone space
+}
+
+TEST(Formatter, CountsWhatItCuts) {
+  const auto length = static_cast<std::int64_t>(std::string_view(kWithoutInput).size()) + 1;
+  const auto records = records_of({{"Add.", "", "0123456789", {}}, {"Add.", "", "3", {}}});
+  const auto out = format_records(records, ByteTokenizer(), options(length + 4));
+  EXPECT_EQ(out.report.records, 2);
+  EXPECT_EQ(out.report.truncated, 1);
+  EXPECT_EQ(out.report.tokens_cut, 12 - 4);  // of space, ten digits and end, four fit
+  EXPECT_EQ(out.report.longest, length + 12);
+  EXPECT_EQ(out.examples[0].supervised_tokens, 4);
+  EXPECT_EQ(out.examples[0].tokens.back(), '2');
+  EXPECT_EQ(out.report.supervised_tokens, 4 + 3);
+  EXPECT_EQ(out.report.tokens, length + 4 + length + 3);
+  EXPECT_THAT(out.report.summary(), AllOf(HasSubstr("1 truncated"), HasSubstr("8 tokens cut")));
+}
+
+TEST(Formatter, OverlongRecordsAreSkippedOrRefusedByChoice) {
+  const auto length = static_cast<std::int64_t>(std::string_view(kWithoutInput).size()) + 1;
+  const auto records = records_of({{"Add.", "", "3", {}}, {"Add.", "", "0123456789", {}}});
+  auto choice = options(length + 4);
+  choice.overlong = Overlong::kSkip;
+  const auto out = format_records(records, ByteTokenizer(), choice);
+  EXPECT_EQ(out.report.skipped_overlong, 1);
+  ASSERT_EQ(out.examples.size(), 1u);
+  EXPECT_EQ(out.examples[0].source.record, 1u);
+  choice.overlong = Overlong::kError;
+  try {
+    format_records(records, ByteTokenizer(), choice);
+    FAIL() << "an overlong record passed";
+  } catch (const DataError& error) {
+    EXPECT_THAT(error.what(), AllOf(HasSubstr("made.json:2 (record 2)"), HasSubstr(std::to_string(length + 12) + " tokens")));
+  }
+}
+
+TEST(Formatter, NoTokenToLearnIsNeverSilent) {
+  const auto length = static_cast<std::int64_t>(std::string_view(kWithoutInput).size()) + 1;
+  for (const auto& [records, max_tokens] : {std::pair{records_of({{"Add.", "", "x", {}}, {"Add.", "", "", {}}}), length + 9},
+                                            std::pair{records_of({{"", "", "x", {}}, {"Add.", "", "y", {}}}), length}}) {
+    auto choice = options(max_tokens);
+    try {
+      format_records(records, ByteTokenizer(), choice);
+      FAIL() << "a record without a supervised token passed";
+    } catch (const DataError& error) {
+      EXPECT_THAT(error.what(), AllOf(HasSubstr("made.json:2 (record 2)"), HasSubstr("no token to learn")));
+    }
+    choice.unsupervised = Unsupervised::kSkip;
+    const auto out = format_records(records, ByteTokenizer(), choice);
+    EXPECT_EQ(out.report.skipped_unsupervised, 1);
+    EXPECT_EQ(out.report.examples, 1);
+    EXPECT_THAT(out.report.summary(), HasSubstr("1 skipped without a token to learn"));
+  }
+}
+
+Records numbered(int count, int copies = 1) {
+  Records out{.files = {"made.json"}, .records = {}};
+  for (int i = 0; i < count; ++i)
+    for (int c = 0; c < copies; ++c) out.records.push_back({"question " + std::to_string(i), "", "answer", {0, static_cast<std::uint32_t>(i), 0}});
+  return out;
+}
+
+std::set<std::string> questions(const Records& records) {
+  std::set<std::string> out;
+  for (const auto& record : records.records) out.insert(record.instruction);
+  return out;
+}
+
+TEST(Split, IsDisjointExactAndIndependentOfOrder) {
+  const auto split = split_records(numbered(1000), 0.05, 1);
+  EXPECT_EQ(split.held_out.records.size(), 50u);
+  EXPECT_EQ(split.train.records.size(), 950u);
+  auto both = questions(split.train);
+  both.merge(questions(split.held_out));
+  EXPECT_EQ(both.size(), 1000u);
+
+  auto reversed = numbered(1000);
+  std::reverse(reversed.records.begin(), reversed.records.end());
+  EXPECT_EQ(questions(split_records(reversed, 50, 1).held_out), questions(split.held_out));
+  EXPECT_NE(questions(split_records(numbered(1000), 50, 2).held_out), questions(split.held_out));
+}
+
+TEST(Split, NeverPartsEqualRecords) {
+  const auto split = split_records(numbered(100, 3), 40, 1);
+  EXPECT_EQ(split.held_out.records.size(), 42u);  // 14 triples: the last one carries the count beyond 40
+  auto common = questions(split.train);
+  for (const auto& question : questions(split.held_out)) EXPECT_FALSE(common.contains(question));
+}
+
+TEST(Split, RefusesToKeepEverythingBack) {
+  EXPECT_THROW(split_records(numbered(10), 10, 1), ConfigError);
+  EXPECT_THROW(split_records(numbered(10), -0.1, 1), ConfigError);
+  EXPECT_THROW(split_records(numbered(1, 5), 1, 1), ConfigError);
+  EXPECT_EQ(split_records(numbered(10), 0, 1).train.records.size(), 10u);
+}
+
+TEST_F(RecordFiles, DatasetKnowsItselfAgain) {
+  std::string text;
+  for (int i = 0; i < 200; ++i) text += line("question " + std::to_string(i), "answer " + std::to_string(i * i));
+  auto choice = options();
+  choice.sets = {file("set.jsonl", text)};
+  choice.held_out = 0.1;
+  const ByteTokenizer tokenizer;
+  const auto dataset = load_dataset(choice, tokenizer);
+  EXPECT_EQ(dataset.train.size(), 180u);
+  EXPECT_EQ(dataset.held_out.size(), 20u);
+  EXPECT_EQ(dataset.held_out_records.size(), 20u);
+  EXPECT_EQ(dataset.pad_token, 257);
+  EXPECT_EQ(dataset.template_fingerprint, template_fingerprint("alpaca"));
+
+  choice.threads = 1;
+  const auto again = load_dataset(choice, tokenizer);
+  EXPECT_EQ(again.fingerprint, dataset.fingerprint);
+  for (std::size_t i = 0; i < dataset.train.size(); ++i) ASSERT_EQ(again.train[i].tokens, dataset.train[i].tokens);
+  choice.max_tokens = 300;
+  EXPECT_NE(load_dataset(choice, tokenizer).fingerprint, dataset.fingerprint);
+}
+
+class RealData : public testing::TestWithParam<std::pair<const char*, std::size_t>> {};
+
+TEST_P(RealData, LoadsWhole) {
+  const auto [path, count] = GetParam();
+  HERD_NEED_ASSET(path);
+  auto choice = options(1 << 20);
+  choice.sets = {(test::assets() / path).string()};
+  const auto dataset = load_dataset(choice, ByteTokenizer());
+  EXPECT_EQ(dataset.train.size(), count);
+  EXPECT_EQ(dataset.train_report.truncated + dataset.train_report.skipped_unsupervised, 0);
+  // The JSON library's own tree is the oracle of our streaming reader.
+  const auto tree = nlohmann::json::parse(std::ifstream(choice.sets[0]));
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto text = ByteTokenizer().decode(dataset.train[i].tokens, true);
+    const std::string output = tree[i].at("output");
+    ASSERT_TRUE(text.ends_with("### Response: " + output)) << i;
+    ASSERT_EQ(dataset.train[i].supervised_tokens, static_cast<std::int64_t>(output.size()) + 2) << i;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Assets, RealData,
+                         testing::Values(std::pair{"data/instructions/alpaca_en_demo.json", 999u}, std::pair{"data/instructions/alpaca_zh_demo.json", 1000u},
+                                         std::pair{"data/instructions/short-instructions-1100.json", 1100u},
+                                         std::pair{"data/instructions/identity.json", 91u}, std::pair{"data/cot-formatted/aqua_train.json", 2728u},
+                                         std::pair{"data/cot-formatted/creak_train.json", 6915u},
+                                         std::pair{"data/cot-formatted/strategyqa_train.json", 2061u}));
+
+}  // namespace
+}  // namespace herd
