@@ -1,0 +1,65 @@
+// A tokenizer on stdin and stdout, for comparison with other libraries. One JSON line a request:
+//   {"folder": …}            → {"vocab_size": …, "bos": …, "eos": …}   loads, for the lines that follow
+//   {"text": …}              → {"ids": […], "plain": […], "decoded": …, "skipped": …, "streamed": …}
+//   {"ids": […]}             → {"decoded": …, "skipped": …, "streamed": …}
+//   {"time": [texts], "threads": n} → {"seconds": …, "bytes": …, "tokens": …}
+#include <chrono>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "data/tokenizer/tokenizer.h"
+#include "runtime/base/error.h"
+
+namespace {
+
+using Json = nlohmann::json;
+
+Json decodes(const herd::Tokenizer& tokenizer, const std::vector<herd::TokenId>& ids) {
+  herd::StreamDecoder stream(tokenizer);
+  std::string streamed;
+  for (const auto id : ids) streamed += stream.push(id);
+  streamed += stream.finish();
+  return {{"decoded", tokenizer.decode(ids, false)}, {"skipped", tokenizer.decode(ids, true)}, {"streamed", streamed}};
+}
+
+Json time(const herd::Tokenizer& tokenizer, const Json& request) {
+  const auto texts = request["time"].get<std::vector<std::string>>();
+  const auto start = std::chrono::steady_clock::now();
+  const auto all = herd::encode_all(tokenizer, texts, request.value("threads", 1), false);
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  std::size_t bytes = 0, tokens = 0;
+  for (const auto& text : texts) bytes += text.size();
+  for (const auto& ids : all) tokens += ids.size();
+  return {{"seconds", seconds.count()}, {"bytes", bytes}, {"tokens", tokens}};
+}
+
+Json answer(std::unique_ptr<herd::Tokenizer>& tokenizer, const Json& request) {
+  if (request.contains("folder")) {
+    tokenizer = herd::load_tokenizer(request["folder"].get<std::string>());
+    return {{"vocab_size", tokenizer->vocab_size()}, {"bos", tokenizer->bos.value_or(-1)}, {"eos", tokenizer->eos.value_or(-1)}};
+  }
+  if (request.contains("time")) return time(*tokenizer, request);
+  if (request.contains("ids")) return decodes(*tokenizer, request["ids"].get<std::vector<herd::TokenId>>());
+  const auto text = request["text"].get<std::string>();
+  const auto ids = tokenizer->encode(text, true);
+  auto out = decodes(*tokenizer, ids);
+  out["ids"] = ids;
+  out["plain"] = tokenizer->encode(text, false);
+  return out;
+}
+
+}  // namespace
+
+int main() {
+  std::ios::sync_with_stdio(false);
+  std::unique_ptr<herd::Tokenizer> tokenizer;
+  for (std::string line; std::getline(std::cin, line);) {
+    Json reply;
+    try {
+      reply = answer(tokenizer, Json::parse(line));
+    } catch (const std::exception& error) {
+      reply = {{"error", error.what()}};
+    }
+    std::cout << reply.dump() << '\n' << std::flush;
+  }
+}
