@@ -14,7 +14,7 @@ namespace herd {
 /// Read as transformers does: the last two only where the first has no `added_tokens_decoder`.
 struct TokenizerSettings {
   bool has_config = false;      ///< there is a tokenizer_config.json
-  std::string tokenizer_class;  ///< without the ending "Fast"
+  std::string tokenizer_class;  ///< without the ending "Fast"; empty where none is named: then no class fills anything in
   bool add_bos = true, add_eos = false, legacy = true;
   std::optional<bool> add_prefix_space;
   std::map<TokenId, AddedToken> added;  ///< by the id they claim

@@ -1,8 +1,8 @@
 // A tokenizer on stdin and stdout, for comparison with other libraries. One JSON line a request:
-//   {"folder": …}            → {"vocab_size": …, "bos": …, "eos": …}   loads, for the lines that follow
-//   {"text": …}              → {"ids": […], "plain": […], "decoded": …, "skipped": …, "streamed": …}
-//   {"ids": […]}             → {"decoded": …, "skipped": …, "streamed": …}
-//   {"time": [texts], "threads": n} → {"seconds": …, "bytes": …, "tokens": …}
+//   {"folder": …}                    → {"vocab_size": …, "bos": …, "eos": …}; loads, for the lines that follow
+//   {"texts": […]}                   → {"results": [{"ids": […], "plain": […], "decoded": …, "skipped": …, "streamed": …}, …]}
+//   {"batches": [ids, …]}            → {"results": [{"decoded": …, "skipped": …, "streamed": …}, …]}
+//   {"time": [texts], "threads": n}  → {"seconds": …, "bytes": …, "tokens": …}
 #include <chrono>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -39,13 +39,20 @@ Json answer(std::unique_ptr<herd::Tokenizer>& tokenizer, const Json& request) {
     return {{"vocab_size", tokenizer->vocab_size()}, {"bos", tokenizer->bos.value_or(-1)}, {"eos", tokenizer->eos.value_or(-1)}};
   }
   if (request.contains("time")) return time(*tokenizer, request);
-  if (request.contains("ids")) return decodes(*tokenizer, request["ids"].get<std::vector<herd::TokenId>>());
-  const auto text = request["text"].get<std::string>();
-  const auto ids = tokenizer->encode(text, true);
-  auto out = decodes(*tokenizer, ids);
-  out["ids"] = ids;
-  out["plain"] = tokenizer->encode(text, false);
-  return out;
+  auto results = Json::array();
+  if (request.contains("batches")) {
+    for (const auto& ids : request["batches"]) results.push_back(decodes(*tokenizer, ids.get<std::vector<herd::TokenId>>()));
+    return {{"results", std::move(results)}};
+  }
+  const auto texts = request["texts"].get<std::vector<std::string>>();
+  const auto with_special = herd::encode_all(*tokenizer, texts, 2, true);
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    auto result = decodes(*tokenizer, with_special[i]);
+    result["ids"] = with_special[i];
+    result["plain"] = tokenizer->encode(texts[i], false);
+    results.push_back(std::move(result));
+  }
+  return {{"results", std::move(results)}};
 }
 
 }  // namespace
