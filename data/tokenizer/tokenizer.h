@@ -40,7 +40,7 @@ class Tokenizer {
   virtual std::optional<TokenId> token_to_id(std::string_view token) const = 0;
   /// @throws DataError where there is no such id.
   virtual std::string id_to_token(TokenId id) const = 0;
-  virtual TokenRole role(TokenId id) const = 0;
+  virtual TokenRole role(TokenId id) const { return id >= 0 && id < vocab_size() ? TokenRole::kText : TokenRole::kNone; }
 
   std::optional<TokenId> bos, eos, pad, unk;
   /// Hash of what decides the ids (the vocabulary's file and the settings beside it), to recognise the same tokenizer again.
