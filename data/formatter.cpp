@@ -21,6 +21,15 @@ std::string_view last_line(std::string_view prompt) {
   return newline == prompt.npos ? prompt : prompt.substr(newline + 1);
 }
 
+/// Ids of `text` as it follows `anchor`, or none where a token holds parts of both.
+std::optional<std::vector<TokenId>> encode_after(const Tokenizer& tokenizer, std::string_view anchor, std::string_view text) {
+  const auto anchor_ids = tokenizer.encode(anchor, false);
+  auto ids = tokenizer.encode(std::string(anchor).append(text), false);
+  if (ids.size() < anchor_ids.size() || !std::equal(anchor_ids.begin(), anchor_ids.end(), ids.begin())) return std::nullopt;
+  ids.erase(ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(anchor_ids.size()));
+  return ids;
+}
+
 enum class Fate { kKept, kTruncated, kOverlong, kUnsupervised };
 
 struct Outcome {
@@ -132,13 +141,10 @@ std::vector<TokenId> encode_prompt(const Tokenizer& tokenizer, std::string_view 
 
 std::vector<TokenId> encode_answer(const Tokenizer& tokenizer, std::string_view prompt, std::string_view answer) {
   if (answer.empty()) return {};
-  const auto anchor = last_line(prompt);
-  const auto anchor_ids = tokenizer.encode(anchor, false);
-  auto ids = tokenizer.encode(std::string(anchor).append(answer), false);
-  // Where a token would reach across the boundary, generation could never take that path: the answer then stands alone.
-  if (ids.size() < anchor_ids.size() || !std::equal(anchor_ids.begin(), anchor_ids.end(), ids.begin())) return tokenizer.encode(answer, false);
-  ids.erase(ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(anchor_ids.size()));
-  return ids;
+  // Where a token would reach across the prompt's end, generation could never take that path: another anchor then, one that stays apart.
+  for (const auto anchor : {last_line(prompt), std::string_view("\n")})
+    if (auto ids = encode_after(tokenizer, anchor, answer)) return *ids;
+  return tokenizer.encode(answer, false);
 }
 
 Formatted format_records(const Records& records, const Tokenizer& tokenizer, const DataOptions& options) {

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "data/audit.h"
 #include "data/dataset.h"
 #include "data/record.h"
 #include "data/split.h"
@@ -18,6 +19,7 @@ namespace herd {
 namespace {
 
 using test::ByteTokenizer;
+using test::Spaces;
 using test::WordTokenizer;
 using testing::AllOf;
 using testing::HasSubstr;
@@ -194,6 +196,17 @@ TEST(Formatter, TrainsOnTheIdsThatGenerationSees) {
   EXPECT_EQ(example.supervised_tokens, 3);  // " is", " three", end: no lone space
 }
 
+TEST(Formatter, TakesNoTokenAcrossTheBoundary) {
+  const WordTokenizer tokenizer(Spaces::kTrail);  // the joint text has "Response: " as one piece, which generation never sees
+  const auto records = records_of({{"Add.", "", "is three", {}}});
+  const auto example = format_records(records, tokenizer, options()).examples.at(0);
+  const auto prompt = templates().at("alpaca").prompt(records.records[0]);
+  auto expected = tokenizer.encode(prompt, true);
+  for (const auto* piece : {" ", "is ", "three", "</s>"}) expected.push_back(*tokenizer.token_to_id(piece));
+  EXPECT_EQ(example.tokens, expected);
+  EXPECT_EQ(example.supervised_tokens, 4);
+}
+
 TEST(Formatter, CountsWhatItCuts) {
   const auto length = static_cast<std::int64_t>(std::string_view(kWithoutInput).size()) + 1;
   const auto records = records_of({{"Add.", "", "0123456789", {}}, {"Add.", "", "3", {}}});
@@ -307,6 +320,60 @@ TEST_F(RecordFiles, DatasetKnowsItselfAgain) {
   for (std::size_t i = 0; i < dataset.train.size(); ++i) ASSERT_EQ(again.train[i].tokens, dataset.train[i].tokens);
   choice.max_tokens = 300;
   EXPECT_NE(load_dataset(choice, tokenizer).fingerprint, dataset.fingerprint);
+}
+
+// What the model reads while it generates must be what it read in training: over real records, the prompt's ids and the answer's, put
+// together, are the ids of the whole text under the model's own tokenizer. The last one's pieces end with spaces, so the joint ids hold
+// a ": " across the boundary; there the text alone must agree.
+TEST(Formatter, RealTokenizersSeeOneText) {
+  HERD_NEED_ASSET("data/instructions/alpaca_en_demo.json");
+  const auto set = [](const char* name) { return (test::assets() / "data/instructions" / name).string(); };
+  const auto records = read_records(std::vector{set("alpaca_en_demo.json"), set("alpaca_zh_demo.json")});
+  const auto& alpaca = templates().at("alpaca");
+  for (const auto* folder : {"tokenizers/llama", "tokenizers/gpt2", "tokenizers/qwen2", "models/stories260k", "models/tinystories-656k-f32"}) {
+    const auto tokenizer = load_tokenizer(test::assets() / folder);
+    for (std::size_t i = 0; i < records.records.size(); i += 5) {
+      const auto& record = records.records[i];
+      const auto prompt = alpaca.prompt(record), answer = alpaca.answer(record);
+      auto ids = encode_prompt(*tokenizer, prompt);
+      const auto answer_ids = encode_answer(*tokenizer, prompt, answer);
+      ids.insert(ids.end(), answer_ids.begin(), answer_ids.end());
+      const auto joint = tokenizer->encode(prompt + answer, true);
+      const auto where = folder + (" " + describe(record.source, records.files));
+      ASSERT_EQ(tokenizer->decode(ids), tokenizer->decode(joint)) << where;
+      const bool reaches_across = std::string_view(folder) == "models/tinystories-656k-f32";
+      ASSERT_EQ(ids == joint, !reaches_across) << where;
+    }
+  }
+}
+
+TEST(Audit, MarksWhatIsLearnt) {
+  const auto records = records_of({{"Add.", "", "is 3é", {}}});
+  const auto bytes = format_records(records, ByteTokenizer(), options()).examples.at(0);
+  EXPECT_EQ(marked_text(bytes, ByteTokenizer(), false), "<s>" + std::string(kWithoutInput) + "⟦ is 3é</s>⟧");
+  EXPECT_THAT(marked_text(bytes, ByteTokenizer(), true), testing::EndsWith("### Response:\033[1;32m is 3é</s>\033[0m"));
+  const WordTokenizer tokenizer;
+  const auto words = format_records(records, tokenizer, options()).examples.at(0);
+  EXPECT_EQ(marked_text(words, tokenizer, false), std::string(kWithoutInput) + "⟦ is 3é</s>⟧");
+}
+
+TEST(Audit, HistogramCountsEveryExample) {
+  std::vector<Example> examples(10);
+  for (std::size_t i = 0; i < 10; ++i) examples[i].tokens.resize(i < 6 ? 4 : i < 9 ? 5 : 16);
+  EXPECT_EQ(length_histogram(examples, 4),
+            "     1 – 4      ██████████████████████████████████████████████████ 6\n"
+            "     5 – 8      █████████████████████████ 3\n"
+            "     9 – 12     0\n"
+            "    13 – 16     ████████ 1\n");
+}
+
+TEST_F(RecordFiles, AuditTellsCountsAndCuts) {
+  auto choice = options(160);
+  choice.sets = {file("set.jsonl", line("a", "b") + line("a", std::string(100, 'x')) + line("c", "d"))};
+  choice.packing = true;
+  const auto text = audit(load_dataset(choice, ByteTokenizer()), ByteTokenizer(), choice, {.samples = 2, .color = false});
+  EXPECT_THAT(text, AllOf(HasSubstr("3 records: 3 examples"), HasSubstr("1 truncated"), HasSubstr("packed: 3 rows of 160 tokens")));
+  EXPECT_THAT(text, testing::ContainsRegex("set.jsonl:[123] .record [123].: [0-9]+ tokens, [0-9]+ supervised"));
 }
 
 class RealData : public testing::TestWithParam<std::pair<const char*, std::size_t>> {};

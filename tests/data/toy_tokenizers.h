@@ -33,21 +33,26 @@ class ByteTokenizer final : public Tokenizer {
   std::string id_to_token(TokenId id) const override { return id == 256 ? "<s>" : "</s>"; }
 };
 
-/// One id a word, and like SentencePiece a space of its own before every text: " a" alone reads "  a", two pieces instead of one.
+enum class Spaces { kLead, kTrail };
+
+/// One id a word with the space before it, or the one after it; a line end is a piece of its own. Like SentencePiece, it puts a space
+/// before every text: " a" alone reads "  a", a piece too many.
 class WordTokenizer final : public Tokenizer {
  public:
-  WordTokenizer() { eos = id_of("</s>"); }
+  explicit WordTokenizer(Spaces spaces = Spaces::kLead) : spaces_(spaces) { eos = id_of("</s>"); }
   std::vector<TokenId> encode(std::string_view text, bool) const override {
     std::vector<TokenId> ids;
-    std::string piece = " ";
-    for (const char c : text) {
-      if (c == ' ') {
-        ids.push_back(id_of(piece));
-        piece.clear();
-      }
+    std::string piece;
+    const auto end_piece = [&] {
+      if (!piece.empty()) ids.push_back(id_of(piece));
+      piece.clear();
+    };
+    for (const char c : " " + std::string(text)) {
+      if (c == '\n' || (c == ' ' && spaces_ == Spaces::kLead)) end_piece();
       piece += c;
+      if (c == '\n' || (c == ' ' && spaces_ == Spaces::kTrail)) end_piece();
     }
-    ids.push_back(id_of(piece));
+    end_piece();
     return ids;
   }
   std::string decode(std::span<const TokenId> ids, bool) const override {
@@ -56,7 +61,7 @@ class WordTokenizer final : public Tokenizer {
     return text.starts_with(' ') ? text.substr(1) : text;
   }
   std::int64_t vocab_size() const override { return 1 << 20; }
-  std::optional<TokenId> token_to_id(std::string_view) const override { return std::nullopt; }
+  std::optional<TokenId> token_to_id(std::string_view token) const override { return id_of(std::string(token)); }
   std::string id_to_token(TokenId id) const override {
     for (const auto& [piece, known] : ids_)
       if (known == id) return piece;
@@ -68,6 +73,7 @@ class WordTokenizer final : public Tokenizer {
     const std::lock_guard lock(mutex_);
     return ids_.emplace(piece, static_cast<TokenId>(ids_.size())).first->second;
   }
+  Spaces spaces_;
   mutable std::mutex mutex_;
   mutable std::map<std::string, TokenId> ids_;
 };
