@@ -3,6 +3,8 @@
 #include <string>
 #include <vector>
 
+#include "runtime/base/config.h"
+
 namespace herd {
 
 /// Which tokens are learnt: the response (and the end of sequence after it), or everything but the first token.
@@ -24,6 +26,11 @@ struct DataOptions {
   Unsupervised unsupervised = Unsupervised::kError;
   std::uint64_t seed = 0;                               ///< of the sample order and of the split
   int threads = 0;                                      ///< for tokenising; 0 takes one a core
+
+  void validate() const;
+  bool operator==(const DataOptions&) const = default;
 };
+
+void describe(Schema& s, DataOptions& o);
 
 }  // namespace herd

@@ -20,7 +20,7 @@ struct ConfigSources {
 /// The recipe over its includes (of which the later wins), under its overrides. `include: [models/llama]` takes `models/llama.yaml`
 /// beside the including file, else from `folders`. `aliases` are short forms of keys that overrides may use.
 /// Keys are not judged here: that is the schema's work.
-/// @throws ConfigError for broken YAML, an include that is not found or includes itself, an override without '='. IoError.
+/// @throws ConfigError for a missing recipe, broken YAML, an include that is not found or includes itself, an override without '='.
 ConfigNode gather_config(const ConfigSources& sources, const std::map<std::string, std::string>& aliases = {});
 
 }  // namespace herd

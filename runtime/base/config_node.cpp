@@ -148,10 +148,10 @@ ConfigNode parse_yaml(const std::string& text, const Origin& place, bool with_li
 
 ConfigNode read_yaml(const std::filesystem::path& file, const std::string& include) {
   std::ifstream in(file);
-  const std::string text{std::istreambuf_iterator<char>(in), {}};
-  if (!std::filesystem::is_regular_file(file) || !in) {
-    throw IoError({.who = file.string(), .found = std::filesystem::exists(file) ? "not a readable file" : "no such file", .expected = "a YAML recipe", .remedy = ""});
+  if (!std::filesystem::is_regular_file(file) || !in) {  // a folder opens too, and throws only when it is read
+    throw ConfigError({.who = file.string(), .found = std::filesystem::exists(file) ? "not a readable file" : "no such file", .expected = "a YAML recipe"});
   }
+  const std::string text{std::istreambuf_iterator<char>(in), {}};
   return parse_yaml(text, Origin{.source = file.string(), .include = include});
 }
 

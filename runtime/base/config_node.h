@@ -51,7 +51,7 @@ struct ConfigNode {
 /// @throws ConfigError with line and column: broken YAML, a key given twice, a key that is no scalar, several documents.
 ConfigNode parse_yaml(const std::string& text, const Origin& place, bool with_lines = true);
 
-/// Reads a YAML file. @throws IoError where it cannot be read.
+/// Reads a YAML file. @throws ConfigError, also where it cannot be read.
 ConfigNode read_yaml(const std::filesystem::path& file, const std::string& include = "");
 
 /// `over` laid on `base`: mappings merge key by key, all else is replaced.

@@ -1,7 +1,9 @@
 #pragma once
+#include <concepts>
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "runtime/base/config_node.h"
@@ -46,7 +48,11 @@ ConfigNode write_value(const Every& value);
 ConfigNode write_value(const OneOrMany& value);
 
 template <class V>
+concept OtherInteger = std::integral<V> && !std::same_as<V, bool> && !std::same_as<V, std::int64_t>;
+
+template <class V>
 struct ValueName;
+template <OtherInteger V> struct ValueName<V> { static std::string get() { return "a whole number"; } };
 template <> struct ValueName<bool> { static std::string get() { return "true or false"; } };
 template <> struct ValueName<std::int64_t> { static std::string get() { return "a whole number"; } };
 template <> struct ValueName<double> { static std::string get() { return "a number"; } };
@@ -55,6 +61,20 @@ template <> struct ValueName<Every> { static std::string get() { return "a count
 template <> struct ValueName<OneOrMany> { static std::string get() { return "a string or a list of strings"; } };
 template <class V> struct ValueName<std::optional<V>> { static std::string get() { return ValueName<V>::get() + " or null"; } };
 template <class V> struct ValueName<std::vector<V>> { static std::string get() { return "a list, each item " + ValueName<V>::get(); } };
+
+/// Every other integer type, by way of int64; what it cannot hold does not fit.
+template <OtherInteger V>
+const ConfigNode* read_value(const ConfigNode& node, V& value, const Field& field) {
+  std::int64_t wide = 0;
+  if (const auto* misfit = read_value(node, wide, field)) return misfit;
+  if (!std::in_range<V>(wide)) return &node;
+  value = static_cast<V>(wide);
+  return nullptr;
+}
+template <OtherInteger V>
+ConfigNode write_value(V value) {
+  return write_value(static_cast<std::int64_t>(value));
+}
 
 template <class V>
 const ConfigNode* read_value(const ConfigNode& node, std::optional<V>& value, const Field& field) {

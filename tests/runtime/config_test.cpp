@@ -206,7 +206,8 @@ TEST_F(Config, RefusesBrokenYaml) {
   EXPECT_THAT(error("", {"kind=[a"}), testing::StartsWith("command line 'kind=[a': broken YAML: "));
   EXPECT_EQ(error("", {"kind"}), "command line: 'kind'; expected key.path=value, as in train.epochs=3");
   Root root;
-  EXPECT_THROW(load_config(root, {.file = folder_ / "none.yaml", .overrides = {}, .folders = {}}), IoError);
+  EXPECT_THROW(load_config(root, {.file = folder_ / "none.yaml", .overrides = {}, .folders = {}}), ConfigError);
+  EXPECT_THROW(load_config(root, {.file = folder_, .overrides = {}, .folders = {}}), ConfigError);
 }
 
 TEST_F(Config, TakesAnchorsAndMerges) {

@@ -1,0 +1,25 @@
+#pragma once
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "runtime/base/config_files.h"
+
+namespace CLI {
+class App;
+}
+
+namespace herd {
+
+/// Parses a subcommand's own arguments (argv[0] is its name); the app is called `herd NAME`. @return true to go on; false when the help was asked for and printed.
+/// @throws ConfigError for arguments that do not fit.
+bool parse_arguments(CLI::App& app, int argc, char** argv);
+
+/// `[RECIPE] [key=value…]` as they stand on a command line. @throws ConfigError for a second recipe.
+ConfigSources recipe_and_overrides(const std::vector<std::string>& arguments);
+
+/// Runs `command` and turns what it throws into `error: …` on stderr and an exit code: kExitUsage for a wrong command line or
+/// recipe, kExitFailure for all else.
+int run_guarded(const std::function<int()>& command);
+
+}  // namespace herd

@@ -1,0 +1,40 @@
+#include "launch/commands.h"
+
+#include <cstdio>
+
+#include "launch/command_line.h"
+#include "launch/config_command.h"
+#include "runtime/base/exit_codes.h"
+
+namespace herd {
+namespace {
+
+void print_help(std::FILE* to) {
+  std::fprintf(to, "herd: distributed instruction fine-tuning of large language models\n\nusage: herd COMMAND …    (herd COMMAND --help)\n\n");
+  for (const auto& [name, command] : commands()) std::fprintf(to, "  %-12s %s\n", name.c_str(), command.summary.c_str());
+}
+
+}  // namespace
+
+const Table<Command>& commands() {
+  static const Table<Command> table{"command",
+                                    {
+                                        {"config", {config_command, "print a recipe as it is read, or document its keys"}},
+                                    }};
+  return table;
+}
+
+int run_herd(int argc, char** argv) {
+  const std::string name = argc > 1 ? argv[1] : "";
+  if (name == "--help" || name == "-h" || name == "help") {
+    print_help(stdout);
+    return kExitSuccess;
+  }
+  if (name.empty()) {
+    print_help(stderr);
+    return kExitUsage;
+  }
+  return run_guarded([&] { return commands().at(name).run(argc - 1, argv + 1); });
+}
+
+}  // namespace herd

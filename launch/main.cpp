@@ -1,0 +1,3 @@
+#include "launch/commands.h"
+
+int main(int argc, char** argv) { return herd::run_herd(argc, argv); }

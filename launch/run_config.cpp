@@ -1,0 +1,42 @@
+#include "launch/run_config.h"
+
+#include "runtime/base/file.h"
+
+namespace herd {
+
+void describe(Schema& s, RunConfig& o) {
+  s.section("model", o.model, "which model, in which numbers, on which device");
+  s.section("peft", o.peft, "what is trained of it");
+  s.section("data", o.data, "which records, and how they become rows");
+  s.section("train", o.train, "how long, how fast, in which batches");
+  s.section("parallel", o.parallel, "how the work is spread over ranks");
+  s.section("checkpoint", o.checkpoint, "when the run is saved, and where it goes on from");
+  s.section("run", o.run, "where the run writes and how much it tells");
+  s.alias("resume", "checkpoint.resume");
+}
+
+void RunConfig::validate() const {
+  if (train.patience > 0 && data.held_out == 0)
+    throw InvalidSetting("train.patience", std::to_string(train.patience), "0 where no records are held out", "data.held_out=0.05 holds some out");
+  if (model.config && peft.method != "none" && !peft.adapter.empty())
+    throw InvalidSetting("peft.adapter", "'" + peft.adapter + "'", "empty where model.config builds a model from random weights");
+}
+
+void ResolvedRun::require_trainable() const {
+  const auto missing = [&](const std::string& key, const std::string& expected) {
+    return ConfigError({.who = tree.at_path(key)->origin.place(), .found = "'" + key + "' is empty", .expected = expected, .remedy = "(herd config --explain " + key + ")"});
+  };
+  if (config.model.path.empty() && !config.model.config) throw missing("model.path", "a Hugging Face folder, or sizes in model.config");
+  if (config.model.path.empty() && config.model.tokenizer.empty()) throw missing("model.tokenizer", "a tokenizer's folder beside model.config");
+  if (config.data.sets.empty()) throw missing("data.sets", "at least one file of records");
+}
+
+void ResolvedRun::save(const std::filesystem::path& file) const { write_file_atomically(file, to_yaml(tree, true)); }
+
+ResolvedRun resolve_run(const ConfigSources& sources) {
+  ResolvedRun run;
+  run.tree = load_config(run.config, sources);
+  return run;
+}
+
+}  // namespace herd

@@ -1,0 +1,31 @@
+#pragma once
+#include <cstdint>
+#include <string>
+
+#include "runtime/base/config.h"
+
+namespace herd {
+
+/// The `parallel` section of a run: how the work is spread over ranks.
+struct ParallelOptions {
+  std::string strategy = "ddp";
+  std::int64_t bucket_bytes = 16 << 20;  ///< gradients that travel together
+  double timeout_s = 60;                 ///< how long a collective waits for the last rank
+
+  bool operator==(const ParallelOptions&) const = default;
+};
+
+/// The `checkpoint` section of a run: when its state is saved, what is kept, where it goes on from.
+struct CheckpointOptions {
+  Every every = Every::epochs(1);
+  std::int64_t keep = 3;
+  std::string resume = "none";  ///< none, auto (the run folder's latest, if any) or a checkpoint's folder
+  bool save_best = true;
+
+  bool operator==(const CheckpointOptions&) const = default;
+};
+
+void describe(Schema& s, ParallelOptions& o);
+void describe(Schema& s, CheckpointOptions& o);
+
+}  // namespace herd

@@ -1,0 +1,184 @@
+// `herd config` as one calls it. The oracle is the text written out here and a RunConfig filled by hand.
+#include "launch/config_command.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "launch/command_line.h"
+#include "launch/commands.h"
+#include "launch/run_config.h"
+#include "tests/support/scratch.h"
+
+namespace herd {
+namespace {
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+struct Output {
+  int code = 0;
+  std::string out, err;
+};
+
+Output herd(std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), "herd");
+  std::vector<char*> argv;
+  for (auto& argument : arguments) argv.push_back(argument.data());
+  argv.push_back(nullptr);
+  testing::internal::CaptureStdout();
+  testing::internal::CaptureStderr();
+  Output output;
+  output.code = run_herd(static_cast<int>(arguments.size()), argv.data());
+  std::fflush(stderr);
+  output.out = testing::internal::GetCapturedStdout();
+  output.err = testing::internal::GetCapturedStderr();
+  return output;
+}
+
+// The recipe of the house's style page, as far as its keys exist.
+constexpr const char* kRecipe = R"(include: [models/llama, peft/lora, parallel/ddp]
+model: {path: /models/llama-7b, dtype: bf16}
+peft:  {r: 4, alpha: 32, target_modules: [q_proj, v_proj, o_proj]}
+data:  {sets: [alpaca.json, belle.jsonl], template: alpaca, max_tokens: 256}
+train: {epochs: 2, learning_rate: 3e-4, schedule: linear, warmup: 0.05, global_batch_size: 128, micro_batch_size: 2}
+checkpoint: {every: 200 steps, keep: 5}
+)";
+
+class ConfigCommand : public testing::Test {
+ protected:
+  std::string write(const std::string& text) {
+    std::ofstream(scratch_ / "r.yaml") << text;
+    return (scratch_ / "r.yaml").string();
+  }
+  test::Scratch scratch_;
+};
+
+TEST_F(ConfigCommand, RecipeBecomesOptions) {
+  RunConfig expected;
+  expected.model.path = "/models/llama-7b";
+  expected.model.family = "llama";
+  expected.model.dtype = Precision::kBf16;
+  expected.peft.method = "lora";
+  expected.peft.r = 4;
+  expected.peft.alpha = 32;
+  expected.peft.dropout = 0.05;
+  expected.peft.target_modules = {{"q_proj", "v_proj", "o_proj"}, false};
+  expected.data.sets = {"alpaca.json", "belle.jsonl"};
+  expected.data.max_tokens = 256;
+  expected.train.epochs = 2;
+  expected.train.learning_rate = 3e-4;
+  expected.train.schedule = ScheduleKind::kLinear;
+  expected.train.warmup = 0.05;
+  expected.train.global_batch_size = 128;
+  expected.train.micro_batch_size = 2;
+  expected.checkpoint.every = Every::steps(200);
+  expected.checkpoint.keep = 5;
+  expected.checkpoint.resume = "auto";
+  expected.data.seed = 7;
+  const auto run = resolve_run({.file = write(kRecipe), .overrides = {"resume=auto", "data.seed=7"}});
+  EXPECT_EQ(run.config, expected);
+  EXPECT_NO_THROW(run.require_trainable());
+}
+
+TEST_F(ConfigCommand, WhatARunStoresLoadsBackEqual) {
+  const auto run = resolve_run({.file = write(kRecipe), .overrides = {"model.path=\"\"", "model.tokenizer=/t", "model.config={hidden_size: 64, intermediate_size: 128, num_hidden_layers: 2, num_attention_heads: 4, rope_theta: 5e5}"}});
+  run.save(scratch_ / "config.yaml");
+  const auto again = resolve_run({.file = scratch_ / "config.yaml", .overrides = {}, .folders = {}});
+  EXPECT_EQ(again.config, run.config);
+  EXPECT_EQ(to_yaml(again.tree, false), to_yaml(run.tree, false));
+}
+
+TEST_F(ConfigCommand, PrintsEachValueWithItsOrigin) {
+  const auto recipe = write(kRecipe);
+  const auto output = herd({"config", recipe, "train.epochs=9"});
+  EXPECT_EQ(output.code, 0) << output.err;
+  const auto line = [&](const std::string& value) {
+    const auto at = output.out.find("  " + value);
+    auto text = at == std::string::npos ? "" : output.out.substr(at + 2, output.out.find('\n', at) - at - 2);
+    if (const auto spaces = text.find("  "); spaces != std::string::npos) text.replace(spaces, text.find('#') - spaces, " ");
+    return text;
+  };
+  EXPECT_EQ(line("epochs:"), "epochs: 9 # command line");
+  EXPECT_EQ(line("family:"), "family: llama # include models/llama:2:17");
+  EXPECT_EQ(line("r:"), "r: 4 # " + recipe + ":3:12");
+  EXPECT_EQ(line("beta1:"), "beta1: 0.9 # default");
+  EXPECT_THAT(herd({"config", recipe, "--plain"}).out, testing::Not(HasSubstr("#")));
+}
+
+TEST_F(ConfigCommand, ExplainsFromTheSchema) {
+  EXPECT_EQ(herd({"config", "--explain", "peft.r"}).out, "peft.r: rank of the update\n  type     a whole number, from 1 to 4096\n  default  8\n");
+  EXPECT_THAT(herd({"config", "--explain", "model.config"}).out, AllOf(HasSubstr("a section or null"), HasSubstr("model.config.hidden_size")));
+  EXPECT_THAT(herd({"config", "--explain"}).out, AllOf(HasSubstr("  model "), HasSubstr("  checkpoint ")));
+  const auto wrong = herd({"config", "--explain", "peft.lora_alhpa"});
+  EXPECT_EQ(wrong.code, 2);
+  EXPECT_EQ(wrong.err, "error: command line: unknown key 'peft.lora_alhpa'\n       did you mean 'peft.alpha'?  (herd config --explain peft.alpha)\n");
+}
+
+TEST_F(ConfigCommand, ErrorsSayWhereAndEndWith2) {
+  const auto recipe = write("peft:\n  r: 8\ntrain:\n    lora_alhpa: 16\n");
+  auto output = herd({"config", recipe});
+  EXPECT_EQ(output.code, 2);
+  EXPECT_EQ(output.out, "");
+  EXPECT_EQ(output.err, "error: " + recipe + ":4:5: unknown key 'train.lora_alhpa'\n       did you mean 'peft.alpha'?  (herd config --explain peft.alpha)\n");
+  EXPECT_EQ(herd({"config", write("train: {micro_batch_size: 64}\n")}).err,
+            "error: " + recipe + ":1:27: 'train.micro_batch_size' is 64; expected at most global_batch_size, which is 32\n       (herd config --explain train.micro_batch_size)\n");
+  EXPECT_THAT(herd({"config", write("train: {lr: 1}\n")}).err, HasSubstr("did you mean 'train.learning_rate'?"));
+  EXPECT_THAT(herd({"config", write("include: models/lama\n")}).err, HasSubstr("did you mean 'models/llama'?"));
+  for (const auto& wrong : std::vector<std::vector<std::string>>{
+           {}, {"confg"}, {"config"}, {"config", "--nope"}, {"config", "a.yaml", "b"}, {"config", (scratch_ / "none.yaml").string()}}) {
+    output = herd(wrong);
+    EXPECT_EQ(output.code, 2) << testing::PrintToString(wrong);
+    EXPECT_FALSE(output.err.empty());
+  }
+  EXPECT_THAT(herd({"confg"}).err, AllOf(StartsWith("error: command 'confg'"), HasSubstr("did you mean 'config'?")));
+  EXPECT_EQ(herd({"--help"}).code, 0);
+  EXPECT_THAT(herd({"config", "--help"}).out, HasSubstr("herd config"));
+}
+
+TEST_F(ConfigCommand, SectionsHoldTogether) {
+  const auto error = [&](const std::vector<std::string>& overrides) -> std::string {
+    try {
+      const auto run = resolve_run({.file = "", .overrides = overrides});
+      run.require_trainable();
+    } catch (const ConfigError& e) {
+      return e.what();
+    }
+    return "none";
+  };
+  const std::string sizes = "model.config={hidden_size: 64, intermediate_size: 128, num_hidden_layers: 2, num_attention_heads: 4";
+  EXPECT_EQ(error({"model.path=a", "data.sets=[b]"}), "none");
+  EXPECT_EQ(error({sizes + "}", "model.family=llama", "model.tokenizer=t", "data.sets=[b]"}), "none");
+  EXPECT_THAT(error({"data.sets=[b]"}), HasSubstr("'model.path' is empty"));
+  EXPECT_THAT(error({"model.path=a"}), HasSubstr("'data.sets' is empty"));
+  EXPECT_THAT(error({sizes + "}", "model.family=llama", "data.sets=[b]"}), HasSubstr("'model.tokenizer' is empty"));
+  EXPECT_THAT(error({sizes + "}", "model.path=a"}), HasSubstr("'model.path' is 'a'; expected empty"));
+  EXPECT_THAT(error({sizes + "}"}), HasSubstr("'model.family' is auto"));
+  EXPECT_THAT(error({sizes + ", num_key_value_heads: 3}"}), HasSubstr("'model.config.num_key_value_heads' is 3; expected a divisor"));
+  EXPECT_THAT(error({sizes + ", head_dim: 3}"}), HasSubstr("'model.config.head_dim' is 3; expected an even"));
+  EXPECT_THAT(error({sizes + ", rope_scaling: {rope_type: llama3}}"}), HasSubstr("'model.config.rope_scaling.low_freq_factor' is null"));
+  EXPECT_THAT(error({"model.config={hidden_size: 64}"}), HasSubstr("'model.config.intermediate_size' is 0"));
+  EXPECT_THAT(error({"peft.adapter=x"}), HasSubstr("'peft.adapter' is 'x'"));
+  EXPECT_THAT(error({"peft.method=lora", "peft.target_modules=[]"}), HasSubstr("'peft.target_modules' is empty"));
+  EXPECT_THAT(error({"train.warmup=1.5"}), HasSubstr("'train.warmup' is 1.5"));
+  EXPECT_THAT(error({"data.held_out=1.5"}), HasSubstr("'data.held_out' is 1.5"));
+  EXPECT_THAT(error({"train.patience=2"}), HasSubstr("'train.patience' is 2"));
+  EXPECT_THAT(error({"run.name=a/b"}), HasSubstr("'run.name' is 'a/b'"));
+  EXPECT_THAT(error({"data.threads=5000000000"}), HasSubstr("'data.threads' is '5000000000'"));
+}
+
+TEST_F(ConfigCommand, ConfigBecomesTheHubsConfigJson) {
+  const auto run = resolve_run({.file = "",
+                                .overrides = {"model.family=llama",
+                                              "model.config={hidden_size: 64, intermediate_size: 128, num_hidden_layers: 2, num_attention_heads: 4, "
+                                              "num_key_value_heads: 2, tie_word_embeddings: true, rope_scaling: {rope_type: linear, factor: 2}}"}});
+  EXPECT_EQ(hub_config(run.config.model, 300), nlohmann::json::parse(R"({"model_type": "llama", "hidden_size": 64, "intermediate_size": 128,
+      "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "tie_word_embeddings": true, "vocab_size": 300,
+      "rope_scaling": {"rope_type": "linear", "factor": 2.0}})"));
+  EXPECT_THROW(hub_config(ModelOptions{}, 300), ConfigError);
+}
+
+}  // namespace
+}  // namespace herd
