@@ -2,11 +2,13 @@
 
 #include <cmath>
 
+#include "data/template.h"
+
 namespace herd {
 
 void describe(Schema& s, DataOptions& o) {
   s.field("sets", o.sets, "files of instruction records (JSON or JSON lines), from the working folder, in this order").known_as({"path", "data_path", "dataset", "datasets", "files"});
-  s.field("template", o.template_name, "how a record reads as text").one_of({"alpaca"}).known_as({"prompt_template_name"});
+  s.field("template", o.template_name, "how a record reads as text").one_of(templates().names()).known_as({"prompt_template_name"});
   s.field("max_tokens", o.max_tokens, "longest row, in tokens").at_least(2).known_as({"max_seq_length", "cutoff_len", "model_max_length", "max_length"});
   s.choice("train_on", o.train_on, {{"response", TrainOn::kResponse}, {"all", TrainOn::kAll}},
            "which tokens are learnt: the response with its end of sequence, or all but the first").known_as({"train_on_inputs", "train_on_input"});
