@@ -128,7 +128,8 @@ Bpe::Bpe(const JsonNode& model)
 }
 
 void Bpe::read_vocabulary(const JsonNode& vocabulary) {
-  if (!vocabulary.value().is_object()) vocabulary.complain(fmt::format("a JSON {}", vocabulary.value().type_name()), "an object: token to id");
+  if (!vocabulary.value().is_object())
+    vocabulary.complain(fmt::format("a JSON {}", vocabulary.value().type_name()), "an object: token to id");
   vocabulary_.reserve(vocabulary.value().size());
   by_code_point_.assign(0x10000, kNoToken);
   for (const auto& [token, value] : vocabulary.value().items()) {
@@ -150,7 +151,8 @@ void Bpe::read_merges(const JsonNode& merges) {
     std::string left, right;
     const auto complain = [&](const std::string& found) {
       JsonNode(merge, fmt::format("{}[{}]", merges.place(), rank))
-          .complain(found, "two tokens, as \"a b\" or [\"a\", \"b\"]", "the file may have been written by a broken converter: take the model's own");
+          .complain(found, "two tokens, as \"a b\" or [\"a\", \"b\"]",
+                    "the file may have been written by a broken converter: take the model's own");
     };
     if (merge.is_string()) {
       const auto& pair = merge.get_ref<const std::string&>();

@@ -53,8 +53,10 @@ Decoder make_byte_fallback(const JsonNode&) {
     std::vector<std::string> out;
     std::string bytes;
     const auto flush = [&] {
-      if (!bytes.empty() && !invalid_utf8(bytes)) out.push_back(bytes);
-      else out.insert(out.end(), bytes.size(), kReplacementCharacter);  // one for each byte of a run that is broken anywhere
+      if (invalid_utf8(bytes))
+        out.insert(out.end(), bytes.size(), kReplacementCharacter);  // one for each byte of a run that is broken anywhere
+      else if (!bytes.empty())
+        out.push_back(bytes);
       bytes.clear();
     };
     for (auto& token : tokens) {
@@ -97,7 +99,8 @@ Decoder make_strip(const JsonNode& node) {
 
 Decoder make_metaspace(const JsonNode& node) {
   const auto replacement = node.text_or("replacement", "\xE2\x96\x81");
-  const bool prepended = node.has("prepend_scheme") ? node.at("prepend_scheme").text() != "never" : node.boolean_or("add_prefix_space", true);
+  const auto scheme = node.text_or("prepend_scheme", node.boolean_or("add_prefix_space", true) ? "always" : "never");
+  const bool prepended = scheme != "never";
   return [replacement, prepended](std::vector<std::string>& tokens) {
     for (std::size_t i = 0; i < tokens.size(); ++i) tokens[i] = replace_all(tokens[i], replacement, i == 0 && prepended ? "" : " ");
   };

@@ -38,7 +38,8 @@ class FirstFailure {
 
 }  // namespace
 
-std::vector<std::vector<TokenId>> encode_all(const Tokenizer& tokenizer, std::span<const std::string> texts, int threads, bool add_special) {
+std::vector<std::vector<TokenId>> encode_all(const Tokenizer& tokenizer, std::span<const std::string> texts, int threads,
+                                             bool add_special) {
   std::vector<std::vector<TokenId>> out(texts.size());
   std::atomic<std::size_t> next = 0;
   FirstFailure failure;

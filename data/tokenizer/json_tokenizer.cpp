@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <unordered_map>
+#include <algorithm>
 
 #include "data/tokenizer/bpe.h"
 #include "data/tokenizer/decoder.h"
@@ -163,7 +163,8 @@ class JsonTokenizer final : public Tokenizer {
   }
 
   void add_tokens(const JsonNode& root, const TokenizerSettings& settings) {
-    for (const auto& node : optional_part(root, "added_tokens").value().is_null() ? std::vector<JsonNode>{} : root.at("added_tokens").items()) {
+    const auto listed = root.has("added_tokens") ? root.at("added_tokens").items() : std::vector<JsonNode>{};
+    for (const auto& node : listed) {
       AddedToken token{.content = node.at("content").text(),
                        .single_word = node.boolean_or("single_word", false),
                        .lstrip = node.boolean_or("lstrip", false),

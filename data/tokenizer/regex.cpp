@@ -48,7 +48,8 @@ Regex::Regex(const std::string& pattern, const std::string& who) {
   compiled->pattern.reset(icu::RegexPattern::compile(icu::UnicodeString::fromUTF8(pattern), where, status));
   if (U_FAILURE(status))
     throw DataError({.who = who,
-                     .found = fmt::format("the pattern '{}' is not understood at character {}: {}", pattern, where.offset, u_errorName(status)),
+                     .found = fmt::format("the pattern '{}' is not understood at character {}: {}", pattern, where.offset,
+                                          u_errorName(status)),
                      .expected = "a regular expression",
                      .remedy = {}});
   compiled_ = std::move(compiled);

@@ -21,7 +21,7 @@ class SentencePieceTokenizer final : public Tokenizer {
  public:
   SentencePieceTokenizer(const std::string& file, std::string_view model, const TokenizerSettings& settings)
       : legacy_(settings.legacy), add_prefix_space_(settings.add_prefix_space.value_or(true)) {
-    // Appending a message merges it (protocol buffers): normalizer_spec { add_dummy_prefix: false }, as LlamaTokenizer's newer behaviour sets it.
+    // Appending a message merges it (protocol buffers): normalizer_spec { add_dummy_prefix: false }, as transformers does it
     constexpr std::string_view kNoDummyPrefix("\x1A\x02\x18\x00", 4);
     const auto status = processor_.LoadFromSerializedProto(std::string(model) + std::string(legacy_ ? "" : kNoDummyPrefix));
     if (!status.ok())
@@ -30,9 +30,9 @@ class SentencePieceTokenizer final : public Tokenizer {
                        .expected = "a tokenizer.model of SentencePiece",
                        .remedy = "copy or download the file again; tiktoken files of the same name are another format"});
     for (const auto& [id, token] : settings.added) add_token(id, token);
-    for (const auto* token : specials_of(settings)) {
-      specials_.insert(token->content);
-      if (!added_ids_.contains(token->content)) add_token(token_to_id(token->content).value_or(static_cast<TokenId>(vocab_size())), *token);
+    for (const auto& token : settings.specials) {
+      specials_.insert(token.content);
+      if (!added_ids_.contains(token.content)) add_token(token_to_id(token.content).value_or(static_cast<TokenId>(vocab_size())), token);
     }
     set_named(settings);
     if (settings.add_bos && bos) before_ = {*bos};
@@ -111,12 +111,6 @@ class SentencePieceTokenizer final : public Tokenizer {
   }
 
  private:
-  static std::vector<const AddedToken*> specials_of(const TokenizerSettings& settings) {
-    std::vector<const AddedToken*> out;
-    for (const auto& token : settings.specials) out.push_back(&token);
-    return out;
-  }
-
   void add_token(TokenId id, const AddedToken& token) {
     if (token.content.empty()) return;
     finder_.add(token.content, id, token);
@@ -172,7 +166,7 @@ class SentencePieceTokenizer final : public Tokenizer {
     }
   }
 
-  // Added tokens that are not special, or lie past the model's pieces under no name of their own, are never given to SentencePiece.
+  // Added tokens that are not special are never given to SentencePiece: the text is put together around them.
   bool stands_apart(const std::string& token, bool special) const { return !special && added_ids_.contains(token); }
 
   std::string decode_pieces(std::vector<std::string>& pieces) const {
