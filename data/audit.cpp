@@ -115,7 +115,7 @@ std::string audit(const Dataset& dataset, const Tokenizer& tokenizer, const Data
   out += dataset.summary() + "\n";
   out += fmt::format("packed: {} rows of {} tokens in the first epoch, {:.1f} % full, {:.1f} examples a row{}\n", with_thousands(packed.rows),
                      data.max_tokens, 100 * packed.full, share(dataset.train_report.examples, packed.rows), data.packing ? "" : " (data.packing is off)");
-  out += fmt::format("padded to the longest: {} rows, {:.1f} % full in micro-batches of 4, {:.1f} % of 16{}\n",
+  out += fmt::format("padded to the longest: {} rows, {:.1f} % full in micro-batches of 4, {:.1f} % in those of 16{}\n",
                      with_thousands(dataset.train_report.examples), 100 * padded_fill(dataset, data, 4), 100 * padded_fill(dataset, data, 16),
                      data.packing ? " (data.packing is on)" : "");
   out += fmt::format("template {} {}, data {}\n", dataset.template_name, dataset.template_fingerprint, dataset.fingerprint);

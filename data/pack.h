@@ -22,7 +22,7 @@ RowList single_rows(std::span<const std::int64_t> order);
 /// @param lengths of all examples, by example, in tokens; none may exceed max_tokens (ShapeError).
 RowList pack_rows(std::span<const std::int64_t> order, std::span<const std::int64_t> lengths, std::int64_t max_tokens);
 
-/// Few enough to stay near the sample order and to cost little an example, enough to fill rows (some 97 % on Alpaca at 512).
+/// Few enough to stay near the sample order and to cost little an example, enough to fill rows (96 % on Alpaca at 512).
 inline constexpr std::size_t kOpenRows = 64;
 
 }  // namespace herd

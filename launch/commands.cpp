@@ -4,6 +4,7 @@
 
 #include "launch/command_line.h"
 #include "launch/config_command.h"
+#include "launch/data_command.h"
 #include "runtime/base/exit_codes.h"
 
 namespace herd {
@@ -20,6 +21,7 @@ const Table<Command>& commands() {
   static const Table<Command> table{"command",
                                     {
                                         {"config", {config_command, "print a recipe as it is read, or document its keys"}},
+                                        {"data", {data_command, "data audit: what a recipe's data become, before anything is trained"}},
                                     }};
   return table;
 }

@@ -1,2 +1,3 @@
 # Tests of launch.
 herd_test(launch/config_command NO_TORCH LIBRARIES herd_launch)
+herd_test(launch/data_command NO_TORCH LIBRARIES herd_launch nlohmann_json::nlohmann_json)
