@@ -11,7 +11,8 @@ class App;
 
 namespace herd {
 
-/// Parses a subcommand's own arguments (argv[0] is its name); the app is called `herd NAME`. @return true to go on; false when the help was asked for and printed.
+/// Parses a subcommand's own arguments (argv[0] is its name); the app is called `herd NAME`. @return true to go on; false when the help was
+/// asked for and printed.
 /// @throws ConfigError for arguments that do not fit.
 bool parse_arguments(CLI::App& app, int argc, char** argv);
 

@@ -11,7 +11,8 @@ namespace herd {
 namespace {
 
 void print_help(std::FILE* to) {
-  std::fprintf(to, "herd: distributed instruction fine-tuning of large language models\n\nusage: herd COMMAND …    (herd COMMAND --help)\n\n");
+  std::fprintf(to,
+               "herd: distributed instruction fine-tuning of large language models\n\nusage: herd COMMAND …    (herd COMMAND --help)\n\n");
   for (const auto& [name, command] : commands()) std::fprintf(to, "  %-12s %s\n", name.c_str(), command.summary.c_str());
 }
 

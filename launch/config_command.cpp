@@ -15,7 +15,8 @@ int config_command(int argc, char** argv) {
   std::string key;
   bool plain = false;
   app.add_option("recipe", arguments, "a YAML recipe, then overrides as key.path=value");
-  auto* explain = app.add_option("--explain", key, "document a key or a section; without a name, list the sections")->expected(0, 1)->type_name("KEY");
+  auto* explain =
+      app.add_option("--explain", key, "document a key or a section; without a name, list the sections")->expected(0, 1)->type_name("KEY");
   app.add_flag("--plain", plain, "leave out where the values came from");
   if (!parse_arguments(app, argc, argv)) return kExitSuccess;
 
@@ -27,7 +28,10 @@ int config_command(int argc, char** argv) {
     return kExitSuccess;
   }
   if (arguments.empty()) {
-    throw ConfigError({.who = "command line", .found = "no recipe", .expected = "herd config RECIPE [key=value…], or herd config --explain [KEY]", .remedy = ""});
+    throw ConfigError({.who = "command line",
+                       .found = "no recipe",
+                       .expected = "herd config RECIPE [key=value…], or herd config --explain [KEY]",
+                       .remedy = ""});
   }
   std::cout << to_yaml(resolve_run(recipe_and_overrides(arguments)).tree, !plain);
   return kExitSuccess;

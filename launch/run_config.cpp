@@ -17,17 +17,22 @@ void describe(Schema& s, RunConfig& o) {
 
 void RunConfig::validate() const {
   if (train.patience > 0 && data.held_out == 0)
-    throw InvalidSetting("train.patience", std::to_string(train.patience), "0 where no records are held out", "data.held_out=0.05 holds some out");
+    throw InvalidSetting(
+        "train.patience", std::to_string(train.patience), "0 where no records are held out", "data.held_out=0.05 holds some out");
   if (model.config && peft.method != "none" && !peft.adapter.empty())
     throw InvalidSetting("peft.adapter", "'" + peft.adapter + "'", "empty where model.config builds a model from random weights");
 }
 
 void ResolvedRun::require_trainable() const {
   const auto missing = [&](const std::string& key, const std::string& expected) {
-    return ConfigError({.who = tree.at_path(key)->origin.place(), .found = "'" + key + "' is empty", .expected = expected, .remedy = "(herd config --explain " + key + ")"});
+    return ConfigError({.who = tree.at_path(key)->origin.place(),
+                        .found = "'" + key + "' is empty",
+                        .expected = expected,
+                        .remedy = "(herd config --explain " + key + ")"});
   };
   if (config.model.path.empty() && !config.model.config) throw missing("model.path", "a Hugging Face folder, or sizes in model.config");
-  if (config.model.path.empty() && config.model.tokenizer.empty()) throw missing("model.tokenizer", "a tokenizer's folder beside model.config");
+  if (config.model.path.empty() && config.model.tokenizer.empty())
+    throw missing("model.tokenizer", "a tokenizer's folder beside model.config");
   if (config.data.sets.empty()) throw missing("data.sets", "at least one file of records");
 }
 

@@ -11,7 +11,8 @@ void describe(Schema& s, RopeScalingOptions& o) {
   s.field("factor", o.factor, "how many times longer the context becomes").at_least(1);
   s.field("low_freq_factor", o.low_freq_factor, "llama3: wavelengths longer than original/low are stretched in full").above(0);
   s.field("high_freq_factor", o.high_freq_factor, "llama3: wavelengths shorter than original/high are left alone").above(0);
-  s.field("original_max_position_embeddings", o.original_max_position_embeddings, "llama3: context before stretching, in tokens").at_least(1);
+  s.field("original_max_position_embeddings", o.original_max_position_embeddings, "llama3: context before stretching, in tokens")
+      .at_least(1);
 }
 
 void RopeScalingOptions::validate() const {
@@ -23,7 +24,8 @@ void RopeScalingOptions::validate() const {
   need("high_freq_factor", high_freq_factor.has_value());
   need("original_max_position_embeddings", original_max_position_embeddings.has_value());
   if (*high_freq_factor <= *low_freq_factor)
-    throw InvalidSetting("high_freq_factor", write_value(*high_freq_factor).text, "above low_freq_factor, which is " + write_value(*low_freq_factor).text);
+    throw InvalidSetting(
+        "high_freq_factor", write_value(*high_freq_factor).text, "above low_freq_factor, which is " + write_value(*low_freq_factor).text);
 }
 
 void describe(Schema& s, ModelShape& o) {
@@ -53,21 +55,30 @@ void ModelShape::validate() const {
   need("num_hidden_layers", num_hidden_layers);
   need("num_attention_heads", num_attention_heads);
   if (num_key_value_heads && num_attention_heads % *num_key_value_heads != 0)
-    throw InvalidSetting("num_key_value_heads", std::to_string(*num_key_value_heads), "a divisor of num_attention_heads, which is " + std::to_string(num_attention_heads));
+    throw InvalidSetting("num_key_value_heads",
+                         std::to_string(*num_key_value_heads),
+                         "a divisor of num_attention_heads, which is " + std::to_string(num_attention_heads));
   if (!head_dim && hidden_size % num_attention_heads != 0)
-    throw InvalidSetting("hidden_size", std::to_string(hidden_size), "a multiple of num_attention_heads, which is " + std::to_string(num_attention_heads));
+    throw InvalidSetting(
+        "hidden_size", std::to_string(hidden_size), "a multiple of num_attention_heads, which is " + std::to_string(num_attention_heads));
   if (head_dim.value_or(hidden_size / num_attention_heads) % 2 != 0)
-    throw InvalidSetting(head_dim ? "head_dim" : "hidden_size", std::to_string(head_dim.value_or(hidden_size)), "an even width of a head, for RoPE");
+    throw InvalidSetting(
+        head_dim ? "head_dim" : "hidden_size", std::to_string(head_dim.value_or(hidden_size)), "an even width of a head, for RoPE");
 }
 
 void describe(Schema& s, ModelOptions& o) {
   auto names = families().names();
   names.insert(names.begin(), "auto");
-  s.field("path", o.path, "Hugging Face folder (config.json, safetensors, tokenizer), from the working folder").known_as({"model_name_or_path", "base_model"});
+  s.field("path", o.path, "Hugging Face folder (config.json, safetensors, tokenizer), from the working folder")
+      .known_as({"model_name_or_path", "base_model"});
   s.field("family", o.family, "architecture; auto: what config.json in path says").one_of(names).known_as({"model_type", "type"});
-  s.choice("dtype", o.dtype, {{"fp32", Precision::kFp32}, {"bf16", Precision::kBf16}, {"fp16", Precision::kFp16}},
-           "number format of parameters and arithmetic; trained bf16 and fp16 parameters keep fp32 master copies").known_as({"torch_dtype", "precision"});
-  s.optional_section("config", o.config, "sizes of a model to build from random weights instead of path, named as in the hub's config.json");
+  s.choice("dtype",
+           o.dtype,
+           {{"fp32", Precision::kFp32}, {"bf16", Precision::kBf16}, {"fp16", Precision::kFp16}},
+           "number format of parameters and arithmetic; trained bf16 and fp16 parameters keep fp32 master copies")
+      .known_as({"torch_dtype", "precision"});
+  s.optional_section(
+      "config", o.config, "sizes of a model to build from random weights instead of path, named as in the hub's config.json");
   s.field("tokenizer", o.tokenizer, "folder of the tokenizer; empty: that of path").known_as({"tokenizer_name_or_path"});
   s.field("seed", o.seed, "seed of the random weights").at_least(0);
   s.field("device", o.device, "where the model runs").one_of({"cpu"});
@@ -76,12 +87,18 @@ void describe(Schema& s, ModelOptions& o) {
 
 void ModelOptions::validate() const {
   if (!path.empty() && config)
-    throw InvalidSetting("path", "'" + path + "'", "empty where model.config builds a model", "keep one: model.path=\"\" or model.config=null");
-  if (config && family == "auto") throw InvalidSetting("family", "auto", "a name where model.config builds a model: " + join(families().names()));
+    throw InvalidSetting(
+        "path", "'" + path + "'", "empty where model.config builds a model", "keep one: model.path=\"\" or model.config=null");
+  if (config && family == "auto")
+    throw InvalidSetting("family", "auto", "a name where model.config builds a model: " + join(families().names()));
 }
 
 nlohmann::json hub_config(const ModelOptions& options, std::int64_t tokens) {
-  if (!options.config) throw ConfigError({.who = "'model.config'", .found = "null", .expected = "the sizes of a model to build", .remedy = "(herd config --explain model.config)"});
+  if (!options.config)
+    throw ConfigError({.who = "'model.config'",
+                       .found = "null",
+                       .expected = "the sizes of a model to build",
+                       .remedy = "(herd config --explain model.config)"});
   const auto& shape = *options.config;
   nlohmann::json json{{"model_type", options.family},
                       {"hidden_size", shape.hidden_size},

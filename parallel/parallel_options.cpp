@@ -5,13 +5,17 @@ namespace herd {
 void describe(Schema& s, ParallelOptions& o) {
   s.field("strategy", o.strategy, "ddp: every rank holds the model, gradients are summed").one_of({"ddp"});
   s.field("bucket_bytes", o.bucket_bytes, "bytes of gradients that travel together, while the backward pass goes on").at_least(1024);
-  s.field("timeout_s", o.timeout_s, "seconds that a collective waits for the last rank before the run ends with its name").above(0).known_as({"deadline_s", "timeout"});
+  s.field("timeout_s", o.timeout_s, "seconds that a collective waits for the last rank before the run ends with its name")
+      .above(0)
+      .known_as({"deadline_s", "timeout"});
 }
 
 void describe(Schema& s, CheckpointOptions& o) {
-  s.field("every", o.every, "how often the run is saved; the end of the run is saved in any case").known_as({"save_steps", "save_strategy"});
+  s.field("every", o.every, "how often the run is saved; the end of the run is saved in any case")
+      .known_as({"save_steps", "save_strategy"});
   s.field("keep", o.keep, "newest checkpoints kept, besides the best").at_least(1).known_as({"save_total_limit"});
-  s.field("resume", o.resume, "none: a new run; auto: from the run folder's newest good checkpoint, if any; else a checkpoint's folder").known_as({"resume_from_checkpoint"});
+  s.field("resume", o.resume, "none: a new run; auto: from the run folder's newest good checkpoint, if any; else a checkpoint's folder")
+      .known_as({"resume_from_checkpoint"});
   s.field("save_best", o.save_best, "keep the checkpoint with the lowest held-out loss").known_as({"load_best_model_at_end"});
 }
 

@@ -14,19 +14,31 @@ void describe(Schema& s, TrainOptions& o) {
   s.field("max_steps", o.max_steps, "optimizer steps after which the run ends; 0: no limit").at_least(0);
   s.field("max_tokens", o.max_tokens, "tokens of the batches after which the run ends; 0: no limit").at_least(0);
   s.field("learning_rate", o.learning_rate, "the peak, reached after the warm-up").above(0).at_most(1e3).known_as({"lr"});
-  s.choice("schedule", o.schedule, {{"constant", ScheduleKind::kConstant}, {"linear", ScheduleKind::kLinear}, {"cosine", ScheduleKind::kCosine}},
-           "course of the learning rate after the warm-up; linear and cosine end at 0").known_as({"lr_scheduler_type", "lr_scheduler"});
-  s.field("warmup", o.warmup, "linear rise from 0 at the start: below 1 a fraction of all steps, from 1 on whole steps").at_least(0).known_as({"warmup_ratio", "warmup_steps"});
+  s.choice("schedule",
+           o.schedule,
+           {{"constant", ScheduleKind::kConstant}, {"linear", ScheduleKind::kLinear}, {"cosine", ScheduleKind::kCosine}},
+           "course of the learning rate after the warm-up; linear and cosine end at 0")
+      .known_as({"lr_scheduler_type", "lr_scheduler"});
+  s.field("warmup", o.warmup, "linear rise from 0 at the start: below 1 a fraction of all steps, from 1 on whole steps")
+      .at_least(0)
+      .known_as({"warmup_ratio", "warmup_steps"});
   s.field("weight_decay", o.weight_decay, "AdamW's decoupled decay, not applied to biases and norms").at_least(0);
   s.field("beta1", o.beta1, "decay of AdamW's mean of the gradient").at_least(0).below(1).known_as({"adam_beta1"});
   s.field("beta2", o.beta2, "decay of AdamW's mean of the squared gradient").at_least(0).below(1).known_as({"adam_beta2"});
   s.field("epsilon", o.epsilon, "added to the root of that mean").above(0).known_as({"adam_epsilon", "eps"});
-  s.field("max_grad_norm", o.max_grad_norm, "a longer global gradient is scaled down to this norm; 0: no clipping").at_least(0).known_as({"clip", "max_norm"});
-  s.field("global_batch_size", o.global_batch_size, "rows of one optimizer step, over all ranks; need not divide by them").at_least(1).known_as({"batch_size", "total_batch_size"});
+  s.field("max_grad_norm", o.max_grad_norm, "a longer global gradient is scaled down to this norm; 0: no clipping")
+      .at_least(0)
+      .known_as({"clip", "max_norm"});
+  s.field("global_batch_size", o.global_batch_size, "rows of one optimizer step, over all ranks; need not divide by them")
+      .at_least(1)
+      .known_as({"batch_size", "total_batch_size"});
   s.field("micro_batch_size", o.micro_batch_size, "rows that a rank holds at once; accumulation follows from global_batch_size")
       .at_least(1).known_as({"per_device_train_batch_size", "gradient_accumulation_steps"});
-  s.field("evaluate_every", o.evaluate_every, "how often the held-out records are evaluated (data.held_out)").known_as({"eval_steps", "evaluation_strategy"});
-  s.field("patience", o.patience, "evaluations without a lower held-out loss after which the run ends; 0: never").at_least(0).known_as({"early_stopping_patience"});
+  s.field("evaluate_every", o.evaluate_every, "how often the held-out records are evaluated (data.held_out)")
+      .known_as({"eval_steps", "evaluation_strategy"});
+  s.field("patience", o.patience, "evaluations without a lower held-out loss after which the run ends; 0: never")
+      .at_least(0)
+      .known_as({"early_stopping_patience"});
   s.choice("non_finite", o.non_finite, {{"skip", NonFinite::kSkip}, {"stop", NonFinite::kStop}},
            "a loss or gradient that is not finite leaves the step out, or ends the run");
   s.field("seed", o.seed, "seed of dropout").at_least(0);
@@ -37,8 +49,10 @@ void describe(Schema& s, TrainOptions& o) {
 
 void TrainOptions::validate() const {
   if (micro_batch_size > global_batch_size)
-    throw InvalidSetting("micro_batch_size", std::to_string(micro_batch_size), "at most global_batch_size, which is " + std::to_string(global_batch_size));
-  if (warmup >= 1 && warmup != std::floor(warmup)) throw InvalidSetting("warmup", write_value(warmup).text, "a fraction below 1 or a whole number of steps");
+    throw InvalidSetting(
+        "micro_batch_size", std::to_string(micro_batch_size), "at most global_batch_size, which is " + std::to_string(global_batch_size));
+  if (warmup >= 1 && warmup != std::floor(warmup))
+    throw InvalidSetting("warmup", write_value(warmup).text, "a fraction below 1 or a whole number of steps");
 }
 
 }  // namespace herd

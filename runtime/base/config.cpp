@@ -107,7 +107,10 @@ Field* Schema::find_here(std::string_view name) {
 
 void Schema::load(const ConfigNode& tree, const std::string& path, const Schema& root) {
   if (!tree.is_map()) {
-    throw ConfigError({.who = tree.origin.place(), .found = fmt::format("'{}' is {}", path, shown(tree)), .expected = "a mapping of keys to values", .remedy = hint(path)});
+    throw ConfigError({.who = tree.origin.place(),
+                       .found = fmt::format("'{}' is {}", path, shown(tree)),
+                       .expected = "a mapping of keys to values",
+                       .remedy = hint(path)});
   }
   for (const auto& entry : tree.items) {
     auto* field = find_here(entry.key);
@@ -135,10 +138,11 @@ ConfigError Schema::unknown(const ConfigNode& entry, const std::string& path, co
   const auto close = suggest_key(key, root);
   std::vector<std::string> known;
   for (const auto& field : fields_) known.push_back(field.name);
-  return ConfigError({.who = entry.key_origin.place(),
-                      .found = "unknown key '" + key + "'",
-                      .expected = "",
-                      .remedy = close.empty() ? "known here: " + join(known) + "  " + hint(path) : "did you mean '" + close + "'?  " + hint(close)});
+  return ConfigError(
+      {.who = entry.key_origin.place(),
+       .found = "unknown key '" + key + "'",
+       .expected = "",
+       .remedy = close.empty() ? "known here: " + join(known) + "  " + hint(path) : "did you mean '" + close + "'?  " + hint(close)});
 }
 
 ConfigError Schema::misplaced(const InvalidSetting& problem, const std::string& path) const {

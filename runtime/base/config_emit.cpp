@@ -90,7 +90,8 @@ std::string to_yaml(const ConfigNode& node, bool origins) {
   std::string out;
   for (const auto& line : lines) {
     out += line.text;
-    if (origins && !line.comment.empty()) out += fmt::format("{:{}}# {}", "", column - std::min(column, line.text.size()) + 2, line.comment);
+    if (origins && !line.comment.empty())
+      out += fmt::format("{:{}}# {}", "", column - std::min(column, line.text.size()) + 2, line.comment);
     out += '\n';
   }
   return out;

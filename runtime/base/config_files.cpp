@@ -18,7 +18,9 @@ class Includer {
   ConfigNode read(const fs::path& file, const std::string& include) {
     auto own = read_yaml(file, include);
     if (own.is_null()) own.kind = ConfigNode::Kind::kMap;  // a file of comments
-    if (!own.is_map()) throw ConfigError({.who = own.origin.place(), .found = "a list or a single value", .expected = "a mapping of keys to values", .remedy = ""});
+    if (!own.is_map())
+      throw ConfigError(
+          {.who = own.origin.place(), .found = "a list or a single value", .expected = "a mapping of keys to values", .remedy = ""});
     auto merged = ConfigNode::map();
     merged.origin = own.origin;
     open_.push_back({fs::weakly_canonical(file), include.empty() ? file.string() : include});
@@ -42,7 +44,10 @@ class Includer {
     auto names = node.is_list() ? node.items : std::vector<ConfigNode>{node};
     for (const auto& name : names) {
       if (!name.is_scalar() || name.text.empty())
-        throw ConfigError({.who = name.origin.place(), .found = "'include' holds " + to_flow(name), .expected = "names such as models/llama", .remedy = ""});
+        throw ConfigError({.who = name.origin.place(),
+                           .found = "'include' holds " + to_flow(name),
+                           .expected = "names such as models/llama",
+                           .remedy = ""});
     }
     return names;
   }
@@ -73,7 +78,8 @@ class Includer {
     std::vector<std::string> round;
     for (auto at = first; at != open_.end(); ++at) round.push_back(at->name);
     round.push_back(name.text);
-    throw ConfigError({.who = name.origin.place(), .found = "a config includes itself: " + join(round, " > "), .expected = "", .remedy = ""});
+    throw ConfigError(
+        {.who = name.origin.place(), .found = "a config includes itself: " + join(round, " > "), .expected = "", .remedy = ""});
   }
 
   std::vector<std::string> known_names() const {

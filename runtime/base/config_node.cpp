@@ -23,7 +23,10 @@ class Reader {
     ConfigNode node;
     node.origin = yaml.IsNull() ? fallback : at(yaml.Mark());  // yaml-cpp gives an empty value the mark of what follows
     if (depth > kDeepest || ++count_ > kMost) {
-      throw ConfigError({.who = node.origin.place(), .found = "YAML nested or repeated without end", .expected = "aliases that do not hold themselves", .remedy = ""});
+      throw ConfigError({.who = node.origin.place(),
+                         .found = "YAML nested or repeated without end",
+                         .expected = "aliases that do not hold themselves",
+                         .remedy = ""});
     }
     switch (yaml.Type()) {
       case YAML::NodeType::Scalar:
@@ -57,7 +60,9 @@ class Reader {
     own.origin = origin;
     for (const auto& pair : yaml) {
       const auto key_origin = at(pair.first.Mark());
-      if (!pair.first.IsScalar()) throw ConfigError({.who = key_origin.place(), .found = "a key that is a list, a mapping or empty", .expected = "a name", .remedy = ""});
+      if (!pair.first.IsScalar())
+        throw ConfigError(
+            {.who = key_origin.place(), .found = "a key that is a list, a mapping or empty", .expected = "a name", .remedy = ""});
       const auto& key = pair.first.Scalar();
       auto value = read(pair.second, key_origin, depth + 1);
       if (key == "<<") {
@@ -65,7 +70,10 @@ class Reader {
         continue;
       }
       if (const auto* first = own.find(key)) {
-        throw ConfigError({.who = key_origin.place(), .found = "the key '" + key + "' is given twice", .expected = "", .remedy = "the first one stands at " + first->key_origin.place()});
+        throw ConfigError({.who = key_origin.place(),
+                           .found = "the key '" + key + "' is given twice",
+                           .expected = "",
+                           .remedy = "the first one stands at " + first->key_origin.place()});
       }
       value.key = key;
       value.key_origin = key_origin;
@@ -82,7 +90,11 @@ class Reader {
       for (auto& item : value.items) lay_under(merged, std::move(item));
       return;
     }
-    if (!value.is_map()) throw ConfigError({.who = value.origin.place(), .found = "'<<' with " + to_flow(value), .expected = "a mapping or a list of mappings", .remedy = ""});
+    if (!value.is_map())
+      throw ConfigError({.who = value.origin.place(),
+                         .found = "'<<' with " + to_flow(value),
+                         .expected = "a mapping or a list of mappings",
+                         .remedy = ""});
     merge_config(value, std::move(merged));
     merged = std::move(value);
   }
@@ -136,7 +148,10 @@ ConfigNode parse_yaml(const std::string& text, const Origin& place, bool with_li
   try {
     const auto documents = YAML::LoadAll(text);
     if (documents.size() > 1) {
-      throw ConfigError({.who = reader.at(documents[1].Mark()).place(), .found = "a second YAML document", .expected = "one document a file", .remedy = ""});
+      throw ConfigError({.who = reader.at(documents[1].Mark()).place(),
+                         .found = "a second YAML document",
+                         .expected = "one document a file",
+                         .remedy = ""});
     }
     ConfigNode empty;
     empty.origin = place;
@@ -149,7 +164,9 @@ ConfigNode parse_yaml(const std::string& text, const Origin& place, bool with_li
 ConfigNode read_yaml(const std::filesystem::path& file, const std::string& include) {
   std::ifstream in(file);
   if (!std::filesystem::is_regular_file(file) || !in) {  // a folder opens too, and throws only when it is read
-    throw ConfigError({.who = file.string(), .found = std::filesystem::exists(file) ? "not a readable file" : "no such file", .expected = "a YAML recipe"});
+    throw ConfigError({.who = file.string(),
+                       .found = std::filesystem::exists(file) ? "not a readable file" : "no such file",
+                       .expected = "a YAML recipe"});
   }
   const std::string text{std::istreambuf_iterator<char>(in), {}};
   return parse_yaml(text, Origin{.source = file.string(), .include = include});

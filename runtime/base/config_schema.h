@@ -45,7 +45,9 @@ Field& Schema::section(std::string name, T& target, std::string doc) {
   field.children = std::make_shared<Schema>();
   describe(*field.children, target);
   auto* children = field.children.get();
-  field.read_section = [children](const ConfigNode& node, const std::string& path, const Schema& root) { children->load(node, path, root); };
+  field.read_section = [children](const ConfigNode& node, const std::string& path, const Schema& root) {
+    children->load(node, path, root);
+  };
   field.write = [children] { return children->store(); };
   children->check_with([&target] { validate_section(target); });
   return field;

@@ -57,7 +57,10 @@ template <> struct ValueName<bool> { static std::string get() { return "true or 
 template <> struct ValueName<std::int64_t> { static std::string get() { return "a whole number"; } };
 template <> struct ValueName<double> { static std::string get() { return "a number"; } };
 template <> struct ValueName<std::string> { static std::string get() { return "a string"; } };
-template <> struct ValueName<Every> { static std::string get() { return "a count and its unit, such as '200 steps' or '1 epoch', or 'never'"; } };
+template <>
+struct ValueName<Every> {
+  static std::string get() { return "a count and its unit, such as '200 steps' or '1 epoch', or 'never'"; }
+};
 template <> struct ValueName<OneOrMany> { static std::string get() { return "a string or a list of strings"; } };
 template <class V> struct ValueName<std::optional<V>> { static std::string get() { return ValueName<V>::get() + " or null"; } };
 template <class V> struct ValueName<std::vector<V>> { static std::string get() { return "a list, each item " + ValueName<V>::get(); } };

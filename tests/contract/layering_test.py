@@ -52,7 +52,7 @@ def violations(name, text, exists=lambda path: (ROOT / path).is_file()):
                 continue
             if re.fullmatch(TESTS, name) and owners != r"$^":
                 continue
-            found.append(where + f"<{header}> is not for this file; it stays in {owners}" if owners != r"$^" else where + f"<{header}> is for no file")
+            found.append(where + f"<{header}> " + ("is for no file" if owners == r"$^" else f"is not for this file; it stays in {owners}"))
         if outside and target in EVERYTHING and exists(header):
             found.append(where + f'<{header}> is ours: write "{header}"')
         if not quoted:

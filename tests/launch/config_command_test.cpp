@@ -84,7 +84,12 @@ TEST_F(ConfigCommand, RecipeBecomesOptions) {
 }
 
 TEST_F(ConfigCommand, WhatARunStoresLoadsBackEqual) {
-  const auto run = resolve_run({.file = write(kRecipe), .overrides = {"model.path=\"\"", "model.tokenizer=/t", "model.config={hidden_size: 64, intermediate_size: 128, num_hidden_layers: 2, num_attention_heads: 4, rope_theta: 5e5}"}});
+  const auto run = resolve_run(
+      {.file = write(kRecipe),
+       .overrides = {
+           "model.path=\"\"",
+           "model.tokenizer=/t",
+           "model.config={hidden_size: 64, intermediate_size: 128, num_hidden_layers: 2, num_attention_heads: 4, rope_theta: 5e5}"}});
   run.save(scratch_ / "config.yaml");
   const auto again = resolve_run({.file = scratch_ / "config.yaml", .overrides = {}, .folders = {}});
   EXPECT_EQ(again.config, run.config);
@@ -109,12 +114,15 @@ TEST_F(ConfigCommand, PrintsEachValueWithItsOrigin) {
 }
 
 TEST_F(ConfigCommand, ExplainsFromTheSchema) {
-  EXPECT_EQ(herd({"config", "--explain", "peft.r"}).out, "peft.r: rank of the update\n  type     a whole number, from 1 to 4096\n  default  8\n");
-  EXPECT_THAT(herd({"config", "--explain", "model.config"}).out, AllOf(HasSubstr("a section or null"), HasSubstr("model.config.hidden_size")));
+  EXPECT_EQ(herd({"config", "--explain", "peft.r"}).out,
+            "peft.r: rank of the update\n  type     a whole number, from 1 to 4096\n  default  8\n");
+  EXPECT_THAT(herd({"config", "--explain", "model.config"}).out,
+              AllOf(HasSubstr("a section or null"), HasSubstr("model.config.hidden_size")));
   EXPECT_THAT(herd({"config", "--explain"}).out, AllOf(HasSubstr("  model "), HasSubstr("  checkpoint ")));
   const auto wrong = herd({"config", "--explain", "peft.lora_alhpa"});
   EXPECT_EQ(wrong.code, 2);
-  EXPECT_EQ(wrong.err, "error: command line: unknown key 'peft.lora_alhpa'\n       did you mean 'peft.alpha'?  (herd config --explain peft.alpha)\n");
+  EXPECT_EQ(wrong.err,
+            "error: command line: unknown key 'peft.lora_alhpa'\n       did you mean 'peft.alpha'?  (herd config --explain peft.alpha)\n");
 }
 
 TEST_F(ConfigCommand, ErrorsSayWhereAndEndWith2) {
@@ -122,9 +130,13 @@ TEST_F(ConfigCommand, ErrorsSayWhereAndEndWith2) {
   auto output = herd({"config", recipe});
   EXPECT_EQ(output.code, 2);
   EXPECT_EQ(output.out, "");
-  EXPECT_EQ(output.err, "error: " + recipe + ":4:5: unknown key 'train.lora_alhpa'\n       did you mean 'peft.alpha'?  (herd config --explain peft.alpha)\n");
+  EXPECT_EQ(
+      output.err,
+      "error: " + recipe + ":4:5: unknown key 'train.lora_alhpa'\n       did you mean 'peft.alpha'?  (herd config --explain peft.alpha)\n");
   EXPECT_EQ(herd({"config", write("train: {micro_batch_size: 64}\n")}).err,
-            "error: " + recipe + ":1:27: 'train.micro_batch_size' is 64; expected at most global_batch_size, which is 32\n       (herd config --explain train.micro_batch_size)\n");
+            "error: " + recipe +
+                ":1:27: 'train.micro_batch_size' is 64; expected at most global_batch_size, which is 32\n       (herd config --explain "
+                "train.micro_batch_size)\n");
   EXPECT_THAT(herd({"config", write("train: {lr: 1}\n")}).err, HasSubstr("did you mean 'train.learning_rate'?"));
   EXPECT_THAT(herd({"config", write("include: models/lama\n")}).err, HasSubstr("did you mean 'models/llama'?"));
   for (const auto& wrong : std::vector<std::vector<std::string>>{
@@ -170,10 +182,11 @@ TEST_F(ConfigCommand, SectionsHoldTogether) {
 }
 
 TEST_F(ConfigCommand, ConfigBecomesTheHubsConfigJson) {
-  const auto run = resolve_run({.file = "",
-                                .overrides = {"model.family=llama",
-                                              "model.config={hidden_size: 64, intermediate_size: 128, num_hidden_layers: 2, num_attention_heads: 4, "
-                                              "num_key_value_heads: 2, tie_word_embeddings: true, rope_scaling: {rope_type: linear, factor: 2}}"}});
+  const auto run =
+      resolve_run({.file = "",
+                   .overrides = {"model.family=llama",
+                                 "model.config={hidden_size: 64, intermediate_size: 128, num_hidden_layers: 2, num_attention_heads: 4, "
+                                 "num_key_value_heads: 2, tie_word_embeddings: true, rope_scaling: {rope_type: linear, factor: 2}}"}});
   EXPECT_EQ(hub_config(run.config.model, 300), nlohmann::json::parse(R"({"model_type": "llama", "hidden_size": 64, "intermediate_size": 128,
       "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "tie_word_embeddings": true, "vocab_size": 300,
       "rope_scaling": {"rope_type": "linear", "factor": 2.0}})"));

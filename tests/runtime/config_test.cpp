@@ -84,7 +84,9 @@ void describe(Schema& s, Root& o) {
 
 class Config : public testing::Test {
  protected:
-  Config() : folder_(fs::path(testing::TempDir()) / ("herd_config_" + std::to_string(getpid()))) { fs::create_directories(folder_ / "lib"); }
+  Config() : folder_(fs::path(testing::TempDir()) / ("herd_config_" + std::to_string(getpid()))) {
+    fs::create_directories(folder_ / "lib");
+  }
   ~Config() override { fs::remove_all(folder_); }
 
   fs::path write(const std::string& name, const std::string& text) {
@@ -160,42 +162,63 @@ TEST_F(Config, SaysWhereAnUnknownKeyStandsAndWhatWasMeant) {
 }
 
 TEST_F(Config, SaysWhatWasFoundAndExpected) {
-  EXPECT_EQ(error("peft:\n  r: eight\n"), "r.yaml:2:6: 'peft.r' is 'eight'; expected a whole number, from 1 to 4096\n       (herd config --explain peft.r)");
-  EXPECT_EQ(error("peft: {r: 8.5}\n"), "r.yaml:1:11: 'peft.r' is '8.5'; expected a whole number, from 1 to 4096\n       (herd config --explain peft.r)");
-  EXPECT_EQ(error("peft: {r: '8'}\n"), "r.yaml:1:11: 'peft.r' is the string \"8\"; expected a whole number, from 1 to 4096\n       (herd config --explain peft.r)");
-  EXPECT_EQ(error("peft:\n  r:\nkind: a\n"), "r.yaml:2:3: 'peft.r' is empty; expected a whole number, from 1 to 4096\n       (herd config --explain peft.r)");
+  EXPECT_EQ(error("peft:\n  r: eight\n"),
+            "r.yaml:2:6: 'peft.r' is 'eight'; expected a whole number, from 1 to 4096\n       (herd config --explain peft.r)");
+  EXPECT_EQ(error("peft: {r: 8.5}\n"),
+            "r.yaml:1:11: 'peft.r' is '8.5'; expected a whole number, from 1 to 4096\n       (herd config --explain peft.r)");
+  EXPECT_EQ(error("peft: {r: '8'}\n"),
+            "r.yaml:1:11: 'peft.r' is the string \"8\"; expected a whole number, from 1 to 4096\n       (herd config --explain peft.r)");
+  EXPECT_EQ(error("peft:\n  r:\nkind: a\n"),
+            "r.yaml:2:3: 'peft.r' is empty; expected a whole number, from 1 to 4096\n       (herd config --explain peft.r)");
   EXPECT_EQ(error("peft: [1]\n"), "r.yaml:1:7: 'peft' is a list; expected a section\n       (herd config --explain peft)");
   EXPECT_EQ(error("peft:\n"), "r.yaml:1:1: 'peft' is empty; expected a section\n       (herd config --explain peft)");
   EXPECT_EQ(error("sets: a.json\n"),
-            "r.yaml:1:7: 'sets' is 'a.json'; expected a list, each item a section or the value of its 'path'\n       (herd config --explain sets)");
-  EXPECT_EQ(error("sets: [[a]]\n"), "r.yaml:1:8: 'sets' is a list; expected a mapping of keys to values\n       (herd config --explain sets)");
-  EXPECT_EQ(error("checkpoint: {best: yes}\n"), "r.yaml:1:20: 'checkpoint.best' is 'yes'; expected true or false\n       (herd config --explain checkpoint.best)");
+            "r.yaml:1:7: 'sets' is 'a.json'; expected a list, each item a section or the value of its 'path'\n       (herd config "
+            "--explain sets)");
+  EXPECT_EQ(error("sets: [[a]]\n"),
+            "r.yaml:1:8: 'sets' is a list; expected a mapping of keys to values\n       (herd config --explain sets)");
+  EXPECT_EQ(error("checkpoint: {best: yes}\n"),
+            "r.yaml:1:20: 'checkpoint.best' is 'yes'; expected true or false\n       (herd config --explain checkpoint.best)");
   EXPECT_EQ(error("checkpoint: {resume: {a: 1}}\n"),
             "r.yaml:1:22: 'checkpoint.resume' is a mapping; expected a string\n       (herd config --explain checkpoint.resume)");
   for (const std::string wrong : {"200", "200 stpes", "0 steps", "-1 steps", "x epochs"})
-    EXPECT_THAT(error("checkpoint: {every: " + wrong + "}\n"), testing::StartsWith("r.yaml:1:21: 'checkpoint.every' is '" + wrong + "'; expected a count and its unit"));
+    EXPECT_THAT(error("checkpoint: {every: " + wrong + "}\n"),
+                testing::StartsWith("r.yaml:1:21: 'checkpoint.every' is '" + wrong + "'; expected a count and its unit"));
   for (const std::string wrong : {".inf", ".nan", "nan", "inf", "0x10", "1_000"})
-    EXPECT_THAT(error("peft: {alpha: " + wrong + "}\n"), testing::StartsWith("r.yaml:1:15: 'peft.alpha' is '" + wrong + "'; expected a number, above 0"));
+    EXPECT_THAT(error("peft: {alpha: " + wrong + "}\n"),
+                testing::StartsWith("r.yaml:1:15: 'peft.alpha' is '" + wrong + "'; expected a number, above 0"));
 }
 
 TEST_F(Config, SaysTheRangeAndTheChoices) {
-  EXPECT_EQ(error("peft: {r: 0}\n"), "r.yaml:1:11: 'peft.r' is '0'; expected a whole number, from 1 to 4096\n       (herd config --explain peft.r)");
-  EXPECT_EQ(error("peft: {dropout: 1}\n"), "r.yaml:1:17: 'peft.dropout' is '1'; expected a number, at least 0 and below 1\n       (herd config --explain peft.dropout)");
+  EXPECT_EQ(error("peft: {r: 0}\n"),
+            "r.yaml:1:11: 'peft.r' is '0'; expected a whole number, from 1 to 4096\n       (herd config --explain peft.r)");
+  EXPECT_EQ(error("peft: {dropout: 1}\n"),
+            "r.yaml:1:17: 'peft.dropout' is '1'; expected a number, at least 0 and below 1\n       (herd config --explain peft.dropout)");
   EXPECT_EQ(load("peft: {r: 4096, alpha: 4096, dropout: 0}\n").peft.r, 4096);
-  EXPECT_EQ(error("numbers: [1, 10]\n"), "r.yaml:1:14: 'numbers' holds '10'; expected a list, each item a whole number, from 0 to 9\n       (herd config --explain numbers)");
-  EXPECT_EQ(error("peft: {color: gren}\n"), "r.yaml:1:15: 'peft.color' is 'gren'; expected one of red, green\n       did you mean 'green'?  (herd config --explain peft.color)");
-  EXPECT_EQ(error("kind: b\n"), "r.yaml:1:7: 'kind' is 'b'; expected one of a, bee\n       did you mean 'a'?  (herd config --explain kind)");
-  EXPECT_EQ(error("sets: [{path: a, weight: 0}]\n"), "r.yaml:1:26: 'sets.weight' is '0'; expected a number, above 0\n       (herd config --explain sets.weight)");
-  EXPECT_EQ(error("shape: {width: 0}\n"), "r.yaml:1:16: 'shape.width' is '0'; expected a whole number, at least 1\n       (herd config --explain shape.width)");
+  EXPECT_EQ(
+      error("numbers: [1, 10]\n"),
+      "r.yaml:1:14: 'numbers' holds '10'; expected a list, each item a whole number, from 0 to 9\n       (herd config --explain numbers)");
+  EXPECT_EQ(
+      error("peft: {color: gren}\n"),
+      "r.yaml:1:15: 'peft.color' is 'gren'; expected one of red, green\n       did you mean 'green'?  (herd config --explain peft.color)");
+  EXPECT_EQ(error("kind: b\n"),
+            "r.yaml:1:7: 'kind' is 'b'; expected one of a, bee\n       did you mean 'a'?  (herd config --explain kind)");
+  EXPECT_EQ(error("sets: [{path: a, weight: 0}]\n"),
+            "r.yaml:1:26: 'sets.weight' is '0'; expected a number, above 0\n       (herd config --explain sets.weight)");
+  EXPECT_EQ(error("shape: {width: 0}\n"),
+            "r.yaml:1:16: 'shape.width' is '0'; expected a whole number, at least 1\n       (herd config --explain shape.width)");
 }
 
 TEST_F(Config, ValidationNamesThePlaceOfItsKey) {
-  EXPECT_EQ(error("peft:\n  r: 32\n  alpha: 16\n"), "r.yaml:3:10: 'peft.alpha' is 16; expected at least r, which is 32\n       (herd config --explain peft.alpha)");
-  EXPECT_EQ(error("", {"peft.r=32"}), "default: 'peft.alpha' is 16; expected at least r, which is 32\n       (herd config --explain peft.alpha)");
+  EXPECT_EQ(error("peft:\n  r: 32\n  alpha: 16\n"),
+            "r.yaml:3:10: 'peft.alpha' is 16; expected at least r, which is 32\n       (herd config --explain peft.alpha)");
+  EXPECT_EQ(error("", {"peft.r=32"}),
+            "default: 'peft.alpha' is 16; expected at least r, which is 32\n       (herd config --explain peft.alpha)");
 }
 
 TEST_F(Config, RefusesBrokenYaml) {
-  EXPECT_EQ(error("kind: a\npeft: {r: 1}\nkind: bee\n"), "r.yaml:3:1: the key 'kind' is given twice\n       the first one stands at r.yaml:1:1");
+  EXPECT_EQ(error("kind: a\npeft: {r: 1}\nkind: bee\n"),
+            "r.yaml:3:1: the key 'kind' is given twice\n       the first one stands at r.yaml:1:1");
   EXPECT_EQ(error("peft: {r: 1, r: 1}\n"), "r.yaml:1:14: the key 'r' is given twice\n       the first one stands at r.yaml:1:8");
   EXPECT_THAT(error("kind: a\npeft: [1\n"), testing::StartsWith("r.yaml:3:1: broken YAML: "));
   EXPECT_THAT(error("kind: *nobody\n"), testing::StartsWith("r.yaml:1:7: broken YAML: "));
@@ -238,7 +261,9 @@ TEST_F(Config, AnErrorInAnIncludeNamesItsFile) {
 
 TEST_F(Config, RefusesMissingAndCyclicIncludes) {
   write("lib/models/llama.yaml", "{}\n");
-  EXPECT_THAT(error("kind: a\ninclude: [models/lama]\n"), testing::AllOf(testing::StartsWith("r.yaml:2:11: no config named 'models/lama' in "), testing::EndsWith("did you mean 'models/llama'?")));
+  EXPECT_THAT(error("kind: a\ninclude: [models/lama]\n"),
+              testing::AllOf(testing::StartsWith("r.yaml:2:11: no config named 'models/lama' in "),
+                             testing::EndsWith("did you mean 'models/llama'?")));
   EXPECT_THAT(error("include: [[a]]\n"), testing::StartsWith("r.yaml:1:11: 'include' holds [a]; expected names"));
   write("a.yaml", "include: b\n");
   write("b.yaml", "include:\n  - a\n");
@@ -260,7 +285,9 @@ TEST(ConfigFolders, EnvironmentGoesFirst) {
 }
 
 TEST_F(Config, WhatItWritesLoadsBackEqual) {
-  auto root = load("sets: [a b, {path: \"x\\n\\\"'\\\\\\t\\x01 #: 链\", weight: 0.1}, 'null', '12']\nshape: {width: 7}\ncheckpoint: {keep: 2, every: 3 epochs}\n");
+  auto root = load(
+      "sets: [a b, {path: \"x\\n\\\"'\\\\\\t\\x01 #: 链\", weight: 0.1}, 'null', '12']\nshape: {width: 7}\ncheckpoint: {keep: 2, every: 3 "
+      "epochs}\n");
   root.peft.dropout = 0.1 + 0.2;
   root.peft.targets = {{"^(a|b): #x$"}, true};
   root.kind = "a";
@@ -276,7 +303,8 @@ TEST_F(Config, WhatItWritesLoadsBackEqual) {
 TEST_F(Config, PrintsEachValueWithItsOrigin) {
   load("peft:\n  r: 4\nsets: [a, {path: b, weight: 2}]\n", {"kind=bee"});
   auto text = to_yaml(tree_, true);
-  for (auto at = text.find(folder_.string()); at != std::string::npos; at = text.find(folder_.string())) text.erase(at, folder_.string().size() + 1);
+  for (auto at = text.find(folder_.string()); at != std::string::npos; at = text.find(folder_.string()))
+    text.erase(at, folder_.string().size() + 1);
   EXPECT_EQ(text, R"(peft:
   r: 4                       # r.yaml:2:6
   alpha: 16                  # default
@@ -302,10 +330,12 @@ TEST(ConfigExplain, DocumentsKeysSectionsAndShortForms) {
   Schema schema;
   describe(schema, root);
   EXPECT_EQ(schema.explain("peft.r"), "peft.r: rank of the update\n  type     a whole number, from 1 to 4096\n  default  8\n");
-  EXPECT_EQ(schema.explain("resume"), "checkpoint.resume: where from\n  type     a string\n  default  none\n  short    resume=… on the command line\n");
+  EXPECT_EQ(schema.explain("resume"),
+            "checkpoint.resume: where from\n  type     a string\n  default  none\n  short    resume=… on the command line\n");
   EXPECT_EQ(schema.explain("shape.width"), "shape.width: width\n  type     a whole number, at least 1\n  default  4\n");
   EXPECT_THAT(schema.explain("peft"), testing::AllOf(testing::HasSubstr("peft.alpha"), testing::HasSubstr("(default 16)")));
-  EXPECT_THAT(schema.explain(""), testing::AllOf(testing::HasSubstr("peft"), testing::HasSubstr("what is kept"), testing::Not(testing::HasSubstr("peft.r"))));
+  EXPECT_THAT(schema.explain(""),
+              testing::AllOf(testing::HasSubstr("peft"), testing::HasSubstr("what is kept"), testing::Not(testing::HasSubstr("peft.r"))));
   try {
     schema.explain("peft.alhpa");
     FAIL();
