@@ -25,11 +25,57 @@ std::size_t whole_characters(std::string_view text, std::size_t n) {
   return n;
 }
 
-/// Where in the whole text the first `count` tokens end. They are decoded in place, as a tokenizer may treat a text's start alone.
-std::size_t text_end(const Tokenizer& tokenizer, const Example& example, std::size_t count, std::string_view whole) {
-  const auto part = tokenizer.decode(std::span(example.tokens).first(count), false);
-  const auto common = std::mismatch(part.begin(), part.end(), whole.begin(), whole.end()).first - part.begin();
-  return whole_characters(whole, static_cast<std::size_t>(common));
+/// Tokens [begin, end) of an example, all special or none: the text of each goes by its own rules.
+struct Stretch {
+  std::size_t begin = 0, end = 0;
+  bool special = false;
+};
+
+std::vector<Stretch> stretches(const Example& example, const Tokenizer& tokenizer) {
+  std::vector<Stretch> out;
+  for (std::size_t i = 0; i < example.tokens.size(); ++i) {
+    const bool special = tokenizer.role(example.tokens[i]) == TokenRole::kSpecial;
+    if (out.empty() || special || out.back().special) out.push_back({i, i, special});
+    out.back().end = i + 1;
+  }
+  return out;
+}
+
+/// Writes text whose marks follow the tokens.
+class MarkedText {
+ public:
+  explicit MarkedText(Marks marks) : marks_(marks) {}
+  void add(std::string_view text, bool marked) {
+    if (marked != marked_) text_ += marked ? marks_.begin : marks_.end;
+    marked_ = marked;
+    text_ += text;
+  }
+  std::string finish() {
+    add("", false);
+    return std::move(text_);
+  }
+
+ private:
+  Marks marks_;
+  std::string text_;
+  bool marked_ = false;
+};
+
+/// Adds a stretch of text, run by run. A run is not decoded alone, as a tokenizer may treat a text's first token in a way of its own:
+/// its text is what decoding up to its end has more than decoding up to its start.
+void add_runs(MarkedText& out, const Example& example, const Stretch& stretch, const Tokenizer& tokenizer) {
+  const auto tokens = std::span(example.tokens).subspan(stretch.begin, stretch.end - stretch.begin);
+  const auto whole = tokenizer.decode(tokens, false);
+  std::size_t written = 0;
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    const bool marked = example.supervised[stretch.begin + i];
+    if (i + 1 < tokens.size() && marked == static_cast<bool>(example.supervised[stretch.begin + i + 1])) continue;
+    const auto part = tokenizer.decode(tokens.first(i + 1), false);
+    const auto common = std::mismatch(part.begin(), part.end(), whole.begin(), whole.end()).first - part.begin();
+    const auto end = std::max(written, whole_characters(whole, static_cast<std::size_t>(common)));
+    out.add(std::string_view(whole).substr(written, end - written), marked);
+    written = end;
+  }
 }
 
 struct Fill {
@@ -72,20 +118,15 @@ std::string samples(const Dataset& dataset, const Tokenizer& tokenizer, const Da
 }  // namespace
 
 std::string marked_text(const Example& example, const Tokenizer& tokenizer, bool color) {
-  const auto& marks = color ? kColor : kBrackets;
-  const auto whole = tokenizer.decode(example.tokens, false);
-  std::string out;
-  std::size_t written = 0;
-  for (std::size_t i = 0; i < example.supervised.size(); ++i) {
-    const bool before = i > 0 && example.supervised[i - 1], now = example.supervised[i];
-    if (before == now) continue;
-    const auto end = std::max(written, text_end(tokenizer, example, i, whole));
-    out.append(whole, written, end - written).append(now ? marks.begin : marks.end);
-    written = end;
+  MarkedText out(color ? kColor : kBrackets);
+  for (const auto& stretch : stretches(example, tokenizer)) {
+    if (stretch.special) {
+      out.add(tokenizer.id_to_token(example.tokens[stretch.begin]), example.supervised[stretch.begin]);
+    } else {
+      add_runs(out, example, stretch, tokenizer);
+    }
   }
-  out.append(whole, written);
-  if (!example.supervised.empty() && example.supervised.back()) out += marks.end;
-  return out;
+  return out.finish();
 }
 
 std::string length_histogram(const std::vector<Example>& examples, int bars) {

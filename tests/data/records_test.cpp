@@ -5,12 +5,12 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "data/audit.h"
 #include "data/dataset.h"
 #include "data/record.h"
 #include "data/split.h"
 #include "data/template.h"
 #include "runtime/base/error.h"
+#include "tests/data/toy_records.h"
 #include "tests/data/toy_tokenizers.h"
 #include "tests/support/assets.h"
 #include "tests/support/scratch.h"
@@ -19,8 +19,10 @@ namespace herd {
 namespace {
 
 using test::ByteTokenizer;
-using test::Spaces;
-using test::WordTokenizer;
+using test::kWithInput;
+using test::kWithoutInput;
+using test::line;
+using test::options;
 using testing::AllOf;
 using testing::HasSubstr;
 
@@ -43,17 +45,6 @@ class RecordFiles : public testing::Test {
 
   test::Scratch folder_;
 };
-
-std::string line(std::string_view instruction, std::string_view output, std::string_view input = "") {
-  return nlohmann::json{{"instruction", instruction}, {"input", input}, {"output", output}}.dump() + "\n";
-}
-
-Records records_of(std::initializer_list<Record> list) {
-  Records out{.files = {"made.json"}, .records = list};
-  for (std::size_t i = 0; i < out.records.size(); ++i)
-    out.records[i].source = {0, static_cast<std::uint32_t>(i + 1), static_cast<std::uint32_t>(i + 1)};
-  return out;
-}
 
 TEST_F(RecordFiles, ReadsArraysAndLinesByContent) {
   const auto array = file("a.json", "\xef\xbb\xbf\n[\n {\"instruction\": \"i\\u00e9\\n\", \"input\": \"\", \"output\": \"o\", \"id\": [1, {\"output\": 3}]},\n"
@@ -110,13 +101,6 @@ TEST_F(RecordFiles, EmptyDataIsAnError) {
   EXPECT_THROW(read_records({}), DataError);
 }
 
-constexpr const char* kWithInput =
-    "Below is an instruction that describes a task, paired with an input that provides further context. Write a response that "
-    "appropriately completes the request.\n\n### Instruction:\nAdd.\n\n### Input:\n1 {2}\n\n### Response:";
-constexpr const char* kWithoutInput =
-    "Below is an instruction that describes a task. Write a response that appropriately completes the request.\n\n### Instruction:\nAdd."
-    "\n\n### Response:";
-
 TEST(Template, AlpacaIsByteForByteAlpaca) {
   const auto& alpaca = templates().at("alpaca");
   EXPECT_EQ(alpaca.prompt({"Add.", "1 {2}", "3", {}}), kWithInput);
@@ -148,115 +132,6 @@ TEST(Template, OutputUndoesAnswerAndNamesAreKnown) {
     EXPECT_TRUE(fingerprints.insert(template_fingerprint(name)).second) << name;
   }
   EXPECT_THROW(templates().at("alpacca"), ConfigError);
-}
-
-DataOptions options(std::int64_t max_tokens = 512) {
-  DataOptions out;
-  out.max_tokens = max_tokens;
-  out.threads = 2;
-  return out;
-}
-
-TEST(Formatter, LabelsTheResponseAndTheEnd) {
-  const auto out = format_records(records_of({{"Add.", "1 {2}", "3é", {}}}), ByteTokenizer(), options());
-  ASSERT_EQ(out.examples.size(), 1u);
-  const auto& example = out.examples[0];
-  const std::string text = std::string(kWithInput) + " 3é";
-  std::vector<TokenId> ids{256};
-  for (const unsigned char c : text) ids.push_back(c);
-  ids.push_back(257);
-  EXPECT_EQ(example.tokens, ids);
-  std::vector<std::uint8_t> supervised(ids.size(), 0);
-  std::fill(supervised.end() - 5, supervised.end(), 1);  // space, 3, two bytes of é, end
-  EXPECT_EQ(example.supervised, supervised);
-  EXPECT_EQ(example.supervised_tokens, 5);
-}
-
-TEST(Formatter, LabelsAllButTheFirstTokenByChoice) {
-  auto all = options();
-  all.train_on = TrainOn::kAll;
-  const auto out = format_records(records_of({{"Add.", "", "3", {}}}), ByteTokenizer(), all);
-  const auto& example = out.examples.at(0);
-  EXPECT_EQ(example.supervised[0], 0);
-  EXPECT_EQ(std::count(example.supervised.begin(), example.supervised.end(), 1), example.length() - 1);
-  EXPECT_EQ(example.supervised_tokens, example.length() - 1);
-}
-
-TEST(Formatter, TrainsOnTheIdsThatGenerationSees) {
-  const WordTokenizer tokenizer;
-  const auto records = records_of({{"Add.", "", "is three", {}}});
-  const auto example = format_records(records, tokenizer, options()).examples.at(0);
-  const auto prompt = templates().at("alpaca").prompt(records.records[0]);
-  auto expected = encode_prompt(tokenizer, prompt);
-  EXPECT_EQ(expected, tokenizer.encode(prompt, true));
-  const auto joint = tokenizer.encode(prompt + " is three", true);  // no piece crosses the boundary, so joint and apart agree
-  expected.insert(expected.end(), joint.begin() + static_cast<std::ptrdiff_t>(expected.size()), joint.end());
-  expected.push_back(*tokenizer.eos);
-  EXPECT_EQ(example.tokens, expected);
-  EXPECT_EQ(example.supervised_tokens, 3);  // " is", " three", end: no lone space
-}
-
-TEST(Formatter, TakesNoTokenAcrossTheBoundary) {
-  const WordTokenizer tokenizer(Spaces::kTrail);  // the joint text has "Response: " as one piece, which generation never sees
-  const auto records = records_of({{"Add.", "", "is three", {}}});
-  const auto example = format_records(records, tokenizer, options()).examples.at(0);
-  const auto prompt = templates().at("alpaca").prompt(records.records[0]);
-  auto expected = tokenizer.encode(prompt, true);
-  for (const auto* piece : {" ", "is ", "three", "</s>"}) expected.push_back(*tokenizer.token_to_id(piece));
-  EXPECT_EQ(example.tokens, expected);
-  EXPECT_EQ(example.supervised_tokens, 4);
-}
-
-TEST(Formatter, CountsWhatItCuts) {
-  const auto length = static_cast<std::int64_t>(std::string_view(kWithoutInput).size()) + 1;
-  const auto records = records_of({{"Add.", "", "0123456789", {}}, {"Add.", "", "3", {}}});
-  const auto out = format_records(records, ByteTokenizer(), options(length + 4));
-  EXPECT_EQ(out.report.records, 2);
-  EXPECT_EQ(out.report.truncated, 1);
-  EXPECT_EQ(out.report.tokens_cut, 12 - 4);  // of space, ten digits and end, four fit
-  EXPECT_EQ(out.report.longest, length + 12);
-  EXPECT_EQ(out.examples[0].supervised_tokens, 4);
-  EXPECT_EQ(out.examples[0].tokens.back(), '2');
-  EXPECT_EQ(out.report.supervised_tokens, 4 + 3);
-  EXPECT_EQ(out.report.tokens, length + 4 + length + 3);
-  EXPECT_THAT(out.report.summary(), AllOf(HasSubstr("1 truncated"), HasSubstr("8 tokens cut")));
-}
-
-TEST(Formatter, OverlongRecordsAreSkippedOrRefusedByChoice) {
-  const auto length = static_cast<std::int64_t>(std::string_view(kWithoutInput).size()) + 1;
-  const auto records = records_of({{"Add.", "", "3", {}}, {"Add.", "", "0123456789", {}}});
-  auto choice = options(length + 4);
-  choice.overlong = Overlong::kSkip;
-  const auto out = format_records(records, ByteTokenizer(), choice);
-  EXPECT_EQ(out.report.skipped_overlong, 1);
-  ASSERT_EQ(out.examples.size(), 1u);
-  EXPECT_EQ(out.examples[0].source.record, 1u);
-  choice.overlong = Overlong::kError;
-  try {
-    format_records(records, ByteTokenizer(), choice);
-    FAIL() << "an overlong record passed";
-  } catch (const DataError& error) {
-    EXPECT_THAT(error.what(), AllOf(HasSubstr("made.json:2 (record 2)"), HasSubstr(std::to_string(length + 12) + " tokens")));
-  }
-}
-
-TEST(Formatter, NoTokenToLearnIsNeverSilent) {
-  const auto length = static_cast<std::int64_t>(std::string_view(kWithoutInput).size()) + 1;
-  for (const auto& [records, max_tokens] : {std::pair{records_of({{"Add.", "", "x", {}}, {"Add.", "", "", {}}}), length + 9},
-                                            std::pair{records_of({{"", "", "x", {}}, {"Add.", "", "y", {}}}), length}}) {
-    auto choice = options(max_tokens);
-    try {
-      format_records(records, ByteTokenizer(), choice);
-      FAIL() << "a record without a supervised token passed";
-    } catch (const DataError& error) {
-      EXPECT_THAT(error.what(), AllOf(HasSubstr("made.json:2 (record 2)"), HasSubstr("no token to learn")));
-    }
-    choice.unsupervised = Unsupervised::kSkip;
-    const auto out = format_records(records, ByteTokenizer(), choice);
-    EXPECT_EQ(out.report.skipped_unsupervised, 1);
-    EXPECT_EQ(out.report.examples, 1);
-    EXPECT_THAT(out.report.summary(), HasSubstr("1 skipped without a token to learn"));
-  }
 }
 
 Records numbered(int count, int copies = 1) {
@@ -320,60 +195,6 @@ TEST_F(RecordFiles, DatasetKnowsItselfAgain) {
   for (std::size_t i = 0; i < dataset.train.size(); ++i) ASSERT_EQ(again.train[i].tokens, dataset.train[i].tokens);
   choice.max_tokens = 300;
   EXPECT_NE(load_dataset(choice, tokenizer).fingerprint, dataset.fingerprint);
-}
-
-// What the model reads while it generates must be what it read in training: over real records, the prompt's ids and the answer's, put
-// together, are the ids of the whole text under the model's own tokenizer. The last one's pieces end with spaces, so the joint ids hold
-// a ": " across the boundary; there the text alone must agree.
-TEST(Formatter, RealTokenizersSeeOneText) {
-  HERD_NEED_ASSET("data/instructions/alpaca_en_demo.json");
-  const auto set = [](const char* name) { return (test::assets() / "data/instructions" / name).string(); };
-  const auto records = read_records(std::vector{set("alpaca_en_demo.json"), set("alpaca_zh_demo.json")});
-  const auto& alpaca = templates().at("alpaca");
-  for (const auto* folder : {"tokenizers/llama", "tokenizers/gpt2", "tokenizers/qwen2", "models/stories260k", "models/tinystories-656k-f32"}) {
-    const auto tokenizer = load_tokenizer(test::assets() / folder);
-    for (std::size_t i = 0; i < records.records.size(); i += 5) {
-      const auto& record = records.records[i];
-      const auto prompt = alpaca.prompt(record), answer = alpaca.answer(record);
-      auto ids = encode_prompt(*tokenizer, prompt);
-      const auto answer_ids = encode_answer(*tokenizer, prompt, answer);
-      ids.insert(ids.end(), answer_ids.begin(), answer_ids.end());
-      const auto joint = tokenizer->encode(prompt + answer, true);
-      const auto where = folder + (" " + describe(record.source, records.files));
-      ASSERT_EQ(tokenizer->decode(ids), tokenizer->decode(joint)) << where;
-      const bool reaches_across = std::string_view(folder) == "models/tinystories-656k-f32";
-      ASSERT_EQ(ids == joint, !reaches_across) << where;
-    }
-  }
-}
-
-TEST(Audit, MarksWhatIsLearnt) {
-  const auto records = records_of({{"Add.", "", "is 3é", {}}});
-  const auto bytes = format_records(records, ByteTokenizer(), options()).examples.at(0);
-  EXPECT_EQ(marked_text(bytes, ByteTokenizer(), false), "<s>" + std::string(kWithoutInput) + "⟦ is 3é</s>⟧");
-  EXPECT_THAT(marked_text(bytes, ByteTokenizer(), true), testing::EndsWith("### Response:\033[1;32m is 3é</s>\033[0m"));
-  const WordTokenizer tokenizer;
-  const auto words = format_records(records, tokenizer, options()).examples.at(0);
-  EXPECT_EQ(marked_text(words, tokenizer, false), std::string(kWithoutInput) + "⟦ is 3é</s>⟧");
-}
-
-TEST(Audit, HistogramCountsEveryExample) {
-  std::vector<Example> examples(10);
-  for (std::size_t i = 0; i < 10; ++i) examples[i].tokens.resize(i < 6 ? 4 : i < 9 ? 5 : 16);
-  EXPECT_EQ(length_histogram(examples, 4),
-            "     1 – 4      ██████████████████████████████████████████████████ 6\n"
-            "     5 – 8      █████████████████████████ 3\n"
-            "     9 – 12     0\n"
-            "    13 – 16     ████████ 1\n");
-}
-
-TEST_F(RecordFiles, AuditTellsCountsAndCuts) {
-  auto choice = options(160);
-  choice.sets = {file("set.jsonl", line("a", "b") + line("a", std::string(100, 'x')) + line("c", "d"))};
-  choice.packing = true;
-  const auto text = audit(load_dataset(choice, ByteTokenizer()), ByteTokenizer(), choice, {.samples = 2, .color = false});
-  EXPECT_THAT(text, AllOf(HasSubstr("3 records: 3 examples"), HasSubstr("1 truncated"), HasSubstr("packed: 3 rows of 160 tokens")));
-  EXPECT_THAT(text, testing::ContainsRegex("set.jsonl:[123] .record [123].: [0-9]+ tokens, [0-9]+ supervised"));
 }
 
 class RealData : public testing::TestWithParam<std::pair<const char*, std::size_t>> {};

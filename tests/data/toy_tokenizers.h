@@ -31,6 +31,7 @@ class ByteTokenizer final : public Tokenizer {
   std::int64_t vocab_size() const override { return 258; }
   std::optional<TokenId> token_to_id(std::string_view) const override { return std::nullopt; }
   std::string id_to_token(TokenId id) const override { return id == 256 ? "<s>" : "</s>"; }
+  TokenRole role(TokenId id) const override { return id >= 256 ? TokenRole::kSpecial : TokenRole::kText; }
 };
 
 enum class Spaces { kLead, kTrail };

@@ -1,0 +1,204 @@
+#include "data/formatter.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <fstream>
+
+#include "data/audit.h"
+#include "data/dataset.h"
+#include "data/record.h"
+#include "data/template.h"
+#include "runtime/base/error.h"
+#include "tests/data/toy_records.h"
+#include "tests/data/toy_tokenizers.h"
+#include "tests/support/assets.h"
+#include "tests/support/scratch.h"
+
+namespace herd {
+namespace {
+
+using test::ByteTokenizer;
+using test::kWithInput;
+using test::kWithoutInput;
+using test::line;
+using test::options;
+using test::records_of;
+using test::Spaces;
+using test::WordTokenizer;
+using testing::AllOf;
+using testing::HasSubstr;
+
+TEST(Formatter, LabelsTheResponseAndTheEnd) {
+  const auto out = format_records(records_of({{"Add.", "1 {2}", "3é", {}}}), ByteTokenizer(), options());
+  ASSERT_EQ(out.examples.size(), 1u);
+  const auto& example = out.examples[0];
+  const std::string text = std::string(kWithInput) + " 3é";
+  std::vector<TokenId> ids{256};
+  for (const unsigned char c : text) ids.push_back(c);
+  ids.push_back(257);
+  EXPECT_EQ(example.tokens, ids);
+  std::vector<std::uint8_t> supervised(ids.size(), 0);
+  std::fill(supervised.end() - 5, supervised.end(), 1);  // space, 3, two bytes of é, end
+  EXPECT_EQ(example.supervised, supervised);
+  EXPECT_EQ(example.supervised_tokens, 5);
+}
+
+TEST(Formatter, LabelsAllButTheFirstTokenByChoice) {
+  auto all = options();
+  all.train_on = TrainOn::kAll;
+  const auto out = format_records(records_of({{"Add.", "", "3", {}}}), ByteTokenizer(), all);
+  const auto& example = out.examples.at(0);
+  EXPECT_EQ(example.supervised[0], 0);
+  EXPECT_EQ(std::count(example.supervised.begin(), example.supervised.end(), 1), example.length() - 1);
+  EXPECT_EQ(example.supervised_tokens, example.length() - 1);
+}
+
+TEST(Formatter, TrainsOnTheIdsThatGenerationSees) {
+  const WordTokenizer tokenizer;
+  const auto records = records_of({{"Add.", "", "is three", {}}});
+  const auto example = format_records(records, tokenizer, options()).examples.at(0);
+  const auto prompt = templates().at("alpaca").prompt(records.records[0]);
+  auto expected = encode_prompt(tokenizer, prompt);
+  EXPECT_EQ(expected, tokenizer.encode(prompt, true));
+  const auto joint = tokenizer.encode(prompt + " is three", true);  // no piece crosses the boundary, so joint and apart agree
+  expected.insert(expected.end(), joint.begin() + static_cast<std::ptrdiff_t>(expected.size()), joint.end());
+  expected.push_back(*tokenizer.eos);
+  EXPECT_EQ(example.tokens, expected);
+  EXPECT_EQ(example.supervised_tokens, 3);  // " is", " three", end: no lone space
+}
+
+TEST(Formatter, TakesNoTokenAcrossTheBoundary) {
+  const WordTokenizer tokenizer(Spaces::kTrail);  // the joint text has "Response: " as one piece, which generation never sees
+  const auto records = records_of({{"Add.", "", "is three", {}}});
+  const auto example = format_records(records, tokenizer, options()).examples.at(0);
+  const auto prompt = templates().at("alpaca").prompt(records.records[0]);
+  auto expected = tokenizer.encode(prompt, true);
+  for (const auto* piece : {" ", "is ", "three", "</s>"}) expected.push_back(*tokenizer.token_to_id(piece));
+  EXPECT_EQ(example.tokens, expected);
+  EXPECT_EQ(example.supervised_tokens, 4);
+}
+
+TEST(Formatter, CountsWhatItCuts) {
+  const auto length = static_cast<std::int64_t>(std::string_view(kWithoutInput).size()) + 1;
+  const auto records = records_of({{"Add.", "", "0123456789", {}}, {"Add.", "", "3", {}}});
+  const auto out = format_records(records, ByteTokenizer(), options(length + 4));
+  EXPECT_EQ(out.report.records, 2);
+  EXPECT_EQ(out.report.truncated, 1);
+  EXPECT_EQ(out.report.tokens_cut, 12 - 4);  // of space, ten digits and end, four fit
+  EXPECT_EQ(out.report.longest, length + 12);
+  EXPECT_EQ(out.examples[0].supervised_tokens, 4);
+  EXPECT_EQ(out.examples[0].tokens.back(), '2');
+  EXPECT_EQ(out.report.supervised_tokens, 4 + 3);
+  EXPECT_EQ(out.report.tokens, length + 4 + length + 3);
+  EXPECT_THAT(out.report.summary(), AllOf(HasSubstr("1 truncated"), HasSubstr("8 tokens cut")));
+}
+
+TEST(Formatter, OverlongRecordsAreSkippedOrRefusedByChoice) {
+  const auto length = static_cast<std::int64_t>(std::string_view(kWithoutInput).size()) + 1;
+  const auto records = records_of({{"Add.", "", "3", {}}, {"Add.", "", "0123456789", {}}});
+  auto choice = options(length + 4);
+  choice.overlong = Overlong::kSkip;
+  const auto out = format_records(records, ByteTokenizer(), choice);
+  EXPECT_EQ(out.report.skipped_overlong, 1);
+  ASSERT_EQ(out.examples.size(), 1u);
+  EXPECT_EQ(out.examples[0].source.record, 1u);
+  choice.overlong = Overlong::kError;
+  try {
+    format_records(records, ByteTokenizer(), choice);
+    FAIL() << "an overlong record passed";
+  } catch (const DataError& error) {
+    EXPECT_THAT(error.what(), AllOf(HasSubstr("made.json:2 (record 2)"), HasSubstr(std::to_string(length + 12) + " tokens")));
+  }
+}
+
+TEST(Formatter, NoTokenToLearnIsNeverSilent) {
+  const auto length = static_cast<std::int64_t>(std::string_view(kWithoutInput).size()) + 1;
+  for (const auto& [records, max_tokens] : {std::pair{records_of({{"Add.", "", "x", {}}, {"Add.", "", "", {}}}), length + 9},
+                                            std::pair{records_of({{"", "", "x", {}}, {"Add.", "", "y", {}}}), length}}) {
+    auto choice = options(max_tokens);
+    try {
+      format_records(records, ByteTokenizer(), choice);
+      FAIL() << "a record without a supervised token passed";
+    } catch (const DataError& error) {
+      EXPECT_THAT(error.what(), AllOf(HasSubstr("made.json:2 (record 2)"), HasSubstr("no token to learn")));
+    }
+    choice.unsupervised = Unsupervised::kSkip;
+    const auto out = format_records(records, ByteTokenizer(), choice);
+    EXPECT_EQ(out.report.skipped_unsupervised, 1);
+    EXPECT_EQ(out.report.examples, 1);
+    EXPECT_THAT(out.report.summary(), HasSubstr("1 skipped without a token to learn"));
+  }
+}
+
+// What the model reads while it generates must be what it read in training: over real records, the prompt's ids and the answer's, put
+// together, are the ids of the whole text under the model's own tokenizer. The last one's pieces end with spaces, so the joint ids hold
+// a ": " across the boundary; there the text alone must agree.
+TEST(Formatter, RealTokenizersSeeOneText) {
+  HERD_NEED_ASSET("data/instructions/alpaca_en_demo.json");
+  const auto set = [](const char* name) { return (test::assets() / "data/instructions" / name).string(); };
+  const auto records = read_records(std::vector{set("alpaca_en_demo.json"), set("alpaca_zh_demo.json")});
+  const auto& alpaca = templates().at("alpaca");
+  for (const auto* folder : {"tokenizers/llama", "tokenizers/gpt2", "tokenizers/qwen2", "models/stories260k", "models/tinystories-656k-f32"}) {
+    const auto tokenizer = load_tokenizer(test::assets() / folder);
+    for (std::size_t i = 0; i < records.records.size(); i += 5) {
+      const auto& record = records.records[i];
+      const auto prompt = alpaca.prompt(record), answer = alpaca.answer(record);
+      auto ids = encode_prompt(*tokenizer, prompt);
+      const auto answer_ids = encode_answer(*tokenizer, prompt, answer);
+      ids.insert(ids.end(), answer_ids.begin(), answer_ids.end());
+      const auto joint = tokenizer->encode(prompt + answer, true);
+      const auto where = folder + (" " + describe(record.source, records.files));
+      ASSERT_EQ(tokenizer->decode(ids), tokenizer->decode(joint)) << where;
+      const bool reaches_across = std::string_view(folder) == "models/tinystories-656k-f32";
+      ASSERT_EQ(ids == joint, !reaches_across) << where;
+    }
+  }
+}
+
+TEST(Audit, MarksWhatIsLearnt) {
+  const auto records = records_of({{"Add.", "", "is 3é", {}}});
+  const auto bytes = format_records(records, ByteTokenizer(), options()).examples.at(0);
+  EXPECT_EQ(marked_text(bytes, ByteTokenizer(), false), "<s>" + std::string(kWithoutInput) + "⟦ is 3é</s>⟧");
+  EXPECT_THAT(marked_text(bytes, ByteTokenizer(), true), testing::EndsWith("### Response:\033[1;32m is 3é</s>\033[0m"));
+  const WordTokenizer tokenizer;
+  const auto words = format_records(records, tokenizer, options()).examples.at(0);
+  EXPECT_EQ(marked_text(words, tokenizer, false), std::string(kWithoutInput) + "⟦ is 3é</s>⟧");
+}
+
+// Hugging Face's slow LLaMA decodes "<s>Below" or "<s> Below" by what follows: the marks must not stumble over that.
+TEST(Audit, MarksTheAnswerUnderRealTokenizers) {
+  HERD_NEED_ASSET("tokenizers/llama");
+  const auto records = records_of({{"Add.", "1", "Is 答 3é.\nDone", {}}});
+  for (const auto* folder : {"tokenizers/llama", "models/stories260k", "tokenizers/qwen2"}) {
+    const auto tokenizer = load_tokenizer(test::assets() / folder);
+    if (!tokenizer->eos) tokenizer->eos = tokenizer->token_to_id("<|endoftext|>");
+    const auto example = format_records(records, *tokenizer, options()).examples.at(0);
+    EXPECT_THAT(marked_text(example, *tokenizer, false), HasSubstr("### Response:⟦ Is 答 3é.\nDone" + tokenizer->id_to_token(*tokenizer->eos) + "⟧")) << folder;
+  }
+}
+
+TEST(Audit, HistogramCountsEveryExample) {
+  std::vector<Example> examples(10);
+  for (std::size_t i = 0; i < 10; ++i) examples[i].tokens.resize(i < 6 ? 4 : i < 9 ? 5 : 16);
+  EXPECT_EQ(length_histogram(examples, 4),
+            "     1 – 4      ██████████████████████████████████████████████████ 6\n"
+            "     5 – 8      █████████████████████████ 3\n"
+            "     9 – 12     0\n"
+            "    13 – 16     ████████ 1\n");
+}
+
+TEST(Audit, TellsCountsAndCuts) {
+  const test::Scratch folder;
+  std::ofstream(folder / "set.jsonl") << line("a", "b") + line("a", std::string(100, 'x')) + line("c", "d");
+  auto choice = options(160);
+  choice.sets = {(folder / "set.jsonl").string()};
+  choice.packing = true;
+  const auto text = audit(load_dataset(choice, ByteTokenizer()), ByteTokenizer(), choice, {.samples = 2, .color = false});
+  EXPECT_THAT(text, AllOf(HasSubstr("3 records: 3 examples"), HasSubstr("1 truncated"), HasSubstr("packed: 3 rows of 160 tokens")));
+  EXPECT_THAT(text, testing::ContainsRegex("set.jsonl:[123] .record [123].: [0-9]+ tokens, [0-9]+ supervised"));
+}
+
+}  // namespace
+}  // namespace herd
