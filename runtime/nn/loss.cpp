@@ -1,9 +1,10 @@
 #include "runtime/nn/loss.h"
 
-#include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
+
+#include "runtime/nn/autograd.h"
 
 namespace herd {
 namespace {
@@ -61,7 +62,7 @@ LossResult chunked_loss(const Tensor& hidden_btd, const Tensor& labels_bt, const
     const auto loss = CrossEntropySum::apply(logits_of(x), targets.index_select(0, kept.narrow(0, begin, n)));
     result.sum += loss.item<double>();
     if (!with_gradient) continue;
-    torch::autograd::backward({loss}, {at::scalar_tensor(scale, loss.options())});
+    backward(loss, at::scalar_tensor(scale, loss.options()));
     result.grad_hidden.view({-1, d}).index_copy_(0, index, x.grad());
   }
   return result;
