@@ -1,1 +1,2 @@
 # Tests of parallel.
+herd_test(parallel/communicator LIBRARIES herd_parallel)

@@ -1,0 +1,129 @@
+#pragma once
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "parallel/comm/stats.h"
+#include "runtime/base/error.h"
+#include "runtime/base/tensor.h"
+
+namespace herd {
+
+class FlightLog;
+struct Operation;
+struct Pending;
+
+enum class ReduceOp : std::uint8_t { kSum, kMax, kMin };
+
+/// How operations behave; the same on every rank.
+struct CommOptions {
+  /// Time from entering an operation until it must have completed on this rank.
+  double deadline_s = 300;
+  /// Largest single message. Bounds scratch memory to (ranks x this) an operation, and lifts every 2^31 limit. Never changes a result.
+  std::int64_t piece_bytes = std::int64_t{32} << 20;
+  /// Compare operation, shape and dtype over all ranks before any data moves. Always on in debug builds and on the threads backend.
+  bool check = false;
+};
+
+/// One operation under way. Move-only; dropping it without wait() is safe (buffers stay alive) and never blocks:
+/// a failure then shows at the next call on the communicator.
+class [[nodiscard]] Work {
+ public:
+  Work() = default;  ///< nothing to wait for
+  explicit Work(std::shared_ptr<Pending> pending) : pending_(std::move(pending)) {}
+  Work(Work&&) = default;
+  Work& operator=(Work&&) = default;
+
+  /// Returns when the result is in its buffer. May be called again.
+  /// @throws CommError naming operation, sequence number, bytes and dtype, and the ranks that are late where the backend can know them.
+  void wait();
+  /// True when wait() would not block. Never throws.
+  bool done() const;
+
+ private:
+  std::shared_ptr<Pending> pending_;
+};
+
+/// The equal split of `elements` over `parts`: the first `elements % parts` get one more. What collectives use where no counts are given.
+std::vector<std::int64_t> even_counts(std::int64_t elements, int parts);
+
+/// A group of ranks and what they do together. Every rank calls the same operations in the same order, from one thread at a time;
+/// several operations may be under way. Buffers are contiguous CPU tensors of fp32, fp64, bf16, fp16, int64, int32, uint8 or bool, any
+/// shape, possibly empty; they are left alone by the caller until wait() (inputs may be read).
+/// Sums run in rank order, bf16 and fp16 in fp32 with one rounding at the end: the result is the same on every rank and independent of
+/// how a buffer is cut into operations or pieces.
+/// After a failure the communicator is out of use: every later call throws at once.
+/// Every call passes through `run`: it checks arguments, counts, and keeps the flight log.
+class Communicator {
+ public:
+  Communicator(int rank, int size, CommOptions options);
+  virtual ~Communicator();
+  Communicator(const Communicator&) = delete;
+  Communicator& operator=(const Communicator&) = delete;
+
+  int rank() const { return rank_; }
+  int size() const { return size_; }
+  const CommOptions& options() const { return options_; }
+  /// Name in backends().
+  virtual std::string backend() const = 0;
+  /// Place of this process among those of the job on its host, and of the host among hosts (the same in every split).
+  virtual int local_rank() const { return 0; }
+  virtual int local_size() const { return 1; }
+  virtual int node_rank() const { return 0; }
+  virtual int node_count() const { return 1; }
+
+  /// Reduces `buffer` over all ranks, in place; same shape and dtype everywhere. kSum is refused for bool.
+  /// Moves 2·n·(N−1)/N elements a rank (reduce_scatter, then all_gather; Patarasuk & Yuan 2009, section 2).
+  Work all_reduce(Tensor buffer, ReduceOp op = ReduceOp::kSum);
+  /// Reduces `input` and leaves part `rank` of it in `output`. `counts`: elements a rank, the same list everywhere; default even_counts.
+  /// `output` may be this rank's slice of `input`.
+  Work reduce_scatter(Tensor output, Tensor input, ReduceOp op = ReduceOp::kSum, std::vector<std::int64_t> counts = {});
+  /// Puts every rank's `input` one after the other into `output`. `counts` as above; `input` may be this rank's slice of `output`.
+  Work all_gather(Tensor output, Tensor input, std::vector<std::int64_t> counts = {});
+  /// Copies `buffer` of rank `root` to all.
+  Work broadcast(Tensor buffer, int root = 0);
+  /// Sends the next `send_counts[r]` elements of `input` to rank r, receives `receive_counts[r]` from it. Without counts both are equal
+  /// parts, and must divide.
+  Work all_to_all(Tensor output, Tensor input, std::vector<std::int64_t> send_counts = {}, std::vector<std::int64_t> receive_counts = {});
+  /// Done when every rank has entered.
+  Work barrier();
+  /// Ranks of one color form a communicator, ordered by (key, rank); a negative color gets none (nullptr). Blocks.
+  std::unique_ptr<Communicator> split(int color, int key);
+
+  /// What this rank does now ("reading data shard 12"): named when others wait for it.
+  virtual void note(std::string_view activity);
+  /// Calls, bytes and waiting time of this communicator so far.
+  CommStats stats() const;
+  /// Keeps the flight log from now on in `folder`/rank-N.flight, memory-mapped: readable (read_flight) after SIGKILL. Splits share it.
+  void record_flight(const std::filesystem::path& folder);
+
+  /// Ends all ranks at once with exit code `code`: prints `message` and never returns. Callable from any thread.
+  [[noreturn]] virtual void abort(int code, std::string_view message);
+
+ protected:
+  friend class LatencyCommunicator;
+  virtual std::shared_ptr<Pending> start(Operation operation) = 0;
+  virtual std::unique_ptr<Communicator> start_split(Operation operation, int color, int key) = 0;
+  FlightLog& flight() { return *flight_; }
+
+ private:
+  Work run(Operation operation);
+  Operation stamp(Operation operation);
+
+  int rank_, size_;
+  CommOptions options_;
+  std::uint64_t sequence_ = 0;
+  std::shared_ptr<SharedStats> stats_;
+  std::shared_ptr<FlightLog> flight_;
+};
+
+/// The communicator of a process that is alone.
+std::unique_ptr<Communicator> make_self_communicator(CommOptions options = {});
+
+}  // namespace herd

@@ -1,0 +1,36 @@
+#pragma once
+#include <array>
+#include <cstdint>
+#include <mutex>
+#include <string_view>
+
+namespace herd {
+
+enum class CommKind : std::uint8_t { kAllReduce, kReduceScatter, kAllGather, kBroadcast, kAllToAll, kBarrier, kSplit };
+constexpr int kCommKinds = 7;
+std::string_view name_of(CommKind kind);
+
+/// What one communicator has done so far.
+struct CommStats {
+  struct Line {
+    std::uint64_t calls = 0;
+    std::uint64_t bytes = 0;  ///< of the larger of the two buffers of each call
+  };
+  std::array<Line, kCommKinds> of_kind{};
+  std::uint64_t done = 0;      ///< operations completed without error
+  std::uint64_t done_bytes = 0;
+  std::uint64_t failed = 0;
+  double waited_s = 0;  ///< time callers spent inside wait(): what was not hidden behind computation
+
+  const Line& operator[](CommKind kind) const { return of_kind[static_cast<std::size_t>(kind)]; }
+  std::uint64_t calls() const;
+  std::uint64_t bytes() const;
+};
+
+/// Written by callers and by the communication thread.
+struct SharedStats {
+  std::mutex mutex;
+  CommStats stats;
+};
+
+}  // namespace herd

@@ -1,0 +1,114 @@
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <thread>
+
+#include "parallel/comm/flight.h"
+#include "parallel/comm/threads.h"
+#include "tests/support/communicator_contract.h"
+
+namespace herd::test {
+namespace {
+
+Ranks threads(int ranks) {
+  return {fmt::format("threads{}", ranks), [ranks](const auto& body) { run_threads(ranks, body); }};
+}
+
+Ranks self() {
+  return {"self", [](const auto& body) { body(*make_self_communicator()); }};
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, CommunicatorContract, testing::Values(self(), threads(1), threads(2), threads(3), threads(4), threads(5)),
+                         [](const auto& info) { return info.param.name; });
+
+std::string words(const std::function<void()>& body) {
+  try {
+    body();
+  } catch (const CommError& e) {
+    return e.what();
+  }
+  return "nothing thrown";
+}
+
+TEST(Deadline, NamesTheRanksThatStayAway) {
+  std::atomic<int> told = 0;
+  run_threads(4, [&](Communicator& c) {
+    if (c.rank() == 3) {
+      c.note("reading shard 12");
+      while (told < 3) std::this_thread::yield();
+      return;
+    }
+    auto buffer = at::ones({1000});
+    const auto text = words([&] { c.all_reduce(buffer).wait(); });
+    EXPECT_THAT(text, testing::AllOf(testing::HasSubstr("all_reduce #1"), testing::HasSubstr("Float [1000]"), testing::HasSubstr("3.91 KiB"),
+                                     testing::HasSubstr("rank 3 has not entered it"), testing::HasSubstr("last seen in: reading shard 12")));
+    // Out of use from here on.
+    EXPECT_THAT(words([&] { c.barrier().wait(); }), testing::HasSubstr("out of use since: all_reduce #1"));
+    ++told;
+  }, {.deadline_s = 0.2});
+}
+
+TEST(Mismatch, NamesBothSides) {
+  run_threads(3, [](Communicator& c) {
+    auto buffer = at::ones({c.rank() == 1 ? 11 : 10});
+    EXPECT_THAT(words([&] { c.all_reduce(buffer).wait(); }),
+                testing::HasSubstr("ranks 0, 2 entered all_reduce(sum) of Float [10]; rank 1 entered all_reduce(sum) of Float [11]"));
+  });
+  run_threads(2, [](Communicator& c) {
+    const std::vector<std::int64_t> send{1, 1}, receive = c.rank() ? std::vector<std::int64_t>{2, 1} : std::vector<std::int64_t>{1, 1};
+    auto output = at::ones({c.rank() ? 3 : 2});
+    EXPECT_THAT(words([&] { c.all_to_all(output, at::ones({2}), send, receive).wait(); }),
+                testing::HasSubstr("rank 0 sends 1 elements to rank 1, which receives 2"));
+  });
+}
+
+TEST(RunThreads, RethrowsTheFirstCauseAndEndsTheOthersAtOnce) {
+  std::atomic<int> ended = 0;
+  const auto began = std::chrono::steady_clock::now();
+  EXPECT_THROW(run_threads(4, [&](Communicator& c) {
+    auto half = c.split(c.rank() / 2, 0);
+    if (c.rank() == 2) throw DataError({.who = "rank 2's own"});
+    const auto text = words([&] {
+      for (;;) (c.rank() == 3 ? *half : c).barrier().wait();  // in the split, and in the whole
+    });
+    EXPECT_THAT(text, testing::HasSubstr("rank 2"));
+    ++ended;
+  }), DataError);
+  EXPECT_EQ(ended, 3);
+  EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(60));  // far below the deadline of 300 s
+}
+
+TEST(RunThreads, ARankThatLeavesIsMissedAtOnce) {
+  run_threads(3, [](Communicator& c) {
+    if (c.rank() == 1) return;
+    EXPECT_THAT(words([&] { c.barrier().wait(); }), testing::HasSubstr("rank 1 has left"));
+  });
+}
+
+TEST(FlightLog, IsReadableFromItsFile) {
+  const auto folder = std::filesystem::temp_directory_path() / fmt::format("herd-flight-{}", getpid());
+  std::filesystem::create_directories(folder);
+  run_threads(2, [&](Communicator& c) {
+    c.record_flight(folder);
+    auto buffer = at::ones({3});
+    for (int i = 0; i < 300; ++i) c.all_reduce(buffer, ReduceOp::kMax).wait();
+    c.note("thinking");
+    // Read while the rank still lives: nothing is flushed at its end.
+    const auto flight = read_flight(folder / fmt::format("rank-{}.flight", c.rank()));
+    EXPECT_EQ(flight.rank, c.rank());
+    EXPECT_EQ(flight.activity, "thinking");
+    ASSERT_EQ(flight.records.size(), 256u);
+    EXPECT_EQ(flight.records.back().sequence, 300u);
+    EXPECT_EQ(flight.records.back().bytes, 12u);
+    EXPECT_EQ(flight.records.back().state, FlightRecord::kDone);
+    EXPECT_STREQ(flight.records.back().text, "all_reduce(max) of Float [3]");
+  });
+  EXPECT_THROW(read_flight(folder / "rank-7.flight"), IoError);
+  std::filesystem::remove_all(folder);
+}
+
+}  // namespace
+}  // namespace herd::test
