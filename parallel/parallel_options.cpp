@@ -1,9 +1,20 @@
 #include "parallel/parallel_options.h"
 
+#include "parallel/strategy.h"
+
 namespace herd {
+namespace {
+
+std::string summaries() {
+  std::string text;
+  for (const auto& [name, entry] : strategies()) text += (text.empty() ? "" : "; ") + name + ": " + entry.summary;
+  return text;
+}
+
+}  // namespace
 
 void describe(Schema& s, ParallelOptions& o) {
-  s.field("strategy", o.strategy, "ddp: every rank holds the model, gradients are summed").one_of({"ddp"});
+  s.field("strategy", o.strategy, summaries()).one_of(strategies().names());
   s.field("bucket_bytes", o.bucket_bytes, "bytes of gradients that travel together, while the backward pass goes on").at_least(1024);
   s.field("timeout_s", o.timeout_s, "seconds that a collective waits for the last rank before the run ends with its name")
       .above(0)

@@ -1,2 +1,3 @@
 # Tests of parallel.
 herd_test(parallel/communicator LIBRARIES herd_parallel)
+herd_test(parallel/ddp LIBRARIES herd_parallel herd_models herd_data nlohmann_json::nlohmann_json)

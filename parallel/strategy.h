@@ -1,0 +1,68 @@
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "parallel/comm/communicator.h"
+#include "parallel/parallel_options.h"
+#include "runtime/base/registry.h"
+#include "runtime/nn/causal_lm.h"
+
+namespace herd {
+
+/// A stretch of a trainable parameter that this rank updates: under ddp all of it, under ZeRO a part.
+struct Slice {
+  Parameter* parameter = nullptr;
+  std::int64_t begin = 0, end = 0;  ///< elements of the flattened parameter
+  Tensor value;                     ///< 1-d view of them, in the parameter's dtype
+  Tensor grad;                      ///< 1-d, fp32
+};
+
+/// What one rank saw of a gradient that is not finite.
+struct Fault {
+  std::string where;  ///< "the loss" or a parameter's name
+};
+
+/// How a model's training is spread over ranks. One optimizer step is:
+/// forward_backward for each micro-batch (a rank may have none), finish_gradients, read and scale gradients, update the slices' values,
+/// values_changed. All ranks call the last four together.
+class Strategy {
+ public:
+  virtual ~Strategy() = default;
+
+  /// Adds a micro-batch's gradients. Communication runs beside the backward of the last one alone.
+  /// @param scale factor of the gradient: 1 / supervised tokens of the global batch, times the loss scale.
+  /// @return the micro-batch's summed loss, nats.
+  virtual double forward_backward(const Batch& batch, double scale, bool last) = 0;
+  /// Waits until the slices hold the sum over all ranks. @throws CommError.
+  virtual void finish_gradients() = 0;
+  /// What was not finite on this rank in this step, before anything was summed; asked for between the two calls above or after.
+  virtual const std::optional<Fault>& fault() const = 0;
+
+  /// Euclidean norm of the summed gradient over all parameters and ranks, the same on every rank.
+  virtual double gradient_norm() = 0;
+  virtual void scale_gradients(double factor) = 0;
+  virtual std::span<Slice> slices() = 0;
+  /// The optimizer has changed the slices' values: bring the whole parameters in line.
+  virtual void values_changed() = 0;
+};
+
+struct StrategyContext {
+  CausalLm& model;
+  Communicator& communicator;
+  ParallelOptions options;
+  bool recompute = false;  ///< activation checkpointing
+};
+
+struct StrategyEntry {
+  std::unique_ptr<Strategy> (*make)(const StrategyContext& context) = nullptr;
+  std::string summary;
+};
+
+/// Every strategy by its name in `parallel.strategy`.
+const Table<StrategyEntry>& strategies();
+
+}  // namespace herd

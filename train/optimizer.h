@@ -1,0 +1,45 @@
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "parallel/strategy.h"
+#include "train/train_options.h"
+
+namespace herd {
+
+/// AdamW (Loshchilov & Hutter 2019, algorithm 2) over the slices that this rank updates, bit for bit PyTorch's fused one.
+/// Weight decay is not applied to biases and norms (parameters with one dimension). A slice whose parameter is bf16 or fp16 has an
+/// fp32 master copy; the parameter is its rounding.
+class AdamW {
+ public:
+  AdamW(std::span<Slice> slices, const TrainOptions& options);
+
+  /// One update from the slices' gradients.
+  /// @param learning_rate of this step.
+  void step(double learning_rate);
+
+  /// What a continuation needs of a slice, all 1-d fp32: names are `value` (the master copy, or the parameter itself where it is fp32),
+  /// `exp_avg`, `exp_avg_sq`.
+  void for_each_state(const std::function<void(const Slice&, const std::string& kind, Tensor& state)>& f);
+  std::int64_t steps() const { return steps_; }
+  /// After the states were overwritten by a checkpoint's: rounds the masters into the parameters.
+  void restored(std::int64_t steps);
+
+ private:
+  struct Group {
+    double weight_decay;
+    std::vector<std::size_t> members;  // indices of slices
+  };
+  void round_masters();
+
+  std::span<Slice> slices_;
+  TrainOptions options_;
+  std::vector<Tensor> values_, exp_avg_, exp_avg_sq_;  // a slice; values_ is the master copy or the parameter's own memory
+  std::vector<Group> groups_;
+  std::int64_t steps_ = 0;
+};
+
+}  // namespace herd

@@ -1,0 +1,21 @@
+#pragma once
+#include <cstdint>
+#include <limits>
+#include <string>
+
+#include "train/loss_scale.h"
+
+namespace herd {
+
+/// All of a run that is neither a tensor nor a setting; with them, what a continuation needs.
+struct TrainState {
+  std::int64_t step = 0;            ///< steps done, skipped ones included: also the data's place
+  std::int64_t updates = 0;         ///< of them, those that changed the parameters
+  std::int64_t tokens = 0;          ///< of all batches so far
+  LossScale loss_scale;
+  double best_loss = std::numeric_limits<double>::infinity();  ///< lowest held-out loss
+  std::int64_t best_step = -1;
+  std::int64_t evaluations_since_best = 0;
+};
+
+}  // namespace herd
