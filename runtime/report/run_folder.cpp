@@ -1,0 +1,129 @@
+#include "runtime/report/run_folder.h"
+
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <charconv>
+#include <string_view>
+#include <vector>
+
+#include "runtime/base/log.h"
+#include "runtime/base/process.h"
+
+namespace herd {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string whoami() {
+  const auto job = job_id();
+  return fmt::format("host {}, process {}{}, since {}", host_name(), getpid(), job.empty() ? "" : ", job " + job, utc_now().substr(0, 19) + "Z");
+}
+
+std::string owner_of(const fs::path& lock) {
+  auto owner = read_file(lock);
+  while (owner.ends_with('\n')) owner.pop_back();
+  return owner.empty() ? "a run that has just begun" : owner;
+}
+
+void take(File& file, const RunFolder& folder) {
+  while (flock(file.descriptor(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno == EINTR) continue;
+    if (errno == EWOULDBLOCK)
+      throw IoError({.who = "run folder " + folder.root().string(),
+                     .found = "in use by another run (" + owner_of(folder.lock()) + ")",
+                     .expected = "",
+                     .remedy = "wait for that run or end it, or give this one a folder of its own (run.folder=...)"});
+    if (errno != ENOLCK && errno != ENOSYS && errno != EOPNOTSUPP) throw io_error(folder.lock(), "cannot lock", errno);
+    log_warning("{}: this file system has no locks; nothing keeps a second run out of this folder", folder.root().string());
+    return;
+  }
+}
+
+std::vector<fs::path> cause_files(const RunFolder& folder) {
+  std::vector<fs::path> files;
+  std::error_code missing;
+  for (const auto& entry : fs::directory_iterator(folder.errors(), missing))
+    if (const auto name = entry.path().filename().string(); name.starts_with("rank-") && name.ends_with(".txt")) files.push_back(entry.path());
+  return files;
+}
+
+// `TIME rank R host H process P`, an empty line, the message.
+std::optional<Cause> parse_cause(const fs::path& path) {
+  constexpr std::string_view kRank = " rank ", kHost = " host ", kProcess = " process ";
+  const auto text = read_file(path);
+  const auto head = text.find("\n\n");
+  if (head == std::string::npos) return std::nullopt;
+  const auto line = text.substr(0, head);
+  const auto rank = line.find(kRank), host = line.find(kHost), process = line.rfind(kProcess);
+  if (rank == std::string::npos || host == std::string::npos || process == std::string::npos) return std::nullopt;
+  Cause cause{.time = line.substr(0, rank),
+              .rank = -1,
+              .host = line.substr(host + kHost.size(), process - host - kHost.size()),
+              .message = text.substr(head + 2)};
+  std::from_chars(line.data() + rank + kRank.size(), line.data() + host, cause.rank);
+  while (cause.message.ends_with('\n')) cause.message.pop_back();
+  return cause;
+}
+
+// a … z, aa, ab, …
+std::string letters(int count) {
+  std::string text;
+  for (; count >= 0; count = count / 26 - 1) text.insert(text.begin(), static_cast<char>('a' + count % 26));
+  return text;
+}
+
+}  // namespace
+
+RunFolder new_run_folder(const fs::path& parent) {
+  make_folder(parent);
+  const auto date = utc_now().substr(0, 10);
+  for (int count = 0;; ++count) {
+    std::error_code error;
+    auto folder = parent / (date + "-" + letters(count));
+    if (fs::create_directory(folder, error)) return RunFolder(std::move(folder));  // atomic: false where somebody was first
+    if (error) throw io_error(folder, "cannot make this folder", error.value());
+  }
+}
+
+RunLock::RunLock(const RunFolder& folder)
+    : file_((make_folder(folder.root()), File(folder.lock(), File::Mode::append))) {
+  take(file_, folder);
+  // In place: a renamed new file would be another lock.
+  if (ftruncate(file_.descriptor(), 0) != 0) throw io_error(folder.lock(), "cannot write", errno);
+  file_.write(whoami() + "\n");
+  for (const auto& old : cause_files(folder)) {
+    std::error_code error;
+    fs::remove(old, error);
+    if (error) throw io_error(old, "cannot remove", error.value());
+  }
+}
+
+bool write_cause(const RunFolder& folder, int rank, const std::string& message) noexcept {
+  try {
+    const auto path = folder.errors() / fmt::format("rank-{}.txt", rank);
+    if (fs::exists(path)) return true;
+    make_folder(folder.errors());
+    write_file_atomically(path, fmt::format("{} rank {} host {} process {}\n\n{}\n", utc_now(), rank, host_name(), getpid(), message));
+    return true;
+  } catch (...) {
+    return false;  // the message is on stderr in any case
+  }
+}
+
+std::optional<Cause> first_cause(const RunFolder& folder) {
+  std::optional<Cause> first;
+  for (const auto& path : cause_files(folder)) {
+    try {
+      const auto cause = parse_cause(path);
+      if (cause && (!first || cause->time < first->time)) first = cause;
+    } catch (const IoError&) {
+      continue;  // another rank's file still names a cause
+    }
+  }
+  return first;
+}
+
+}  // namespace herd
