@@ -112,21 +112,29 @@ void File::close() {
 std::string read_file(const fs::path& path) { return File(path, File::Mode::read).read_all(); }
 
 void write_file_atomically(const fs::path& path, std::string_view bytes) {
+  write_file_atomically(path, [bytes](File& file) { file.write(bytes); });
+}
+
+void write_file_atomically(const fs::path& path, const std::function<void(File&)>& write) {
   // Neither two threads nor two processes of this host meet in one name; what a dead one left is overwritten.
   auto neighbour = path;
   neighbour += ".tmp-" + std::to_string(getpid()) + "-" + std::to_string(gettid());
   try {
     File file(neighbour, File::Mode::replace);
-    file.write(bytes);
+    write(file);
     file.sync();
     file.close();
     if (rename(neighbour.c_str(), path.c_str()) != 0) throw io_error(path, "cannot be replaced by its new version", errno);
   } catch (const IoError& error) {
     unlink(neighbour.c_str());
+    if (error.complaint().who != neighbour.string()) throw;
     // The reader knows the file, not its neighbour of a moment.
     auto complaint = error.complaint();
     complaint.who = path.string();
     throw IoError(std::move(complaint));
+  } catch (...) {
+    unlink(neighbour.c_str());
+    throw;
   }
   sync_folder(folder_of(path));
 }

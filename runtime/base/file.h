@@ -1,5 +1,6 @@
 #pragma once
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -41,6 +42,8 @@ std::string read_file(const std::filesystem::path& path);
 /// Replaces `path` in one step: a reader, and a machine that dies in between, sees the old bytes or the new ones, never a part.
 /// Writes a neighbour, syncs it, renames it over `path` and syncs the folder. @throws IoError; the old file then still stands.
 void write_file_atomically(const std::filesystem::path& path, std::string_view bytes);
+/// The same for a file too long to hold in memory: `write` writes it piece by piece.
+void write_file_atomically(const std::filesystem::path& path, const std::function<void(File&)>& write);
 
 /// Makes the folder and those above it; content when it is there already.
 void make_folder(const std::filesystem::path& folder);

@@ -2,3 +2,4 @@
 herd_test(runtime/random NO_TORCH LIBRARIES herd_runtime)
 herd_test(runtime/base NO_TORCH LIBRARIES herd_runtime)
 herd_test(runtime/config NO_TORCH LIBRARIES herd_runtime)
+herd_test(runtime/safetensors LIBRARIES herd_runtime)

@@ -1,0 +1,103 @@
+"""herd's file formats against the libraries that define them: safetensors written by Hugging Face's library and read by herd, and back."""
+
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+os.environ.update(HF_HUB_OFFLINE="1", OMP_NUM_THREADS="1")
+
+import safetensors
+import torch
+from safetensors.torch import load_file, save_file
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+MODELS = ROOT.parent / "shared" / "assets" / "models"
+BINARIES = pathlib.Path(sys.argv.pop(1))
+
+# All that both sides can hold; U16 to U64 are torch's from 2.3 on.
+DTYPES = [torch.bool, torch.uint8, torch.int8, torch.float8_e5m2, torch.float8_e4m3fn, torch.int16, torch.uint16, torch.float16, torch.bfloat16,
+          torch.int32, torch.uint32, torch.float32, torch.complex64, torch.float64, torch.int64, torch.uint64]
+
+
+def probe(*arguments):
+    done = subprocess.run([str(BINARIES / "safetensors_probe"), *map(str, arguments)], capture_output=True, text=True)
+    return done.returncode, done.stderr
+
+
+def bits(dtype, *shape):
+    """Arbitrary bit patterns, NaNs included."""
+    count = int(torch.tensor(shape).prod()) if shape else 1
+    if dtype == torch.bool:
+        return (torch.arange(count) % 3 == 0).reshape(shape)
+    width = torch.empty(0, dtype=dtype).element_size()
+    return torch.randint(0, 256, (count * width,), dtype=torch.uint8).view(dtype).reshape(shape)
+
+
+def same(a, b):
+    return a.dtype == b.dtype and a.shape == b.shape and torch.equal(a.reshape(-1).view(torch.uint8), b.reshape(-1).view(torch.uint8))
+
+
+class Safetensors(unittest.TestCase):
+    def setUp(self):
+        torch.manual_seed(3)
+        self.scratch = tempfile.TemporaryDirectory()
+        self.addCleanup(self.scratch.cleanup)
+        self.folder = pathlib.Path(self.scratch.name)
+
+    def assert_same_tensors(self, found, expected):
+        self.assertEqual(found.keys(), expected.keys())
+        for name, tensor in expected.items():
+            self.assertTrue(same(found[name], tensor), name)
+
+    def test_every_dtype_byte_for_byte(self):
+        tensors = {f"layer.{i}.{str(d)[6:]}": bits(d, *shape) for d in DTYPES for i, shape in enumerate([(3, 7), (1,), (2, 2, 5)])}
+        tensors.update({"scalar": torch.tensor(2.5), "empty": torch.empty(0, 4), "名字 \"é\\": bits(torch.float32, 4)})
+        save_file(tensors, self.folder / "a.safetensors", metadata={"format": "pt"})
+        self.assertEqual(probe(self.folder / "a.safetensors", self.folder / "b.safetensors"), (0, ""))
+        self.assertEqual((self.folder / "b.safetensors").read_bytes(), (self.folder / "a.safetensors").read_bytes())
+        self.assert_same_tensors(load_file(self.folder / "b.safetensors"), tensors)
+
+    def test_shards_open_in_transformers(self):
+        from transformers import LlamaConfig, LlamaForCausalLM
+
+        config = LlamaConfig(vocab_size=64, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2)
+        model = LlamaForCausalLM(config)
+        model.save_pretrained(self.folder / "hf", max_shard_size="20KB")
+        self.assertTrue((self.folder / "hf/model.safetensors.index.json").exists())
+        self.assertEqual(probe(self.folder / "hf", self.folder / "herd", 30000), (0, ""))
+        self.assertGreater(len(list((self.folder / "herd").glob("*.safetensors"))), 1)
+        config.save_pretrained(self.folder / "herd")
+        again = LlamaForCausalLM.from_pretrained(self.folder / "herd")
+        self.assert_same_tensors(again.state_dict(), model.state_dict())
+
+    def test_real_models(self):
+        if not MODELS.exists():
+            self.skipTest(f"no {MODELS}")
+        files = sorted(p for p in MODELS.glob("*/*.safetensors") if p.stat().st_size < 50e6)
+        self.assertTrue(files)
+        for path in files:
+            with self.subTest(path.parent.name):
+                self.assertEqual(probe(path, self.folder / "copy.safetensors"), (0, ""))
+                self.assert_same_tensors(load_file(self.folder / "copy.safetensors"), load_file(path))
+
+    def test_both_refuse_the_same_broken_files(self):
+        good = self.folder / "good.safetensors"
+        save_file({"a": torch.arange(6.0), "b": torch.arange(5)}, good)
+        whole = good.read_bytes()
+        broken = [whole[:n] for n in (0, 7, 8, 40, len(whole) - 1)] + [whole + b"x", b"\xff" * 8 + whole[8:], whole.replace(b'"F32"', b'"F33"'),
+                  whole.replace(b"[6]", b"[7]"), whole[:8] + b"[" + whole[9:], whole.replace(b'"b"', b'"a"')]
+        for number, content in enumerate(broken):
+            path = self.folder / f"broken-{number}.safetensors"
+            path.write_bytes(content)
+            code, error = probe(path, self.folder / "copy.safetensors")
+            self.assertEqual(code, 1, number)
+            self.assertIn(str(path), error)
+            with self.assertRaises(safetensors.SafetensorError, msg=str(number)):
+                load_file(path)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
