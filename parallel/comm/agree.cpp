@@ -55,7 +55,7 @@ std::string pack(const std::exception_ptr& error) {
     at = colon + 1 + length;
     return std::string(wire.substr(colon + 1, length));
   };
-  Complaint complaint;
+  Complaint complaint{.everywhere = true};
   for (auto* part : {&complaint.who, &complaint.found, &complaint.expected, &complaint.remedy}) *part = next();
   complaint.who = prefix + complaint.who;
   switch (type) {

@@ -10,6 +10,7 @@ struct Complaint {
   std::string found{};     ///< what is there
   std::string expected{};  ///< what should be there
   std::string remedy{};    ///< what to do about it
+  bool everywhere = false; ///< every rank throws this error now: none waits for another, and one of them tells it
 };
 
 /// Base of every error that herd throws: `who: found …; expected …`, the remedy on a line of its own.

@@ -1,2 +1,3 @@
 # Tests of train.
 herd_test(train/parts LIBRARIES herd_train nlohmann_json::nlohmann_json)
+herd_test(train/trainer LIBRARIES herd_train nlohmann_json::nlohmann_json)

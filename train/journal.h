@@ -1,0 +1,55 @@
+#pragma once
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "runtime/report/metrics.h"
+#include "runtime/report/progress.h"
+#include "runtime/report/run_folder.h"
+#include "runtime/report/tensorboard.h"
+
+namespace herd {
+
+/// What there is to tell of a step.
+struct StepReport {
+  std::int64_t step = 0;  ///< 1 after the first
+  double loss = 0;        ///< nats a supervised token, over the global batch
+  double learning_rate = 0;
+  double gradient_norm = 0;  ///< before clipping; NaN for a step left out
+  std::int64_t batch_tokens = 0, tokens = 0;
+  double loss_scale = 1;
+};
+
+struct JournalOptions {
+  std::int64_t first_step = 0, total_steps = 0;  ///< where this process begins and the run ends
+  bool resumed = false;
+  std::int64_t log_every = 10;
+  bool tensorboard = true, plot = true;
+};
+
+/// Tells people and files how a run goes. Rank 0 has one that writes; the others' is silent.
+class Journal {
+ public:
+  Journal() = default;  ///< silent
+  Journal(const RunFolder& folder, const JournalOptions& options);
+
+  void step(const StepReport& report);
+  void evaluation(std::int64_t step, double loss, double perplexity);
+  /// Draws the loss curve. Called at the end, also of a run that was stopped.
+  void finish();
+
+ private:
+  struct Writers {
+    MetricsWriter metrics;
+    std::optional<TensorBoardWriter> tensorboard;
+    std::optional<Progress> progress;
+    std::optional<std::filesystem::path> picture;
+    std::filesystem::path metrics_path;
+    std::chrono::steady_clock::time_point last;
+  };
+  void write(std::int64_t step, const Scalars& values);
+  std::unique_ptr<Writers> writers_;
+};
+
+}  // namespace herd

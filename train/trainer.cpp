@@ -1,0 +1,164 @@
+#include "train/trainer.h"
+
+#include <cmath>
+
+#include "parallel/comm/agree.h"
+#include "runtime/base/log.h"
+#include "train/optimizer.h"
+#include "train/schedule.h"
+
+namespace herd {
+namespace {
+
+// What the ranks tell each other at the end of a step's backward.
+struct Boundary {
+  double loss_sum = 0;
+  bool faulty = false;
+  Signal signal = Signal::none;
+};
+
+Boundary gather(Communicator& communicator, const Boundary& mine) {
+  const auto sent = at::tensor({mine.loss_sum, mine.faulty ? 1.0 : 0.0, static_cast<double>(static_cast<int>(mine.signal))}, at::kDouble);
+  auto all = at::empty({communicator.size(), 3}, at::kDouble);
+  communicator.all_gather(all, sent).wait();
+  return {.loss_sum = all.select(1, 0).sum().item<double>(),
+          .faulty = all.select(1, 1).max().item<double>() > 0,
+          .signal = static_cast<Signal>(static_cast<int>(all.select(1, 2).max().item<double>()))};
+}
+
+// "rank 1: model.layers.3.mlp.up_proj.weight", the first rank that has one.
+std::string describe_fault(Communicator& communicator, const std::optional<Fault>& mine) {
+  const auto all = all_gather_string(communicator, mine ? mine->where : "");
+  for (std::size_t rank = 0; rank < all.size(); ++rank) {
+    if (!all[rank].empty()) return (all[rank] == "the loss" ? "" : "the gradient of ") + all[rank] + " of rank " + std::to_string(rank);
+  }
+  return "the norm of the summed gradient";
+}
+
+class Loop {
+ public:
+  Loop(Training& training, AdamW& optimizer, TrainState state)
+      : t_(training), optimizer_(optimizer), state_(std::move(state)),
+        total_steps_(planned_steps(training.options, training.batches)), schedule_(training.options, total_steps_) {}
+
+  TrainOutcome run() {
+    while (state_.step < total_steps_) {
+      const auto signal = step();
+      const bool best = evaluation_due() && evaluate_now();
+      const bool patient = t_.options.patience == 0 || state_.evaluations_since_best < t_.options.patience;
+      const bool last = state_.step == total_steps_ || !patient || signal != Signal::none;
+      if (last || due(t_.save_every) || (best && t_.save_best)) t_.save(state_, best);
+      if (signal != Signal::none) return {StopReason::kSignal, signal, state_};
+      if (!patient) return {StopReason::kPatience, Signal::none, state_};
+    }
+    return {StopReason::kDone, Signal::none, state_};
+  }
+
+ private:
+  Signal step() {
+    const auto rows = t_.batches.rows(state_.step);
+    const auto tokens = static_cast<double>(rows.supervised_tokens);
+    const auto micro_batches = t_.batches.micro_batches(state_.step, rank(), t_.communicator.size(), t_.options.micro_batch_size);
+    Boundary mine;
+    for (std::size_t i = 0; i < micro_batches.size(); ++i) {
+      key_random_numbers(micro_batches[i]);
+      mine.loss_sum += t_.strategy.forward_backward(micro_batches[i], state_.loss_scale.factor() / tokens, i + 1 == micro_batches.size());
+    }
+    t_.strategy.finish_gradients();
+    mine.faulty = t_.strategy.fault().has_value();
+    mine.signal = t_.signal();
+    const auto all = gather(t_.communicator, mine);
+
+    const auto learning_rate = schedule_.learning_rate(state_.step);
+    const auto norm = all.faulty ? std::nan("") : t_.strategy.gradient_norm() / state_.loss_scale.factor();
+    if (std::isfinite(norm)) update(norm, learning_rate);
+    else leave_out();
+    ++state_.step;
+    state_.tokens += rows.tokens;
+    t_.journal.step({.step = state_.step, .loss = all.loss_sum / tokens, .learning_rate = learning_rate, .gradient_norm = norm,
+                     .batch_tokens = rows.tokens, .tokens = state_.tokens, .loss_scale = state_.loss_scale.factor()});
+    return all.signal;
+  }
+
+  void key_random_numbers(const Batch& batch) {
+    auto& random = *t_.model.random;
+    random.training = true;
+    random.seed = static_cast<std::uint64_t>(t_.options.seed);
+    random.step = state_.step;
+    random.row_ids = batch.row_ids;
+  }
+
+  // Clipping as torch.nn.utils.clip_grad_norm_ does it, and the loss scale taken out, in one pass over the gradients.
+  void update(double norm, double learning_rate) {
+    double factor = 1 / state_.loss_scale.factor();
+    if (t_.options.max_grad_norm > 0) factor *= std::min(1.0, t_.options.max_grad_norm / (norm + 1e-6));
+    if (factor != 1) t_.strategy.scale_gradients(factor);
+    optimizer_.step(learning_rate);
+    t_.strategy.values_changed();
+    ++state_.updates;
+    state_.loss_scale.step_was_finite();
+  }
+
+  void leave_out() {
+    const auto fault = describe_fault(t_.communicator, t_.strategy.fault());
+    const auto step = "step " + std::to_string(state_.step + 1);
+    if (state_.loss_scale.step_overflowed()) {
+      log_line(0, fmt::format("{}: {} overflowed; left out, the loss scale is {:g} now", step, fault, state_.loss_scale.factor()));
+    } else if (t_.options.non_finite == NonFinite::kSkip) {
+      log_line(rank() == 0 ? 1 : 0, fmt::format("{}: {} is not finite; the step is left out", step, fault));
+    } else {
+      throw Error({.who = step, .found = fault + " is not finite", .expected = "finite numbers",
+                   .remedy = "try a lower train.learning_rate, more train.warmup or model.dtype=fp32, or leave such steps out by train.non_finite=skip",
+                   .everywhere = true});
+    }
+  }
+
+  bool due(const Every& every) const {
+    if (every.never()) return false;
+    if (every.unit == Every::Unit::kSteps) return state_.step % every.count == 0;
+    const auto epoch = t_.batches.sampler().epoch_of(state_.step - 1);
+    return t_.batches.sampler().first_step(epoch + 1) == state_.step && (epoch + 1) % every.count == 0;
+  }
+
+  bool evaluation_due() const { return t_.held_out && (due(t_.options.evaluate_every) || (state_.step == total_steps_ && !t_.options.evaluate_every.never())); }
+
+  // Whether the held-out loss is the lowest so far.
+  bool evaluate_now() {
+    const auto evaluation = evaluate(t_.model, t_.communicator, *t_.held_out, t_.options.micro_batch_size);
+    t_.journal.evaluation(state_.step, evaluation.loss, evaluation.perplexity());
+    if (!(evaluation.loss < state_.best_loss)) {
+      ++state_.evaluations_since_best;
+      return false;
+    }
+    state_.best_loss = evaluation.loss;
+    state_.best_step = state_.step;
+    state_.evaluations_since_best = 0;
+    return true;
+  }
+
+  int rank() const { return t_.communicator.rank(); }
+
+  Training& t_;
+  AdamW& optimizer_;
+  TrainState state_;
+  std::int64_t total_steps_;
+  Schedule schedule_;
+};
+
+}  // namespace
+
+std::int64_t planned_steps(const TrainOptions& options, const Batches& batches) {
+  auto steps = batches.sampler().first_step(options.epochs);
+  if (options.max_steps > 0) steps = std::min(steps, options.max_steps);
+  if (options.max_tokens == 0) return steps;
+  std::int64_t tokens = 0;
+  for (std::int64_t step = 0; step < steps; ++step) {
+    tokens += batches.rows(step).tokens;
+    if (tokens >= options.max_tokens) return step + 1;
+  }
+  return steps;
+}
+
+TrainOutcome train(Training& training, AdamW& optimizer, TrainState state) { return Loop(training, optimizer, std::move(state)).run(); }
+
+}  // namespace herd

@@ -1,0 +1,53 @@
+#pragma once
+#include <functional>
+
+#include "data/batches.h"
+#include "parallel/strategy.h"
+#include "runtime/base/signals.h"
+#include "runtime/nn/causal_lm.h"
+#include "train/evaluate.h"
+#include "train/journal.h"
+#include "train/state.h"
+#include "train/train_options.h"
+
+namespace herd {
+
+class AdamW;
+
+/// What the loop works with. Everything outlives it.
+struct Training {
+  CausalLm& model;
+  Communicator& communicator;
+  Strategy& strategy;
+  const Batches& batches;
+  const Batches* held_out = nullptr;  ///< none: never evaluated
+  TrainOptions options;
+  Every save_every = Every::epochs(1);
+  bool save_best = true;
+  Journal& journal;
+  /// Saves the state, on all ranks together. `best`: its held-out loss is the lowest so far.
+  std::function<void(const TrainState& state, bool best)> save = [](const TrainState&, bool) {};
+  /// This rank's pending signal; gathered over ranks at every step's end.
+  std::function<Signal()> signal = [] { return Signal::none; };
+};
+
+enum class StopReason {
+  kDone,      ///< all epochs, steps or tokens
+  kPatience,  ///< the held-out loss no longer falls
+  kSignal,    ///< saved, and asked to end
+};
+
+struct TrainOutcome {
+  StopReason reason = StopReason::kDone;
+  Signal signal = Signal::none;
+  TrainState state;
+};
+
+/// Steps of a whole run: the first of its limits on epochs, steps and tokens.
+std::int64_t planned_steps(const TrainOptions& options, const Batches& batches);
+
+/// Trains from `state` on; all ranks call it together. Every rank gets the same outcome.
+/// @throws Error naming rank, step and parameter where a loss or gradient is not finite and options.non_finite says stop.
+TrainOutcome train(Training& training, AdamW& optimizer, TrainState state);
+
+}  // namespace herd
