@@ -1,24 +1,21 @@
 #include "runtime/report/plot.h"
 
-#include <cairo.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
-#include <memory>
 
 #include "runtime/base/text.h"
+#include "runtime/report/canvas.h"
 
 namespace herd {
 namespace {
 
 constexpr int kWidth = 1200, kHeight = 720;
-constexpr double kLeft = 92, kRight = 28, kTop = 78, kBottom = 74;  // margins around the plotted area
+constexpr double kLeft = 92, kRight = kWidth - 28, kTop = 92, kBottom = kHeight - 74;  // edges of the plotted area
+constexpr double kTitleY = 38, kLegendY = 68;
 
-struct Colour {
-  double red, green, blue, alpha = 1;
-};
-constexpr Colour kInk{0.16, 0.18, 0.22}, kFaintInk{0.42, 0.45, 0.50}, kGrid{0.90, 0.91, 0.93}, kPaper{1, 1, 1};
+constexpr Colour kInk{0.16, 0.18, 0.22}, kFaintInk{0.42, 0.45, 0.50}, kGrid{0.90, 0.91, 0.93};
 // Blue and orange of a palette that colour-blind readers tell apart (Okabe & Ito 2008).
 constexpr Colour kTrainRaw{0.00, 0.45, 0.70, 0.30}, kTrain{0.00, 0.45, 0.70}, kHeldOut{0.84, 0.37, 0.00};
 
@@ -55,129 +52,56 @@ Range range_of_values(const LossCurves& curves, const std::vector<CurvePoint>& a
   return range;
 }
 
-class Canvas {
- public:
-  Canvas(Range steps, Range values)
-      : steps_(steps),
-        values_(values),
-        surface_(cairo_image_surface_create(CAIRO_FORMAT_RGB24, kWidth, kHeight), cairo_surface_destroy),
-        context_(cairo_create(surface_.get()), cairo_destroy) {
-    colour(kPaper);
-    cairo_paint(cr());
-    cairo_set_line_join(cr(), CAIRO_LINE_JOIN_ROUND);
-    cairo_set_line_cap(cr(), CAIRO_LINE_CAP_ROUND);
+struct Axes {
+  Range steps, values;
+  double x(double step) const { return kLeft + steps.part(step) * (kRight - kLeft); }
+  double y(double value) const { return kBottom - values.part(value) * (kBottom - kTop); }
+  std::vector<Dot> dots(const std::vector<CurvePoint>& points) const {
+    std::vector<Dot> out;
+    for (const auto& point : points) out.push_back({x(point.step), y(point.value)});
+    return out;
   }
-
-  double x(double step) const { return kLeft + steps_.part(step) * (kWidth - kLeft - kRight); }
-  double y(double value) const { return kHeight - kBottom - values_.part(value) * (kHeight - kTop - kBottom); }
-  cairo_t* cr() const { return context_.get(); }
-  void colour(const Colour& c) const { cairo_set_source_rgba(cr(), c.red, c.green, c.blue, c.alpha); }
-
-  // `anchor` 0: text begins at x, 0.5: centred on it, 1: ends there.
-  double text(const std::string& words, double at_x, double at_y, double size, double anchor, bool bold = false) const {
-    cairo_select_font_face(cr(), "sans-serif", CAIRO_FONT_SLANT_NORMAL, bold ? CAIRO_FONT_WEIGHT_BOLD : CAIRO_FONT_WEIGHT_NORMAL);
-    cairo_set_font_size(cr(), size);
-    cairo_text_extents_t extents{};
-    cairo_text_extents(cr(), words.c_str(), &extents);
-    cairo_move_to(cr(), at_x - anchor * extents.x_advance, at_y);
-    cairo_show_text(cr(), words.c_str());
-    return extents.x_advance;
-  }
-
-  void line(double x0, double y0, double x1, double y1, double width, const Colour& c) const {
-    colour(c);
-    cairo_set_line_width(cr(), width);
-    cairo_move_to(cr(), x0, y0);
-    cairo_line_to(cr(), x1, y1);
-    cairo_stroke(cr());
-  }
-
-  void dot(double at_x, double at_y, const Colour& c) const {
-    cairo_arc(cr(), at_x, at_y, 4.5, 0, 2 * M_PI);
-    colour(c);
-    cairo_fill_preserve(cr());
-    colour(kPaper);
-    cairo_set_line_width(cr(), 1.2);
-    cairo_stroke(cr());
-  }
-
-  void curve(const std::vector<CurvePoint>& points, double width, const Colour& c) const {
-    colour(c);
-    cairo_set_line_width(cr(), width);
-    for (const auto& point : points) cairo_line_to(cr(), x(point.step), y(point.value));
-    cairo_stroke(cr());
-  }
-
-  std::string png() const {
-    std::string bytes;
-    const auto append = [](void* out, const unsigned char* data, unsigned int length) {
-      static_cast<std::string*>(out)->append(reinterpret_cast<const char*>(data), length);
-      return CAIRO_STATUS_SUCCESS;
-    };
-    auto status = cairo_status(cr());
-    if (status == CAIRO_STATUS_SUCCESS) status = cairo_surface_write_to_png_stream(surface_.get(), append, &bytes);
-    if (status != CAIRO_STATUS_SUCCESS)
-      throw IoError({.who = "loss picture", .found = std::string("cairo cannot draw it: ") + cairo_status_to_string(status)});
-    return bytes;
-  }
-
- private:
-  Range steps_, values_;
-  std::unique_ptr<cairo_surface_t, void (*)(cairo_surface_t*)> surface_;
-  std::unique_ptr<cairo_t, void (*)(cairo_t*)> context_;
 };
 
-void draw_axes(const Canvas& canvas, Range steps, Range values) {
-  const double right = kWidth - kRight, bottom = kHeight - kBottom;
-  for (const double value : nice_ticks(values.low, values.high, 7)) {
-    const double y = std::round(canvas.y(value)) + 0.5;  // on the middle of a pixel, or a line of 1 blurs over 2
-    canvas.line(kLeft, y, right, y, 1, kGrid);
-    canvas.colour(kFaintInk);
-    canvas.text(fmt::format("{:.5g}", value), kLeft - 10, y + 5, 15, 1);
+void draw_axes(Canvas& canvas, const Axes& axes) {
+  for (const double value : nice_ticks(axes.values.low, axes.values.high, 7)) {
+    const double y = std::round(axes.y(value)) + 0.5;  // on the middle of a pixel, or a line of 1 blurs over 2
+    canvas.line({kLeft, y}, {kRight, y}, 1, kGrid);
+    canvas.text({.text = fmt::format("{:.5g}", value), .anchor = 1}, {kLeft - 10, y + 5}, kFaintInk);
   }
-  for (const double step : nice_ticks(steps.low, steps.high, 8)) {
+  for (const double step : nice_ticks(axes.steps.low, axes.steps.high, 8)) {
     if (step != std::floor(step)) continue;  // there are no half steps
-    const double x = std::round(canvas.x(step)) + 0.5;
-    canvas.line(x, bottom, x, bottom + 6, 1, kFaintInk);
-    canvas.colour(kFaintInk);
-    canvas.text(with_thousands(std::llround(step)), x, bottom + 24, 15, 0.5);
+    const double x = std::round(axes.x(step)) + 0.5;
+    canvas.line({x, kBottom}, {x, kBottom + 6}, 1, kFaintInk);
+    canvas.text({.text = with_thousands(std::llround(step)), .anchor = 0.5}, {x, kBottom + 24}, kFaintInk);
   }
-  canvas.line(kLeft, bottom + 0.5, right, bottom + 0.5, 1, kFaintInk);
-  canvas.colour(kInk);
-  canvas.text("step", (kLeft + right) / 2, kHeight - 22, 16, 0.5);
-  cairo_save(canvas.cr());
-  cairo_translate(canvas.cr(), 28, (kTop + bottom) / 2);
-  cairo_rotate(canvas.cr(), -M_PI / 2);
-  canvas.text("loss (nats per token)", 0, 0, 16, 0.5);
-  cairo_restore(canvas.cr());
+  canvas.line({kLeft, kBottom + 0.5}, {kRight, kBottom + 0.5}, 1, kFaintInk);
+  canvas.text({.text = "step", .size = 16, .anchor = 0.5}, {(kLeft + kRight) / 2, kHeight - 22}, kInk);
+  canvas.text({.text = "loss (nats per token)", .size = 16, .anchor = 0.5, .upwards = true}, {28, (kTop + kBottom) / 2}, kInk);
 }
 
-void draw_curves(const Canvas& canvas, const LossCurves& curves, const std::vector<CurvePoint>& average) {
-  cairo_save(canvas.cr());
-  cairo_rectangle(canvas.cr(), kLeft, kTop - 6, kWidth - kLeft - kRight + 6, kHeight - kTop - kBottom + 6);
-  cairo_clip(canvas.cr());
-  canvas.curve(curves.train, 1.2, kTrainRaw);
-  canvas.curve(average, 2.6, kTrain);
-  canvas.curve(curves.held_out, 1.6, kHeldOut);
-  for (const auto& point : curves.held_out) canvas.dot(canvas.x(point.step), canvas.y(point.value), kHeldOut);
-  cairo_restore(canvas.cr());
+void draw_curves(Canvas& canvas, const Axes& axes, const LossCurves& curves, const std::vector<CurvePoint>& average) {
+  canvas.clip({kLeft, kTop - 6}, {kRight + 6, kBottom});
+  canvas.polyline(axes.dots(curves.train), 1.2, kTrainRaw);
+  canvas.polyline(axes.dots(average), 2.6, kTrain);
+  canvas.polyline(axes.dots(curves.held_out), 1.6, kHeldOut);
+  for (const auto& dot : axes.dots(curves.held_out)) canvas.disc(dot, 4.5, kHeldOut);
+  canvas.unclip();
 }
 
-// Right to left in the line of the title, where no curve can run beneath it.
-void draw_legend(const Canvas& canvas, const LossCurves& curves) {
-  double x = kWidth - kRight;
-  const double y = 40;
-  const auto entry = [&](const std::string& words, const Colour& c, double width, bool dotted) {
-    canvas.colour(kInk);
-    x -= canvas.text(words, x, y + 5, 15, 1) + 10;
-    canvas.line(x - 30, y, x, y, width, c);
-    if (dotted) canvas.dot(x - 15, y, c);
-    x -= 30 + 26;
+// A line of its own, right to left, where no curve can run beneath it.
+void draw_legend(Canvas& canvas, const LossCurves& curves, const std::vector<CurvePoint>& average) {
+  constexpr double kSample = 30, kGap = 10, kBetween = 26;
+  double x = kRight;
+  const auto entry = [&](const std::string& words, const Colour& colour, double width, bool dotted) {
+    x -= canvas.text({.text = words, .anchor = 1}, {x, kLegendY + 5}, kInk) + kGap;
+    canvas.line({x - kSample, kLegendY}, {x, kLegendY}, width, colour);
+    if (dotted) canvas.disc({x - kSample / 2, kLegendY}, 4.5, colour);
+    x -= kSample + kBetween;
   };
-  const auto last = [](const std::vector<CurvePoint>& points) { return points.back().value; };
-  if (!curves.held_out.empty()) entry(fmt::format("held out, last {:.4g}", last(curves.held_out)), kHeldOut, 1.6, true);
+  if (!curves.held_out.empty()) entry(fmt::format("held out, last {:.4g}", curves.held_out.back().value), kHeldOut, 1.6, true);
   if (!curves.train.empty()) {
-    entry(fmt::format("train, averaged, last {:.4g}", last(smoothed(curves.train))), kTrain, 2.6, false);
+    entry(fmt::format("train, averaged, last {:.4g}", average.back().value), kTrain, 2.6, false);
     entry("train", kTrainRaw, 1.2, false);
   }
 }
@@ -221,18 +145,16 @@ std::vector<double> nice_ticks(double low, double high, int count) {
 void plot_losses(const std::filesystem::path& path, const LossCurves& given) {
   const LossCurves curves{.title = given.title, .train = finite(given.train), .held_out = finite(given.held_out)};
   const auto average = smoothed(curves.train);
-  const auto steps = range_of_steps(curves);
-  const auto values = range_of_values(curves, average);
-  const Canvas canvas(steps, values);
-  draw_axes(canvas, steps, values);
-  draw_curves(canvas, curves, average);
-  draw_legend(canvas, curves);
-  canvas.colour(kInk);
-  canvas.text(curves.title, kLeft, 46, 20, 0, true);
-  if (curves.train.empty() && curves.held_out.empty()) {
-    canvas.colour(kFaintInk);
-    canvas.text("no finite losses were reported", (kLeft + kWidth - kRight) / 2, (kTop + kHeight - kBottom) / 2, 18, 0.5);
-  }
+  const Axes axes{range_of_steps(curves), range_of_values(curves, average)};
+  Canvas canvas(kWidth, kHeight);
+  draw_axes(canvas, axes);
+  draw_curves(canvas, axes, curves, average);
+  draw_legend(canvas, curves, average);
+  Label title{.text = curves.title, .size = 20, .bold = true};
+  title.text = canvas.shortened(title, kRight - kLeft);
+  canvas.text(title, {kLeft, kTitleY}, kInk);
+  if (curves.train.empty() && curves.held_out.empty())
+    canvas.text({.text = "no finite losses were reported", .size = 18, .anchor = 0.5}, {(kLeft + kRight) / 2, (kTop + kBottom) / 2}, kFaintInk);
   write_file_atomically(path, canvas.png());
 }
 

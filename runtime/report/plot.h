@@ -29,8 +29,8 @@ std::vector<CurvePoint> smoothed(const std::vector<CurvePoint>& points);
 /// Where the ticks of an axis from `low` to `high` stand: some `count` of them, at multiples of 1, 2 or 5 times a power of ten.
 std::vector<double> nice_ticks(double low, double high, int count);
 
-/// Draws the curves into a PNG of 1200 x 720 pixels, put in place atomically. Text is in the system's sans-serif font; a machine without
-/// fonts gets cairo's built-in strokes. @throws IoError
+/// Draws the curves into a PNG of 1200 x 720 pixels, put in place atomically. A title in any script, of any length and of any bytes is
+/// drawn as far as the machine has fonts (see Canvas). @throws IoError
 void plot_losses(const std::filesystem::path& path, const LossCurves& curves);
 
 }  // namespace herd
