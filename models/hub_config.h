@@ -6,21 +6,22 @@
 
 namespace herd {
 
-/// Typed reads from a hub `config.json`, with errors that name the key.
+/// Typed reads from a hub `config.json`, with errors that name the key. Nothing is converted in silence: 64.5 is no size, 1 no bool.
 class HubConfig {
  public:
-  explicit HubConfig(const nlohmann::json& json) : json_(json) {}
+  /// @param name how errors call it. @throws ConfigError where `json` is no object. Keeps a reference to it.
+  explicit HubConfig(const nlohmann::json& json, std::string name = "config.json") : json_(json), name_(std::move(name)) {
+    if (!json_.is_object()) throw ConfigError({.who = name_, .found = json_.dump().substr(0, 60), .expected = "an object of keys", .remedy = ""});
+  }
 
-  bool has(const std::string& key) const { return json_.contains(key) && !json_[key].is_null(); }
+  bool has(const std::string& key) const { return json_.contains(key) && !json_.at(key).is_null(); }
 
   template <class T>
   T get(const std::string& key) const {
-    if (!has(key)) throw ConfigError({.who = "config.json", .found = "no '" + key + "'", .expected = "the key to be given", .remedy = ""});
-    try {
-      return json_[key].get<T>();
-    } catch (const nlohmann::json::exception&) {
-      throw ConfigError({.who = "config.json: '" + key + "'", .found = json_[key].dump(), .expected = kind<T>(), .remedy = ""});
-    }
+    if (!has(key)) throw ConfigError({.who = name_, .found = "no '" + key + "'", .expected = "the key to be given", .remedy = ""});
+    const auto& value = json_.at(key);
+    if (!is<T>(value)) throw ConfigError({.who = who(key), .found = value.dump().substr(0, 60), .expected = kind<T>(), .remedy = ""});
+    return value.get<T>();
   }
   template <class T>
   T get(const std::string& key, T fallback) const {
@@ -29,22 +30,32 @@ class HubConfig {
   /// A size of at least one.
   std::int64_t size(const std::string& key) const { return at_least_one(key, get<std::int64_t>(key)); }
   std::int64_t size(const std::string& key, std::int64_t fallback) const { return at_least_one(key, get<std::int64_t>(key, fallback)); }
-  const nlohmann::json& json() const { return json_; }
+  /// An object within.
+  HubConfig part(const std::string& key) const { return HubConfig(json_.at(key), who(key)); }
+  /// `config.json: 'key'`, the subject of an error.
+  std::string who(const std::string& key) const { return name_ + ": '" + key + "'"; }
 
  private:
-  static std::int64_t at_least_one(const std::string& key, std::int64_t value) {
-    if (value < 1) throw ConfigError({.who = "config.json: '" + key + "'", .found = std::to_string(value), .expected = "at least 1", .remedy = ""});
+  std::int64_t at_least_one(const std::string& key, std::int64_t value) const {
+    if (value < 1) throw ConfigError({.who = who(key), .found = std::to_string(value), .expected = "at least 1", .remedy = ""});
     return value;
+  }
+  template <class T>
+  static bool is(const nlohmann::json& value) {
+    if constexpr (std::is_same_v<T, bool>) return value.is_boolean();
+    else if constexpr (std::is_integral_v<T>) return value.is_number_integer();
+    else if constexpr (std::is_floating_point_v<T>) return value.is_number();
+    else return value.is_string();
   }
   template <class T>
   static std::string kind() {
     if constexpr (std::is_same_v<T, bool>) return "true or false";
     else if constexpr (std::is_integral_v<T>) return "an integer";
     else if constexpr (std::is_floating_point_v<T>) return "a number";
-    else if constexpr (std::is_same_v<T, std::string>) return "a string";
-    else return "another type";
+    else return "a string";
   }
   const nlohmann::json& json_;
+  std::string name_;
 };
 
 }  // namespace herd

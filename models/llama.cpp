@@ -15,10 +15,13 @@ struct LlamaOptions {
 };
 
 RopeOptions rope_options(const HubConfig& c, std::int64_t head_dim) {
+  // transformers 5 writes `rope_parameters`, which holds theta too; before it there were `rope_theta` and `rope_scaling`.
+  const auto key = c.has("rope_parameters") ? "rope_parameters" : "rope_scaling";
   RopeOptions o{.theta = c.get<double>("rope_theta", 10000.0), .dim = head_dim};
   o.max_positions = c.size("max_position_embeddings", c.size("max_sequence_length", 2048));
-  if (!c.has("rope_scaling")) return o;
-  const HubConfig s(c.json()["rope_scaling"]);
+  if (!c.has(key)) return o;
+  const auto s = c.part(key);
+  o.theta = s.get<double>("rope_theta", o.theta);
   const auto type = s.get<std::string>("rope_type", s.get<std::string>("type", "default"));
   if (type == "default") return o;
   o.factor = s.get<double>("factor");
@@ -30,9 +33,15 @@ RopeOptions rope_options(const HubConfig& c, std::int64_t head_dim) {
     o.high_freq_factor = s.get<double>("high_freq_factor");
     o.original_max_positions = s.size("original_max_position_embeddings");
   } else {
-    throw ConfigError({.who = "config.json: 'rope_scaling.rope_type'", .found = "'" + type + "'", .expected = "default, linear, dynamic or llama3", .remedy = ""});
+    throw ConfigError({.who = c.who(key) + ": 'rope_type'", .found = "'" + type + "'", .expected = "default, linear, dynamic or llama3", .remedy = ""});
   }
   return o;
+}
+
+// Tokens a text may have. Linear and dynamic configs give the trained length, which `factor` stretches; llama3 gives the stretched one.
+std::int64_t context_of(const RopeOptions& o) {
+  const bool stretched = o.scaling == RopeOptions::Scaling::kLinear || o.scaling == RopeOptions::Scaling::kDynamic;
+  return stretched ? static_cast<std::int64_t>(static_cast<double>(o.max_positions) * o.factor) : o.max_positions;
 }
 
 LlamaOptions llama_options(const nlohmann::json& json) {
@@ -53,11 +62,13 @@ LlamaOptions llama_options(const nlohmann::json& json) {
   o.rope = rope_options(c, o.e);
   const auto activation = c.get<std::string>("hidden_act", "silu");
   if (activation != "silu")
-    throw ConfigError({.who = "config.json: 'hidden_act'", .found = "'" + activation + "'", .expected = "silu", .remedy = ""});
+    throw ConfigError({.who = c.who("hidden_act"), .found = "'" + activation + "'", .expected = "silu", .remedy = ""});
   if (o.h % o.k != 0)
-    throw ConfigError({.who = "config.json: 'num_key_value_heads'", .found = std::to_string(o.k), .expected = "a divisor of num_attention_heads (" + std::to_string(o.h) + ")", .remedy = ""});
+    throw ConfigError({.who = c.who("num_key_value_heads"), .found = std::to_string(o.k), .expected = "a divisor of num_attention_heads (" + std::to_string(o.h) + ")", .remedy = ""});
+  if (c.has("head_dim") && o.e % 2 != 0)
+    throw ConfigError({.who = c.who("head_dim"), .found = std::to_string(o.e), .expected = "an even number, for RoPE", .remedy = ""});
   if (o.e % 2 != 0 || (!c.has("head_dim") && o.d % o.h != 0))
-    throw ConfigError({.who = "config.json: 'hidden_size'", .found = std::to_string(o.d), .expected = "a multiple of num_attention_heads with an even head dim", .remedy = ""});
+    throw ConfigError({.who = c.who("hidden_size"), .found = std::to_string(o.d), .expected = "a multiple of num_attention_heads with an even head dim", .remedy = ""});
   return o;
 }
 
@@ -101,7 +112,7 @@ class Llama final : public CausalLm {
  public:
   explicit Llama(const LlamaOptions& o) : embedding_(o.vocab, o.d), norm_(o.d, o.eps), head_(o.d, o.vocab, false, "vocab", "embed"), rope_(o.rope) {
     for (std::int64_t i = 0; i < o.layers; ++i) blocks.push_back(std::make_unique<LlamaBlock>(o));
-    facts = {.vocab_size = o.vocab, .hidden_size = o.d, .max_positions = o.rope.max_positions, .kv_heads = o.k, .head_dim = o.e, .tied = o.tied, .init_std = o.init_std};
+    facts = {.vocab_size = o.vocab, .hidden_size = o.d, .max_positions = context_of(o.rope), .kv_heads = o.k, .head_dim = o.e, .tied = o.tied, .init_std = o.init_std};
     Llama::tie();
   }
 
@@ -110,8 +121,7 @@ class Llama final : public CausalLm {
   Linear& head() override { return head_; }
 
   Context context(const Batch& batch, KvCache* cache) const override {
-    const auto longest = batch.rows() == 0 ? 0 : batch.positions_bt.max().item<std::int64_t>() + 1;
-    return {.attention = attention_layout(batch), .rope = rope_table(rope_, batch.positions_bt, longest), .cache = cache};
+    return {.attention = attention_layout(batch), .rope = rope_table(rope_, batch), .cache = cache};
   }
 
   void visit_embedding(Visitor& v) override { v("model.embed_tokens", embedding_); }

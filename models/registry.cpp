@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "models/hub_config.h"
 #include "models/llama.h"
 
 namespace herd {
@@ -9,15 +10,21 @@ namespace herd {
 const Table<Family>& families() {
   static const Table<Family> table{"model family",
                                    {
-                                       {"llama", {.make = make_llama, .tested_against = "transformers"}},
+                                       {"llama",
+                                        {.make = make_llama,
+                                         .architecture = "LlamaForCausalLM",
+                                         .tied_head = "lm_head.weight",
+                                         .ignored = {"rotary_emb.inv_freq"},
+                                         .tested_against = "transformers"}},
                                    }};
   return table;
 }
 
 std::unique_ptr<CausalLm> make_model(const nlohmann::json& config) {
-  if (!config.contains("model_type"))
+  const HubConfig c(config);
+  if (!c.has("model_type"))
     throw ConfigError({.who = "config.json", .found = "no 'model_type'", .expected = "one of " + join(families().names()), .remedy = ""});
-  const auto name = config["model_type"].get<std::string>();
+  const auto name = c.get<std::string>("model_type");
   auto model = families().at(name).make(config);
   model->facts.family = name;
   assign_names(*model);

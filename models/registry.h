@@ -10,7 +10,10 @@ namespace herd {
 /// A model family: how to build it, on the meta device, from the hub's `config.json`.
 struct Family {
   std::unique_ptr<CausalLm> (*make)(const nlohmann::json& config) = nullptr;
-  std::string tested_against;  ///< the independent implementation that its parity test uses
+  std::string architecture;          ///< transformers' class, for the config.json that herd writes
+  std::string tied_head;             ///< the head's name in files, where it may stand for a tied embedding
+  std::vector<std::string> ignored;  ///< ends of names in files that hold no parameter: buffers that the family computes itself
+  std::string tested_against;        ///< the independent implementation that its parity test uses
 };
 
 /// Every family by its `model_type`.

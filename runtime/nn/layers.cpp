@@ -11,7 +11,7 @@ using torch::autograd::variable_list;
 
 struct RmsNormFunction : Function<RmsNormFunction> {
   static Tensor forward(AutogradContext* ctx, const Tensor& x, const Tensor& w, double eps) {
-    const auto wide = x.to(at::kFloat);
+    const auto wide = x.to(wide_type(x));
     const auto scale = at::rsqrt(wide.square().mean(-1, true) + eps);
     ctx->save_for_backward({x, w, scale});
     return w * (wide * scale).to(x.scalar_type());
@@ -20,11 +20,11 @@ struct RmsNormFunction : Function<RmsNormFunction> {
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
     const auto saved = ctx->get_saved_variables();
     const auto &x = saved[0], &w = saved[1], &scale = saved[2];
-    const auto normed = x.to(at::kFloat) * scale;
-    const auto g = grads[0].to(at::kFloat);
+    const auto normed = x.to(wide_type(x)) * scale;
+    const auto g = grads[0].to(wide_type(x));
     Tensor grad_x, grad_w;
     if (ctx->needs_input_grad(0)) {
-      const auto gw = g * w.to(at::kFloat);
+      const auto gw = g * w.to(wide_type(x));
       grad_x = ((gw - normed * (gw * normed).mean(-1, true)) * scale).to(x.scalar_type());
     }
     if (ctx->needs_input_grad(1)) grad_w = (g * normed).flatten(0, -2).sum(0).to(w.scalar_type());

@@ -16,7 +16,7 @@ using torch::autograd::variable_list;
 // Σ (logsumexp − logit of the target). The logits' own memory becomes the gradient, softmax − onehot: no second matrix.
 struct CrossEntropySum : Function<CrossEntropySum> {
   static Tensor forward(AutogradContext* ctx, const Tensor& logits, const Tensor& targets) {
-    const auto wide = logits.to(at::kFloat);
+    const auto wide = logits.to(wide_type(logits));
     auto log_p = at::log_softmax(wide, -1);
     const auto column = targets.unsqueeze(1);
     const auto loss = -log_p.gather(1, column).sum(at::kDouble);
@@ -29,7 +29,8 @@ struct CrossEntropySum : Function<CrossEntropySum> {
   }
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
     auto grad = ctx->get_saved_variables()[0];
-    return {grad.mul_(grads[0].to(grad.scalar_type())), Tensor()};
+    // A scalar factor keeps its own precision here; turned into bf16 first, it would bend every gradient by up to 0.4 %.
+    return {grad.mul_(grads[0]), Tensor()};
   }
 };
 
@@ -43,7 +44,7 @@ LossResult chunked_loss(const Tensor& hidden_btd, const Tensor& labels_bt, const
   const auto kept = targets.ne(kIgnoreLabel).nonzero().squeeze(1);
   LossResult result;
   result.tokens = kept.size(0);
-  if (with_gradient) result.grad_hidden = at::zeros_like(hidden_btd);
+  if (with_gradient) result.grad_hidden = at::zeros(hidden_btd.sizes(), hidden_btd.options());
   if (result.tokens == 0) return result;
 
   const auto rows = at::floor_divide(kept, t - 1) * t + at::remainder(kept, t - 1);

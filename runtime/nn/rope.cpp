@@ -16,7 +16,7 @@ using torch::autograd::variable_list;
 Tensor rotate(const Tensor& x, const Tensor& cos, const Tensor& sin, float direction) {
   const auto half = x.size(-1) / 2;
   const auto c = cos.unsqueeze(2), s = sin.unsqueeze(2) * direction;
-  const auto a = x.narrow(-1, 0, half).to(at::kFloat), b = x.narrow(-1, half, half).to(at::kFloat);
+  const auto a = x.narrow(-1, 0, half).to(wide_type(x)), b = x.narrow(-1, half, half).to(wide_type(x));
   return at::cat({a * c - b * s, b * c + a * s}, -1).to(x.scalar_type());
 }
 
@@ -60,8 +60,18 @@ Tensor rope_frequencies(const RopeOptions& o, std::int64_t length) {
   return frequencies;
 }
 
-RopeTable rope_table(const RopeOptions& options, const Tensor& positions_bt, std::int64_t length) {
-  const auto angles = positions_bt.to(at::kFloat).unsqueeze(-1) * rope_frequencies(options, length);
+RopeTable rope_table(const RopeOptions& options, const Batch& batch) {
+  const auto positions_bt1 = batch.positions_bt.to(at::kFloat).unsqueeze(-1);
+  const auto angles = positions_bt1 * rope_frequencies(options, options.max_positions);
+  if (options.scaling == RopeOptions::Scaling::kDynamic) {
+    for (const auto& s : batch.segments) {
+      if (s.length() == 0) continue;
+      const auto length = batch.positions_bt[s.row][s.end - 1].item<std::int64_t>() + 1;
+      if (length <= options.max_positions) continue;
+      const auto part = [&s](const Tensor& x) { return x.narrow(0, s.row, 1).narrow(1, s.begin, s.length()); };
+      part(angles).copy_(part(positions_bt1) * rope_frequencies(options, length));
+    }
+  }
   return {at::cos(angles), at::sin(angles)};
 }
 

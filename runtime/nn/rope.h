@@ -1,7 +1,7 @@
 #pragma once
 #include <cstdint>
 
-#include "runtime/base/tensor.h"
+#include "runtime/nn/batch.h"
 
 namespace herd {
 
@@ -24,7 +24,8 @@ struct RopeTable {
 
 /// Angular frequencies [e/2], fp32, for a text of `length` tokens (only `dynamic` depends on it).
 Tensor rope_frequencies(const RopeOptions& options, std::int64_t length);
-RopeTable rope_table(const RopeOptions& options, const Tensor& positions_bt, std::int64_t length);
+/// The table of a batch. A text's angles depend on that text alone: `dynamic` stretches each segment by its own length.
+RopeTable rope_table(const RopeOptions& options, const Batch& batch);
 
 /// Rotates x [b, t, h, e] in half-split pairs (j, j + e/2), in fp32, back to x's dtype.
 Tensor rope(const Tensor& x_bthe, const RopeTable& table);

@@ -1,1 +1,2 @@
 # Tests of models.
+herd_test(models/hub LIBRARIES herd_models)

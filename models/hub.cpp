@@ -1,0 +1,212 @@
+#include "models/hub.h"
+
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "models/registry.h"
+#include "runtime/base/file.h"
+#include "runtime/tensor/dtype.h"
+
+namespace herd {
+namespace {
+
+namespace fs = std::filesystem;
+
+nlohmann::json parse_config(const std::string& text, const std::string& where) {
+  auto json = nlohmann::json::parse(text, nullptr, false);
+  if (!json.is_object()) throw IoError({.who = where, .found = "no JSON object", .expected = "a Hugging Face model's config", .remedy = ""});
+  return json;
+}
+
+std::string shape_text(at::IntArrayRef shape) {
+  std::vector<std::string> dims;
+  for (const auto dim : shape) dims.push_back(std::to_string(dim));
+  return "[" + join(dims) + "]";
+}
+
+// Where each parameter of the model lies in the file, and what does not fit.
+struct Match {
+  std::vector<std::pair<Parameter*, std::string>> places;
+  std::vector<std::string> missing, unexpected, misshapen;
+};
+
+bool is_ignored(const Family& family, const std::string& name) {
+  return std::any_of(family.ignored.begin(), family.ignored.end(), [&](const std::string& suffix) { return name.ends_with(suffix); });
+}
+
+// The name of the embedding matrix, where the head shares it.
+std::string tied_matrix(CausalLm& model) {
+  std::string name;
+  struct First final : Visitor {
+    explicit First(std::string& to) : name(to) {}
+    void on_parameter(const std::string& found, Parameter&) override {
+      if (name.empty()) name = found;
+    }
+    std::string& name;
+  } first(name);
+  if (model.facts.tied) model.visit_embedding(first);
+  return name;
+}
+
+Match match(CausalLm& model, const Weights& weights) {
+  const auto& family = families().at(model.facts.family);
+  const auto tied = tied_matrix(model);
+  Match match;
+  std::set<std::string> taken;
+  for_each_parameter(model, [&](const std::string& name, Parameter& p) {
+    auto stored = name;
+    if (name == tied) {
+      if (!weights.contains(name)) stored = family.tied_head;
+      taken.insert(family.tied_head);
+    }
+    taken.insert(stored);
+    if (!weights.contains(stored)) {
+      match.missing.push_back(name);
+      return;
+    }
+    const auto& shape = weights.info(stored).shape;
+    if (p.value.sizes() != at::IntArrayRef(shape))
+      match.misshapen.push_back(stored + " " + shape_text(shape) + ", not " + shape_text(p.value.sizes()));
+    match.places.emplace_back(&p, stored);
+  });
+  for (const auto& name : weights.names())
+    if (!taken.contains(name) && !is_ignored(family, name)) match.unexpected.push_back(name);
+  return match;
+}
+
+void list(std::string& text, const char* title, const std::vector<std::string>& items) {
+  constexpr std::size_t kListed = 20;
+  if (items.empty()) return;
+  text += std::string(text.empty() ? "" : "\n  ") + std::to_string(items.size()) + " " + title + ": ";
+  text += join(std::span(items).first(std::min(items.size(), kListed)));
+  if (items.size() > kListed) text += ", … (" + std::to_string(items.size() - kListed) + " more)";
+}
+
+void complain(const Match& match, const CausalLm& model, const std::string& where) {
+  if (match.missing.empty() && match.unexpected.empty() && match.misshapen.empty()) return;
+  Complaint complaint{.who = where};
+  list(complaint.found, "missing", match.missing);
+  list(complaint.found, "unexpected", match.unexpected);
+  list(complaint.found, "misshapen", match.misshapen);
+  complaint.expected = "the tensors that its config.json describes (" + model.facts.family + ")";
+  const auto& head = families().at(model.facts.family).tied_head;
+  if (std::find(match.missing.begin(), match.missing.end(), head) != match.missing.end())
+    complaint.remedy = "where the head is the embedding matrix, config.json says \"tie_word_embeddings\": true";
+  if (match.missing.empty() && match.unexpected.empty()) throw ShapeError(complaint);
+  throw IoError(complaint);
+}
+
+void check_tied(CausalLm& model, const Weights& weights, const std::string& where) {
+  const auto tied = tied_matrix(model);
+  if (tied.empty()) return;
+  const auto& head = families().at(model.facts.family).tied_head;
+  if (!weights.contains(tied) || !weights.contains(head) || at::equal(weights.view(tied), weights.view(head))) return;
+  throw IoError({.who = where,
+                 .found = "a " + head + " that differs from " + tied,
+                 .expected = "one matrix, as config.json ties them",
+                 .remedy = "set \"tie_word_embeddings\": false in config.json if the head was trained on its own"});
+}
+
+// Of a tensor's bytes, what the fingerprint looks at.
+std::string sample(const Tensor& x) {
+  constexpr std::int64_t kPiece = 4096, kPieces = 16;
+  const auto bytes = static_cast<std::int64_t>(x.nbytes());
+  const auto* data = static_cast<const char*>(x.const_data_ptr());
+  if (bytes <= kPiece * kPieces) return {data, static_cast<std::size_t>(bytes)};
+  std::string sampled;
+  for (std::int64_t i = 0; i < kPieces; ++i) sampled.append(data + (bytes - kPiece) * i / (kPieces - 1), kPiece);
+  return sampled;
+}
+
+}  // namespace
+
+at::ScalarType scalar_type(Precision precision) {
+  switch (precision) {
+    case Precision::kBf16: return at::kBFloat16;
+    case Precision::kFp16: return at::kHalf;
+    case Precision::kFp32: break;
+  }
+  return at::kFloat;
+}
+
+std::string read_hub_config(const fs::path& folder, const std::string& family) {
+  const auto file = folder / "config.json";
+  if (!fs::exists(file))
+    throw IoError({.who = folder.string(),
+                   .found = fs::is_directory(folder) ? "no config.json" : "no such folder",
+                   .expected = "a Hugging Face model folder: config.json, safetensors, tokenizer",
+                   .remedy = fs::exists(folder / "adapter_config.json") ? "this is an adapter: give its base model here and the folder as the adapter" : ""});
+  auto json = parse_config(read_file(file), file.string());
+  if (json.contains("quantization_config"))
+    throw ConfigError({.who = file.string(), .found = "'quantization_config'", .expected = "weights in fp32, bf16 or fp16", .remedy = "take the model's unquantised folder"});
+  if (family != "auto") json["model_type"] = family;
+  return json.dump(2);
+}
+
+std::unique_ptr<CausalLm> make_model_from(const std::string& config) { return make_model(parse_config(config, "config.json")); }
+
+Weights open_hub_weights(const fs::path& folder) {
+  const bool has_safetensors = fs::exists(folder / "model.safetensors") || fs::exists(folder / "model.safetensors.index.json");
+  const bool has_pickle = fs::exists(folder / "pytorch_model.bin") || fs::exists(folder / "pytorch_model.bin.index.json");
+  if (!has_safetensors && has_pickle)
+    throw IoError({.who = folder.string(),
+                   .found = "weights as pytorch_model.bin alone",
+                   .expected = "model.safetensors; PyTorch's pickles are not read yet",
+                   .remedy = "convert once in Python: AutoModelForCausalLM.from_pretrained(folder).save_pretrained(new_folder, safe_serialization=True)"});
+  return open_weights(folder);
+}
+
+void load_weights(CausalLm& model, const Weights& weights, const std::string& where) {
+  const auto matched = match(model, weights);
+  complain(matched, model, where);
+  check_tied(model, weights, where);
+  for (const auto& [parameter, stored] : matched.places) weights.read_into(stored, parameter->value);
+}
+
+std::string hub_fingerprint(CausalLm& model, const Weights& weights) {
+  std::map<std::string, std::string> parts;
+  for (const auto& [parameter, stored] : match(model, weights).places) {
+    const auto view = weights.view(stored);
+    parts[parameter->name] = shape_text(view.sizes()) + std::string(dtype_name(view.scalar_type())) + ":" + fingerprint(sample(view));
+  }
+  std::string all = model.facts.family;
+  for (const auto& [name, part] : parts) all += "\n" + name + part;
+  return fingerprint(all);
+}
+
+std::int64_t check_vocabulary(const ModelFacts& facts, std::int64_t tokens, const std::string& who) {
+  constexpr std::int64_t kPadding = 128, kPart = 20;  // rows are rounded up to 64 or 128; the fullest real reserve is 2 to 3 %
+  const auto spare = facts.vocab_size - tokens;
+  if (spare >= 0 && spare <= std::max(kPadding - 1, facts.vocab_size / kPart)) return spare;
+  throw ConfigError({.who = who,
+                     .found = std::to_string(tokens) + " tokens",
+                     .expected = "those of the model, whose embedding has " + std::to_string(facts.vocab_size) + " rows",
+                     .remedy = "take the tokenizer of the model's own folder"});
+}
+
+LoadedModel load_hub_folder(const fs::path& folder, at::ScalarType dtype, const std::string& family) {
+  LoadedModel loaded;
+  loaded.config = read_hub_config(folder, family);
+  const auto weights = open_hub_weights(folder);
+  loaded.model = make_model_from(loaded.config);
+  complain(match(*loaded.model, weights), *loaded.model, folder.string());  // before memory is taken
+  materialise(*loaded.model, dtype);
+  load_weights(*loaded.model, weights, folder.string());
+  loaded.fingerprint = hub_fingerprint(*loaded.model, weights);
+  return loaded;
+}
+
+LoadedModel load_model(const ModelOptions& options, std::int64_t tokens) {
+  if (!options.path.empty()) return load_hub_folder(options.path, scalar_type(options.dtype), options.family);
+  LoadedModel loaded;
+  loaded.config = hub_config(options, tokens).dump(2);
+  loaded.model = make_model_from(loaded.config);
+  materialise(*loaded.model, scalar_type(options.dtype));
+  initialise(*loaded.model, static_cast<std::uint64_t>(options.seed));
+  loaded.fingerprint = fingerprint(loaded.config + "\nseed " + std::to_string(options.seed) + "\ndtype " + std::string(dtype_name(scalar_type(options.dtype))));
+  return loaded;
+}
+
+}  // namespace herd

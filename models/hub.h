@@ -1,0 +1,72 @@
+#pragma once
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "models/model_options.h"
+#include "runtime/base/provenance.h"
+#include "runtime/nn/causal_lm.h"
+#include "runtime/tensor/safetensors.h"
+
+namespace herd {
+
+/// A model with its weights, and where it came from.
+struct LoadedModel {
+  std::unique_ptr<CausalLm> model;
+  std::string config;       ///< the hub's `config.json`, as text
+  std::string fingerprint;  ///< see hub_fingerprint
+};
+
+at::ScalarType scalar_type(Precision precision);
+
+/// `config.json` of a Hugging Face folder. @param family a name of families(), or auto: what the file says.
+/// @throws IoError where there is none or it is no JSON object; ConfigError where the weights are quantised.
+std::string read_hub_config(const std::filesystem::path& folder, const std::string& family = "auto");
+
+/// The model that `config` (the text of a config.json) describes, on the meta device.
+std::unique_ptr<CausalLm> make_model_from(const std::string& config);
+
+/// The safetensors of a Hugging Face folder, one file or shards. @throws IoError where there are none; it says what to do about
+/// a folder that holds only `pytorch_model.bin`.
+Weights open_hub_weights(const std::filesystem::path& folder);
+
+/// Copies every parameter of a materialised model from the file's pages into its place, converted to its dtype.
+/// A tied matrix may be stored under either name; buffers that the family computes itself are left out.
+/// @param where what errors call the file.
+/// @throws IoError listing all missing and unexpected tensors, ShapeError where shapes alone differ; the model is then untouched.
+void load_weights(CausalLm& model, const Weights& weights, const std::string& where);
+
+/// Tells a base model from others: 128-bit XXH3 over each parameter's name, shape, stored dtype and content, in the names' order.
+/// Of tensors above 64 KiB it reads 16 stretches of 4 KiB spread evenly, both ends included: a 7B model costs some milliseconds and a
+/// single changed element may pass unseen, a trained one never. It does not depend on shards or on the dtype the model runs in.
+std::string hub_fingerprint(CausalLm& model, const Weights& weights);
+
+/// Whether a tokenizer of `tokens` ids belongs to the model: none beyond the embedding's rows, and no more rows without a token than padding
+/// to a round number leaves (127, or 5 % of them). @param who what the error calls the tokenizer. @return rows without a token.
+/// @throws ConfigError with both sizes.
+std::int64_t check_vocabulary(const ModelFacts& facts, std::int64_t tokens, const std::string& who);
+
+/// A Hugging Face folder as a model: config, meta device, materialised, weights read.
+LoadedModel load_hub_folder(const std::filesystem::path& folder, at::ScalarType dtype, const std::string& family = "auto");
+
+/// What a run's `model` section asks for: a folder's model, or one of random weights (fingerprint: of its config, dtype and seed).
+/// @param tokens the tokenizer's vocabulary, for a config that names no vocab_size; read only there.
+/// @throws ConfigError where the options name neither a folder nor a config.
+LoadedModel load_model(const ModelOptions& options, std::int64_t tokens);
+
+struct HubSave {
+  std::vector<std::filesystem::path> copies;  ///< files to put beside the weights: the tokenizer's, generation_config.json
+  std::optional<Provenance> provenance;       ///< becomes herd.json
+  std::optional<std::int64_t> bos, eos, pad;  ///< token ids for config.json, where it names none
+  std::uint64_t max_shard_bytes = std::uint64_t{5'000'000'000};
+  bool replace = false;                       ///< take the place of a folder that is there
+};
+
+/// Writes a folder that transformers and `load_hub_folder` read: config.json, safetensors in the parameters' dtype, copies.
+/// All or nothing: a neighbour is written, synced and renamed. @param config text of the config.json that the model was made from.
+/// @throws IoError; also where `folder` is there, is not empty and is not to be replaced.
+void save_hub_folder(CausalLm& model, const std::string& config, const std::filesystem::path& folder, const HubSave& save = {});
+
+}  // namespace herd

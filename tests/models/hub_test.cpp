@@ -1,0 +1,333 @@
+// Hugging Face folders in and out. That transformers reads the same is tests/parity/llama_test.py.
+#include "models/hub.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "runtime/base/file.h"
+#include "tests/support/assets.h"
+#include "tests/support/scratch.h"
+
+namespace herd::test {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+using Tensors = std::map<std::string, Tensor>;
+
+nlohmann::json small_config(const nlohmann::json& changes = nlohmann::json::object()) {
+  nlohmann::json config{{"model_type", "llama"}, {"vocab_size", 16}, {"hidden_size", 8}, {"intermediate_size", 12},
+                        {"num_hidden_layers", 2}, {"num_attention_heads", 2}, {"num_key_value_heads", 1}, {"tie_word_embeddings", false}};
+  config.update(changes);
+  return config;
+}
+
+std::unique_ptr<CausalLm> small_model(const nlohmann::json& config, at::ScalarType dtype = at::kFloat) {
+  auto model = make_model_from(config.dump());
+  materialise(*model, dtype);
+  initialise(*model, 5);
+  return model;
+}
+
+Tensors tensors_of(CausalLm& model) {
+  Tensors tensors;
+  for_each_parameter(model, [&](const std::string& name, Parameter& p) { tensors[name] = p.value.detach(); });
+  return tensors;
+}
+
+void expect_same(const Tensors& found, const Tensors& expected) {
+  ASSERT_EQ(found.size(), expected.size());
+  for (const auto& [name, tensor] : expected) EXPECT_TRUE(found.contains(name) && at::equal(found.at(name), tensor)) << name;
+}
+
+void write_folder(const std::filesystem::path& folder, const nlohmann::json& config, const Tensors& tensors) {
+  make_folder(folder);
+  write_file_atomically(folder / "config.json", config.dump());
+  write_safetensors(folder / "model.safetensors", {tensors.begin(), tensors.end()});
+}
+
+template <class E, class F>
+std::string message_of(const F& f) {
+  try {
+    f();
+  } catch (const E& error) {
+    return error.what();
+  } catch (const std::exception& error) {
+    ADD_FAILURE() << "another kind of error: " << error.what();
+    return "";
+  }
+  ADD_FAILURE() << "no error";
+  return "";
+}
+
+class Hub : public testing::Test {
+ protected:
+  LoadedModel load(at::ScalarType dtype = at::kFloat) { return load_hub_folder(folder, dtype); }
+  template <class E = IoError>
+  std::string refusal() {
+    return message_of<E>([&] { load(); });
+  }
+
+  Scratch scratch;
+  std::filesystem::path folder = scratch / "model";
+};
+
+TEST_F(Hub, WhatIsSavedIsLoaded) {
+  for (const bool tied : {false, true}) {
+    for (const auto dtype : {at::kFloat, at::kBFloat16, at::kHalf}) {
+      const auto config = small_config({{"tie_word_embeddings", tied}, {"attention_bias", true}, {"mlp_bias", true}});
+      const auto model = small_model(config, dtype);
+      save_hub_folder(*model, config.dump(), folder, {.replace = true});
+      const auto loaded = load(dtype);
+      expect_same(tensors_of(*loaded.model), tensors_of(*model));
+      EXPECT_EQ(loaded.model->facts.tied, tied);
+      EXPECT_EQ(tensors_of(*loaded.model).contains("lm_head.weight"), !tied);
+    }
+  }
+}
+
+TEST_F(Hub, ATiedHeadIsTheEmbeddingItself) {
+  const auto config = small_config({{"tie_word_embeddings", true}});
+  save_hub_folder(*small_model(config), config.dump(), folder);
+  const auto model = load().model;
+  EXPECT_EQ(model->head().weight().value.data_ptr(), tensors_of(*model)["model.embed_tokens.weight"].data_ptr());
+}
+
+TEST_F(Hub, ATiedMatrixIsReadUnderEitherName) {
+  const auto config = small_config({{"tie_word_embeddings", true}});
+  const auto model = small_model(config);
+  auto tensors = tensors_of(*model);
+  write_folder(folder, config, tensors);
+  const auto fingerprint = load().fingerprint;
+  tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"];
+  write_folder(folder, config, tensors);  // both
+  EXPECT_EQ(load().fingerprint, fingerprint);
+  tensors.erase("model.embed_tokens.weight");
+  write_folder(folder, config, tensors);
+  const auto loaded = load();
+  EXPECT_EQ(loaded.fingerprint, fingerprint);
+  expect_same(tensors_of(*loaded.model), tensors_of(*model));
+  tensors["model.embed_tokens.weight"] = tensors["lm_head.weight"] + 1;
+  write_folder(folder, config, tensors);
+  EXPECT_THAT(refusal(), AllOf(HasSubstr("lm_head.weight that differs"), HasSubstr("\"tie_word_embeddings\": false")));
+}
+
+TEST_F(Hub, ShardsAndOtherDtypesAreConvertedInPlace) {
+  const auto config = small_config();
+  const auto model = small_model(config, at::kBFloat16);
+  save_hub_folder(*model, config.dump(), folder, {.max_shard_bytes = 600});
+  EXPECT_TRUE(std::filesystem::exists(folder / "model.safetensors.index.json"));
+  auto expected = tensors_of(*model);
+  for (auto& [name, tensor] : expected) tensor = tensor.to(at::kFloat);
+  expect_same(tensors_of(*load().model), expected);
+  // The same model in one file, run in another dtype: the same base for an adapter.
+  const auto sharded = load().fingerprint;
+  save_hub_folder(*model, config.dump(), folder, {.replace = true});
+  EXPECT_FALSE(std::filesystem::exists(folder / "model.safetensors.index.json"));
+  EXPECT_EQ(load(at::kHalf).fingerprint, sharded);
+}
+
+TEST_F(Hub, AChangedTensorChangesTheFingerprint) {
+  const auto config = small_config();
+  const auto model = small_model(config);
+  save_hub_folder(*model, config.dump(), folder);
+  const auto before = load().fingerprint;
+  auto changed = tensors_of(*model);
+  changed["model.layers.1.mlp.down_proj.weight"].view(-1)[3].add_(1e-3);
+  write_folder(folder, config, changed);
+  EXPECT_NE(load().fingerprint, before);
+}
+
+TEST_F(Hub, WhatDoesNotFitIsListedByName) {
+  const auto config = small_config();
+  auto tensors = tensors_of(*small_model(config));
+  tensors["model.layers.0.self_attn.rotary_emb.inv_freq"] = at::zeros(2);  // an old buffer: left out in silence
+  write_folder(folder, config, tensors);
+  load();
+
+  auto wrong = tensors;
+  wrong["model.norm.weight"] = at::zeros({9});
+  wrong["model.layers.0.self_attn.k_proj.weight"] = at::zeros({8, 4});
+  write_folder(folder, config, wrong);
+  EXPECT_THAT(refusal<ShapeError>(), AllOf(HasSubstr("2 misshapen: "), HasSubstr("model.norm.weight [9], not [8]"),
+                                           HasSubstr("model.layers.0.self_attn.k_proj.weight [8, 4], not [4, 8]"), HasSubstr(folder.string())));
+  wrong.erase("model.layers.1.input_layernorm.weight");
+  wrong["model.layers.2.input_layernorm.weight"] = at::zeros({8});
+  write_folder(folder, config, wrong);
+  EXPECT_THAT(refusal(), AllOf(HasSubstr("1 missing: model.layers.1.input_layernorm.weight"),
+                               HasSubstr("1 unexpected: model.layers.2.input_layernorm.weight"), HasSubstr("2 misshapen")));
+  wrong = tensors;
+  wrong.erase("lm_head.weight");
+  write_folder(folder, config, wrong);
+  EXPECT_THAT(refusal(), AllOf(HasSubstr("1 missing: lm_head.weight"), HasSubstr("\"tie_word_embeddings\": true")));
+}
+
+TEST_F(Hub, AModelThatDoesNotFitIsLeftAsItWas) {
+  const auto config = small_config();
+  const auto model = small_model(config);
+  auto tensors = tensors_of(*model);
+  tensors["model.norm.weight"] = at::zeros({9});
+  tensors["model.embed_tokens.weight"] = at::zeros({16, 8});
+  write_folder(folder, config, tensors);
+  Tensors before;
+  for (const auto& [name, tensor] : tensors_of(*model)) before[name] = tensor.clone();
+  EXPECT_THROW(load_weights(*model, open_hub_weights(folder), "here"), ShapeError);
+  expect_same(tensors_of(*model), before);
+}
+
+TEST_F(Hub, ALongListIsCutShort) {
+  const auto config = small_config({{"num_hidden_layers", 4}});
+  write_folder(folder, config, {{"something", at::zeros(1)}});
+  EXPECT_THAT(refusal(), AllOf(HasSubstr("39 missing: model.embed_tokens.weight, "), HasSubstr("(19 more)"), HasSubstr("1 unexpected: something")));
+}
+
+TEST_F(Hub, WrongFoldersSayWhatTheyLack) {
+  EXPECT_THAT(refusal(), AllOf(HasSubstr(folder.string()), HasSubstr("no such folder")));
+  make_folder(folder);
+  EXPECT_THAT(refusal(), HasSubstr("no config.json"));
+  write_file_atomically(folder / "adapter_config.json", "{}");
+  EXPECT_THAT(refusal(), HasSubstr("this is an adapter"));
+  write_file_atomically(folder / "config.json", "{");
+  EXPECT_THAT(refusal(), HasSubstr("config.json: no JSON object"));
+  write_file_atomically(folder / "config.json", small_config().dump());
+  EXPECT_THAT(refusal(), HasSubstr("neither model.safetensors nor model.safetensors.index.json"));
+  write_file_atomically(folder / "pytorch_model.bin", "PK");
+  EXPECT_THAT(refusal(), AllOf(HasSubstr("pytorch_model.bin alone"), HasSubstr("safe_serialization=True")));
+  write_file_atomically(folder / "config.json", small_config({{"quantization_config", {{"bits", 4}}}}).dump());
+  EXPECT_THAT(refusal<ConfigError>(), HasSubstr("quantization_config"));
+}
+
+TEST_F(Hub, ATruncatedFileIsRefused) {
+  const auto config = small_config();
+  save_hub_folder(*small_model(config), config.dump(), folder);
+  const auto file = folder / "model.safetensors";
+  const auto whole = read_file(file);
+  for (const auto bytes : {std::size_t{0}, std::size_t{7}, whole.size() / 2, whole.size() - 1}) {
+    write_file_atomically(file, whole.substr(0, bytes));
+    EXPECT_THAT(refusal(), HasSubstr(file.string()));
+  }
+}
+
+struct BadConfig {
+  nlohmann::json changes;
+  std::vector<std::string> words;
+};
+
+TEST_F(Hub, WrongConfigsNameTheKey) {
+  const std::vector<BadConfig> cases{
+      {{{"model_type", "lama"}}, {"'lama'", "llama"}},
+      {{{"model_type", nullptr}}, {"no 'model_type'"}},
+      {{{"hidden_act", "gelu"}}, {"'hidden_act'", "'gelu'", "silu"}},
+      {{{"hidden_size", nullptr}}, {"no 'hidden_size'"}},
+      {{{"hidden_size", 8.5}}, {"'hidden_size'", "8.5", "an integer"}},
+      {{{"hidden_size", 0}}, {"'hidden_size'", "at least 1"}},
+      {{{"hidden_size", 9}}, {"'hidden_size'", "multiple of num_attention_heads"}},
+      {{{"num_key_value_heads", 3}}, {"'num_key_value_heads'", "a divisor"}},
+      {{{"head_dim", 3}}, {"'head_dim'", "an even number"}},
+      {{{"tie_word_embeddings", 1}}, {"'tie_word_embeddings'", "true or false"}},
+      {{{"rope_scaling", {{"rope_type", "yarn"}, {"factor", 2}}}}, {"'rope_scaling'", "'yarn'", "default, linear, dynamic or llama3"}},
+      {{{"rope_scaling", {{"type", "linear"}}}}, {"no 'factor'", "'rope_scaling'"}},
+      {{{"rope_scaling", {{"rope_type", "llama3"}, {"factor", 8}}}}, {"no 'low_freq_factor'"}},
+      {{{"rope_parameters", {{"rope_type", "longrope"}, {"factor", 2}}}}, {"'rope_parameters'", "'longrope'"}},
+      {{{"rope_scaling", "linear"}}, {"'rope_scaling'", "an object"}},
+  };
+  for (const auto& bad : cases) {
+    const auto message = message_of<ConfigError>([&] { make_model_from(small_config(bad.changes).dump()); });
+    for (const auto& word : bad.words) EXPECT_THAT(message, HasSubstr(word)) << bad.changes;
+  }
+}
+
+TEST_F(Hub, TheFamilyCanBeNamedForAConfigWithout) {
+  auto config = small_config();
+  save_hub_folder(*small_model(config), config.dump(), folder);
+  config.erase("model_type");
+  write_file_atomically(folder / "config.json", config.dump());
+  EXPECT_THROW(load(), ConfigError);
+  EXPECT_EQ(load_hub_folder(folder, at::kFloat, "llama").model->facts.family, "llama");
+}
+
+TEST_F(Hub, SavingNeverDestroysByAccident) {
+  const auto config = small_config();
+  const auto model = small_model(config);
+  make_folder(folder);  // empty: fine
+  save_hub_folder(*model, config.dump(), folder);
+  EXPECT_THAT(message_of<IoError>([&] { save_hub_folder(*model, config.dump(), folder); }), HasSubstr("something there already"));
+  // A copy that is missing: the old folder stands, and nothing is left beside it.
+  EXPECT_THROW(save_hub_folder(*model, config.dump(), folder, {.copies = {scratch / "none"}, .replace = true}), IoError);
+  load();
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(scratch.path()), {}), 1);
+}
+
+TEST_F(Hub, SavedBesideTheWeights) {
+  const auto config = small_config({{"bos_token_id", 1}, {"dtype", "float32"}, {"custom", "kept"}});
+  write_file_atomically(scratch / "tokenizer.json", "{}");
+  const Provenance provenance{.template_name = "alpaca", .tokenizer_fingerprint = "ab", .base_fingerprint = "cd"};
+  save_hub_folder(*small_model(config, at::kBFloat16), config.dump(), folder,
+                  {.copies = {scratch / "tokenizer.json"}, .provenance = provenance, .bos = 7, .eos = 2});
+  EXPECT_EQ(read_file(folder / "tokenizer.json"), "{}");
+  EXPECT_EQ(read_provenance(folder), provenance);
+  const auto written = nlohmann::json::parse(read_file(folder / "config.json"));
+  EXPECT_EQ(written["architectures"], nlohmann::json({"LlamaForCausalLM"}));
+  EXPECT_EQ(written["torch_dtype"], "bfloat16");
+  EXPECT_FALSE(written.contains("dtype"));
+  EXPECT_EQ(written["bos_token_id"], 1);  // what the config says goes first
+  EXPECT_EQ(written["eos_token_id"], 2);
+  EXPECT_EQ(written["custom"], "kept");
+}
+
+TEST_F(Hub, ProvenanceOfNobodyAndOfABrokenFile) {
+  make_folder(folder);
+  EXPECT_EQ(read_provenance(folder), std::nullopt);
+  write_file_atomically(folder / "herd.json", "[]");
+  EXPECT_THAT(message_of<IoError>([&] { read_provenance(folder); }), HasSubstr("herd.json"));
+  write_file_atomically(folder / "herd.json", R"({"template": 3})");
+  EXPECT_THAT(message_of<IoError>([&] { read_provenance(folder); }), HasSubstr("'template'"));
+}
+
+TEST(Vocabulary, TheTokenizerFitsTheModel) {
+  const auto facts = [](std::int64_t rows) { return ModelFacts{.vocab_size = rows}; };
+  EXPECT_EQ(check_vocabulary(facts(32000), 32000, "t"), 0);
+  EXPECT_EQ(check_vocabulary(facts(151936), 151646, "t"), 290);  // Qwen2 as published
+  EXPECT_EQ(check_vocabulary(facts(102400), 100015, "t"), 2385);
+  EXPECT_EQ(check_vocabulary(facts(384), 260, "t"), 124);  // 260 rounded up to a multiple of 128
+  for (const auto& [rows, tokens] : std::vector<std::pair<std::int64_t, std::int64_t>>{{32000, 32001}, {32000, 2048}, {512, 384}, {151936, 100277}}) {
+    const auto message = message_of<ConfigError>([&] { check_vocabulary(facts(rows), tokens, "/m/tokenizer.json"); });
+    EXPECT_THAT(message, AllOf(HasSubstr("/m/tokenizer.json: " + std::to_string(tokens) + " tokens"), HasSubstr(std::to_string(rows) + " rows")));
+  }
+}
+
+TEST(RandomModel, ComesFromTheOptions) {
+  ModelOptions options{.family = "llama", .seed = 3};
+  EXPECT_THROW(load_model(options, 16), ConfigError);  // neither folder nor config
+  options.config = ModelShape{.hidden_size = 8, .intermediate_size = 12, .num_hidden_layers = 1, .num_attention_heads = 2};
+  const auto one = load_model(options, 16), again = load_model(options, 16), other_vocabulary = load_model(options, 17);
+  expect_same(tensors_of(*one.model), tensors_of(*again.model));
+  EXPECT_EQ(one.fingerprint, again.fingerprint);
+  EXPECT_NE(one.fingerprint, other_vocabulary.fingerprint);
+  EXPECT_EQ(one.model->facts.vocab_size, 16);
+  options.seed = 4;
+  const auto seeded = load_model(options, 16);
+  EXPECT_NE(one.fingerprint, seeded.fingerprint);
+  EXPECT_FALSE(at::equal(tensors_of(*one.model)["lm_head.weight"], tensors_of(*seeded.model)["lm_head.weight"]));
+}
+
+TEST(RealFolders, OpenOrSayWhyNot) {
+  HERD_NEED_ASSET("models");
+  const auto models = assets() / "models";
+  std::set<std::string> fingerprints;
+  for (const auto* name : {"tinystories-656k-f32", "tinystories-656k-bf16", "stories260k", "babyllama-105"}) {
+    const auto loaded = load_hub_folder(models / name, at::kFloat);
+    fingerprints.insert(loaded.fingerprint);
+  }
+  EXPECT_EQ(fingerprints.size(), 4u);
+  // One stores the tied matrix as the head alone, the other as the embedding alone, in bf16: bit-equal weights.
+  expect_same(tensors_of(*load_hub_folder(models / "tinystories-656k-f32", at::kBFloat16).model),
+              tensors_of(*load_hub_folder(models / "tinystories-656k-bf16", at::kBFloat16).model));
+  EXPECT_THAT(message_of<IoError>([&] { load_hub_folder(models / "tiny-random-llama-bin", at::kFloat); }), HasSubstr("pytorch_model.bin alone"));
+}
+
+}  // namespace
+}  // namespace herd::test
