@@ -1,0 +1,28 @@
+#pragma once
+#include "runtime/nn/causal_lm.h"
+
+namespace herd {
+
+/// Keys and values of several texts at once, a slot each: [slots, capacity, k, e] a layer. Capacity grows in chunks, so that a token
+/// costs no copy of what is there.
+class SlotCache {
+ public:
+  /// @param dtype of the model's activations. @param limit tokens a slot will ever hold: capacity grows no further.
+  SlotCache(const CausalLm& model, at::ScalarType dtype, std::int64_t slots, std::int64_t limit);
+
+  /// Room for `tokens` in every slot; `held` of them are kept.
+  void reserve(std::int64_t tokens, std::int64_t held);
+  /// Slots [first, first + lengths.size()) as a cache that holds `lengths` tokens; it shares the memory. Valid until reserve grows.
+  KvCache view(std::int64_t first, std::vector<std::int64_t> lengths) const;
+  /// Copies the first `tokens` of a slot over another's.
+  void copy(std::int64_t from, std::int64_t to, std::int64_t tokens);
+
+  std::int64_t capacity() const { return capacity_; }
+
+ private:
+  KvCache all_;
+  at::ScalarType dtype_;
+  std::int64_t slots_, limit_, kv_heads_, head_dim_, capacity_ = 0;
+};
+
+}  // namespace herd

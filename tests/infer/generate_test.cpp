@@ -1,0 +1,225 @@
+// Generation over cached keys and values against the plain way: the whole text through the model again for every token.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "infer/generate.h"
+#include "infer/slot_cache.h"
+#include "runtime/base/error.h"
+#include "tests/support/toy_model.h"
+
+namespace herd::test {
+namespace {
+using testing::HasSubstr;
+
+/// A letter an id: '!' is 0.
+class Letters final : public Tokenizer {
+ public:
+  std::vector<TokenId> encode(std::string_view text, bool) const override {
+    std::vector<TokenId> ids;
+    for (const char c : text) ids.push_back(c - '!');
+    return ids;
+  }
+  std::string decode(std::span<const TokenId> ids, bool) const override {
+    std::string text;
+    for (const auto id : ids) text += static_cast<char>('!' + id);
+    return text;
+  }
+  std::int64_t vocab_size() const override { return kToyVocab; }
+  std::optional<TokenId> token_to_id(std::string_view token) const override { return token[0] - '!'; }
+  std::string id_to_token(TokenId id) const override { return std::string(1, static_cast<char>('!' + id)); }
+};
+
+std::vector<Prompt> prompts(std::initializer_list<int> lengths) {
+  std::vector<Prompt> out;
+  Random random(5, 0);
+  for (const auto length : lengths) {
+    Prompt prompt;
+    for (int i = 0; i < length; ++i) prompt.ids.push_back(static_cast<TokenId>(random.below(kToyVocab)));
+    out.push_back(prompt);
+  }
+  return out;
+}
+
+Tensor last_logits(CausalLm& model, const std::vector<TokenId>& ids) {
+  const at::NoGradGuard no_grad;
+  return model.logits(plain_batch({std::vector<std::int64_t>(ids.begin(), ids.end())}))[0][-1].to(at::kFloat);
+}
+
+std::vector<TokenId> greedy_without_cache(CausalLm& model, std::vector<TokenId> ids, int count) {
+  const auto start = static_cast<std::ptrdiff_t>(ids.size());
+  for (int i = 0; i < count; ++i) ids.push_back(static_cast<TokenId>(last_logits(model, ids).argmax().item<std::int64_t>()));
+  return {ids.begin() + start, ids.end()};
+}
+
+std::vector<Generation> generate(CausalLm& model, const std::vector<Prompt>& prompts, GenerationOptions options, std::vector<TokenId> eos = {}) {
+  const Letters letters;
+  return Generator(model, letters, std::move(eos), std::move(options)).run(prompts);
+}
+
+struct Variant {
+  const char* what;
+  nlohmann::json changes;
+};
+
+std::vector<Variant> variants() {
+  const nlohmann::json llama3{{"rope_type", "llama3"}, {"factor", 4}, {"low_freq_factor", 1}, {"high_freq_factor", 4}, {"original_max_position_embeddings", 32}};
+  return {{"grouped queries, tied", nlohmann::json::object()},
+          {"no groups, untied, biases", {{"num_key_value_heads", 4}, {"tie_word_embeddings", false}, {"attention_bias", true}, {"mlp_bias", true}}},
+          {"one key head", {{"num_key_value_heads", 1}}},
+          {"wide heads", {{"head_dim", 16}}},
+          {"linear", {{"rope_scaling", {{"rope_type", "linear"}, {"factor", 2}}}}},
+          {"dynamic", {{"rope_scaling", {{"rope_type", "dynamic"}, {"factor", 2}}}}},
+          {"llama3", {{"rope_scaling", llama3}}}};
+}
+
+TEST(Generate, GreedyWithTheCacheIsGreedyWithoutIt) {
+  for (const auto& [what, changes] : variants()) {
+    SCOPED_TRACE(what);
+    const auto model = toy_model(3, changes);
+    const auto given = prompts({5, 1, 17, 3, 9});
+    for (const std::int64_t side_by_side : {1, 3, 8}) {
+      const auto found = generate(*model, given, {.max_new_tokens = 24, .batch_size = side_by_side});
+      ASSERT_EQ(found.size(), given.size());
+      for (std::size_t i = 0; i < given.size(); ++i) {
+        EXPECT_EQ(found[i].ids, greedy_without_cache(*model, given[i].ids, 24)) << "prompt " << i << ", " << side_by_side << " side by side";
+        EXPECT_EQ(found[i].finish, FinishReason::kLength);
+      }
+    }
+  }
+}
+
+// bf16 rounds a product of another height differently: the chosen token must be the best one up to that rounding, whose unit is 2^-8 of
+// logits below 4.
+TEST(Generate, Bf16ChoosesTheBestUpToItsRounding) {
+  const auto model = toy_model(3, {{"initializer_range", 0.1}}, at::kBFloat16);
+  const auto given = prompts({7, 2});
+  const auto found = generate(*model, given, {.max_new_tokens = 20, .batch_size = 2});
+  for (std::size_t i = 0; i < given.size(); ++i) {
+    auto ids = given[i].ids;
+    for (const auto id : found[i].ids) {
+      const auto logits = last_logits(*model, ids);
+      EXPECT_LT(logits.abs().max().item<float>(), 4);
+      EXPECT_GE(logits[id].item<float>(), logits.max().item<float>() - 0.06f);
+      ids.push_back(id);
+    }
+  }
+}
+
+// The cache grows past its first 64 places while other texts hold more than a new prompt needs; texts leave and others take their slots.
+TEST(Generate, TextsComeAndGoWhileTheCacheGrows) {
+  const auto model = toy_model(4, {{"max_position_embeddings", 256}});
+  const auto given = prompts({60, 3, 40, 65, 1, 90, 64, 63});
+  const auto whole = generate(*model, given, {.max_new_tokens = 70, .batch_size = 1});
+  // An id that some texts write early, others late or never: they end at different times.
+  const TokenId eos = whole[1].ids[5];
+  const auto found = generate(*model, given, {.max_new_tokens = 70, .batch_size = 3}, {eos});
+  int ended = 0;
+  for (std::size_t i = 0; i < given.size(); ++i) {
+    const auto expected = greedy_without_cache(*model, given[i].ids, 70);
+    const auto end = std::find(expected.begin(), expected.end(), eos);
+    EXPECT_EQ(found[i].ids, std::vector<TokenId>(expected.begin(), end)) << i;
+    EXPECT_EQ(found[i].finish, end == expected.end() ? FinishReason::kLength : FinishReason::kEos);
+    ended += end != expected.end();
+  }
+  EXPECT_GT(ended, 0);
+}
+
+TEST(Generate, SampledTextsDoNotDependOnTheirCompany) {
+  const auto model = toy_model(3);
+  const auto given = prompts({4, 9, 2, 6});
+  GenerationOptions options{.sampling = {.temperature = 0.8, .top_k = 20, .top_p = 0.95, .seed = 11}, .max_new_tokens = 30, .batch_size = 1};
+  const auto alone = generate(*model, given, options);
+  options.batch_size = 4;
+  const auto together = generate(*model, given, options);
+  options.sampling.seed = 12;
+  const auto other = generate(*model, given, options);
+  int same = 0;
+  for (std::size_t i = 0; i < given.size(); ++i) {
+    EXPECT_EQ(alone[i].ids, together[i].ids);
+    same += alone[i].ids == other[i].ids;
+  }
+  EXPECT_EQ(same, 0);
+  // The same prompt twice is two texts.
+  const auto twice = generate(*model, {given[0], given[0]}, options);
+  EXPECT_NE(twice[0].ids, twice[1].ids);
+}
+
+TEST(Generate, StopsAtTextAndTellsWhatItShows) {
+  const auto model = toy_model(3);
+  const auto given = prompts({5, 8});
+  const auto whole = generate(*model, given, {.max_new_tokens = 24});
+  const auto stop = whole[0].text.substr(3, 3);  // three tokens
+  const auto at = whole[0].text.find(stop);
+  const Letters letters;
+  std::vector<std::string> told(2), at_end(2);
+  const auto found = Generator(*model, letters, {}, {.max_new_tokens = 24, .stop = {"never", stop}})
+                         .run(given, {.on_text = [&](std::size_t i, std::string_view text) { told[i] += text; },
+                                      .on_done = [&](std::size_t i, const Generation& g) { at_end[i] = g.text; }});
+  EXPECT_EQ(found[0].text, whole[0].text.substr(0, at));
+  EXPECT_EQ(found[0].finish, FinishReason::kStop);
+  EXPECT_EQ(found[0].ids.size(), at + 3);
+  for (std::size_t i = 0; i < 2; ++i) {
+    EXPECT_EQ(told[i], found[i].text);
+    EXPECT_EQ(at_end[i], found[i].text);
+  }
+}
+
+TEST(Generate, TheContextIsALimit) {
+  const auto model = toy_model(3, {{"max_position_embeddings", 32}});
+  const auto found = generate(*model, prompts({20, 31}), {.max_new_tokens = 100});
+  EXPECT_EQ(found[0].ids.size(), 12u);
+  EXPECT_EQ(found[0].finish, FinishReason::kContext);
+  EXPECT_EQ(found[1].ids, greedy_without_cache(*model, prompts({20, 31})[1].ids, 1));
+  try {
+    generate(*model, prompts({3, 32}), {});
+    FAIL();
+  } catch (const DataError& e) {
+    EXPECT_THAT(e.what(), testing::AllOf(HasSubstr("prompt 2"), HasSubstr("32 tokens"), HasSubstr("at most 31"), HasSubstr("context of 32")));
+  }
+  EXPECT_THROW(generate(*model, {Prompt{}}, {}), DataError);
+  EXPECT_THROW(generate(*model, {Prompt{.ids = {1, kToyVocab}}}, {}), DataError);
+  EXPECT_THROW(generate(*model, {Prompt{.ids = {1, -100}}}, {}), DataError);
+  EXPECT_THROW(generate(*model, prompts({1}), {.max_new_tokens = 0}), ConfigError);
+}
+
+// Past the trained length dynamic RoPE turns new positions faster than those in the cache, as transformers does: the first new token, which
+// sees a whole prompt at one speed, equals the plain way; company changes nothing.
+TEST(Generate, DynamicRopeGoesOnPastTheTrainedLength) {
+  const auto model = toy_model(3, {{"max_position_embeddings", 16}, {"rope_scaling", {{"rope_type", "dynamic"}, {"factor", 3}}}});
+  EXPECT_EQ(model->facts.max_positions, 48);
+  const auto given = prompts({6, 30, 20});
+  const auto together = generate(*model, given, {.max_new_tokens = 40, .batch_size = 3});
+  for (std::size_t i = 0; i < given.size(); ++i) {
+    EXPECT_EQ(together[i].ids[0], greedy_without_cache(*model, given[i].ids, 1)[0]);
+    EXPECT_EQ(together[i].ids, generate(*model, {given[i]}, {.max_new_tokens = 40})[0].ids);
+    EXPECT_EQ(together[i].finish, together[i].ids.size() == 40 ? FinishReason::kLength : FinishReason::kContext);
+  }
+}
+
+TEST(Generate, LeavesTrainingAsItWas) {
+  const auto model = toy_model(3);
+  model->random->training = true;
+  generate(*model, prompts({3}), {.max_new_tokens = 2});
+  EXPECT_TRUE(model->random->training);
+  EXPECT_TRUE(at::GradMode::is_enabled());
+  EXPECT_THROW(generate(*model, prompts({3}), {.max_new_tokens = 0}), ConfigError);
+  EXPECT_TRUE(model->random->training);
+}
+
+TEST(SlotCache, GrowsInChunksUpToTheLimitAndKeepsWhatIsThere) {
+  const auto model = toy_model(1);
+  SlotCache cache(*model, at::kFloat, 2, 150);
+  cache.reserve(10, 0);
+  EXPECT_EQ(cache.capacity(), 64);
+  auto view = cache.view(1, {0});
+  view.keys[1].fill_(7);
+  cache.copy(1, 0, 10);
+  cache.reserve(65, 10);
+  EXPECT_EQ(cache.capacity(), 128);
+  EXPECT_TRUE(cache.view(0, {10, 10}).keys[1].narrow(1, 0, 10).eq(7).all().item<bool>());
+  cache.reserve(129, 10);
+  EXPECT_EQ(cache.capacity(), 150);
+}
+
+}  // namespace
+}  // namespace herd::test
