@@ -1,18 +1,21 @@
 #include "peft/peft_options.h"
 
+#include "peft/registry.h"
+
 namespace herd {
 
 void describe(Schema& s, PeftOptions& o) {
-  s.field("method", o.method, "what is trained; none: every parameter of the model").one_of({"none", "lora"}).known_as({"peft_type"});
+  s.field("method", o.method, "what is trained; none: every parameter of the model").one_of(peft_methods().names()).known_as({"peft_type"});
   s.field("r", o.r, "rank of the update").range(1, 4096).known_as({"rank", "lora_r"});
   s.field("alpha", o.alpha, "the update is scaled by alpha / r").above(0).known_as({"lora_alpha"});
+  s.field("use_rslora", o.use_rslora, "the update is scaled by alpha / sqrt(r) instead (rank-stabilised)");
   s.field("dropout", o.dropout, "probability that an input of the update is dropped in training")
       .at_least(0)
       .below(1)
       .known_as({"lora_dropout"});
   s.field("target_modules",
           o.target_modules,
-          "the linear layers that get an update: a list of name suffixes, or one regular expression for whole names")
+          "the linear layers that get an update: a list of name suffixes, one regular expression for whole names, or all-linear")
       .known_as({"lora_target_modules", "targets"});
   s.choice("bias", o.bias, {{"none", TrainedBiases::kNone}, {"all", TrainedBiases::kAll}, {"lora_only", TrainedBiases::kLoraOnly}},
            "biases trained besides: none, all of the model's, or those of the updated layers").known_as({"lora_bias"});

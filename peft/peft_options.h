@@ -15,6 +15,7 @@ struct PeftOptions {
   std::string method = "none";                            ///< none: every parameter is trained
   std::int64_t r = 8;
   double alpha = 16;                                      ///< the update is scaled by alpha / r
+  bool use_rslora = false;                                ///< alpha / √r instead
   double dropout = 0;
   OneOrMany target_modules{{"q_proj", "v_proj"}, false};  ///< a list of suffixes of module names, or one pattern for whole names
   TrainedBiases bias = TrainedBiases::kNone;

@@ -11,6 +11,7 @@ class DenseWeight final : public WeightStorage {
   DenseWeight(std::int64_t in, std::int64_t out, std::string out_axis, std::string in_axis)
       : weight({out, in}, {std::move(out_axis), std::move(in_axis)}) {}
   Tensor multiply(const Tensor& x) override { return matmul_transposed(x, weight.value); }
+  Tensor input_gradient(const Tensor& grad) override { return at::matmul(grad, weight.value.detach()); }
   Tensor dense() const override { return weight.value.detach().to(at::kFloat); }
   void visit(Visitor& v) override { v("weight", weight); }
 
@@ -18,6 +19,12 @@ class DenseWeight final : public WeightStorage {
 };
 
 }  // namespace
+
+Tensor LinearSlot::base_and_delta(WeightStorage& base, const Tensor& x) {
+  const auto y = base.multiply(in(x));
+  const auto change = delta(x);
+  return change.defined() ? y + change : y;
+}
 
 Linear::Linear(std::int64_t in_features, std::int64_t out_features, bool with_bias, std::string out_axis, std::string in_axis)
     : in_(in_features), out_(out_features) {
@@ -30,9 +37,7 @@ Tensor Linear::operator()(const Tensor& x) {
     auto y = storage_->multiply(x);
     return bias_.defined() ? y + bias_.value : y;
   }
-  auto y = storage_->multiply(slot_->in(x));
-  if (const auto delta = slot_->delta(x); delta.defined()) y = y + delta;
-  y = slot_->out(y);
+  auto y = slot_->out(slot_->base_and_delta(*storage_, x));
   if (bias_.defined()) y = y + bias_.value;
   return slot_->after(y);
 }

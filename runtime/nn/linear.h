@@ -12,7 +12,11 @@ class WeightStorage {
  public:
   virtual ~WeightStorage() = default;
   /// x [..., in] → x · Wᵀ [..., out]. Differentiable in x, and in W where it is trainable.
+  /// Always a new contiguous tensor.
   virtual Tensor multiply(const Tensor& x) = 0;
+  /// grad [..., out] → grad · W [..., in], outside autograd: for a slot that runs the backward of a frozen base together with its own.
+  /// Always a new contiguous tensor.
+  virtual Tensor input_gradient(const Tensor& grad) = 0;
   /// The matrix [out, in] in fp32, for merging and export.
   virtual Tensor dense() const = 0;
   virtual void visit(Visitor& v) = 0;
@@ -26,6 +30,8 @@ class LinearSlot {
   virtual Tensor in(const Tensor& x) { return x; }
   /// x [..., in] → [..., out]; an undefined tensor adds nothing.
   virtual Tensor delta(const Tensor& /*x*/) { return {}; }
+  /// base(in(x)) + delta(x). A method that computes both in fewer passes overrides this whole.
+  virtual Tensor base_and_delta(WeightStorage& base, const Tensor& x);
   virtual Tensor out(const Tensor& y) { return y; }
   virtual Tensor after(const Tensor& y) { return y; }
   /// The matrix [out, in], fp32, that alone answers as base and slot do; nullopt where no matrix can.

@@ -1,1 +1,2 @@
 # Tests of peft.
+herd_test(peft/lora LIBRARIES herd_peft herd_parallel herd_models herd_data nlohmann_json::nlohmann_json)

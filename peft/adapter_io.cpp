@@ -1,0 +1,227 @@
+#include "peft/adapter_io.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "peft/registry.h"
+#include "peft/select.h"
+#include "runtime/base/file.h"
+#include "runtime/base/log.h"
+#include "runtime/tensor/safetensors.h"
+
+namespace herd {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kConfigFile = "adapter_config.json";
+constexpr const char* kStem = "adapter_model";
+constexpr const char* kPeftVersion = "0.18.1";  // whose keys are written
+
+// Keys that say nothing about what the adapter computes.
+constexpr const char* kAside[] = {"auto_mapping", "base_model_name_or_path", "inference_mode", "peft_version", "revision", "runtime_config", "task_type"};
+
+nlohmann::json read_config(const fs::path& folder) {
+  const auto file = folder / kConfigFile;
+  if (!fs::exists(file))
+    throw IoError({.who = folder.string(), .found = fs::is_directory(folder) ? std::string("no ") + kConfigFile : "no such folder",
+                   .expected = "a PEFT adapter's folder: adapter_config.json, adapter_model.safetensors", .remedy = ""});
+  auto json = nlohmann::json::parse(read_file(file), nullptr, false);
+  if (!json.is_object()) throw IoError({.who = file.string(), .found = "no JSON object", .expected = "a PEFT adapter's config", .remedy = ""});
+  return json;
+}
+
+std::string text_of(const nlohmann::json& json, const char* key) {
+  return json.contains(key) && json[key].is_string() ? json[key].get<std::string>() : std::string();
+}
+
+// PEFT sorts its keys.
+std::string config_text(const PeftOptions& options, const PeftMethod& method, const std::string& base_path) {
+  nlohmann::ordered_json own;
+  method.write_config(options, own);
+  nlohmann::json json = own;
+  json["peft_type"] = method.peft_type;
+  json["task_type"] = "CAUSAL_LM";
+  json["base_model_name_or_path"] = base_path;
+  json["auto_mapping"] = nullptr;
+  json["revision"] = nullptr;
+  json["inference_mode"] = true;
+  json["peft_version"] = kPeftVersion;
+  if (options.target_modules.single) json["target_modules"] = options.target_modules.values.front();
+  else json["target_modules"] = options.target_modules.values;
+  json["modules_to_save"] = options.modules_to_save.empty() ? nlohmann::json() : nlohmann::json(options.modules_to_save);
+  return json.dump(2) + "\n";
+}
+
+void replace_folder(const fs::path& ready, const fs::path& folder) {
+  auto aside = ready;
+  aside += "-old";
+  fs::remove_all(aside);
+  const bool replaces = std::rename(folder.c_str(), aside.c_str()) == 0;
+  if (!replaces && errno != ENOENT) throw io_error(folder, "cannot be replaced by its new version", errno);
+  if (std::rename(ready.c_str(), folder.c_str()) != 0) throw io_error(folder, "cannot make this folder", errno);
+  if (replaces) fs::remove_all(aside);
+}
+
+std::string shape_text(at::IntArrayRef shape) {
+  std::vector<std::string> dims;
+  for (const auto dim : shape) dims.push_back(std::to_string(dim));
+  return "[" + join(dims) + "]";
+}
+
+struct Mismatch {
+  std::vector<std::string> missing, unexpected, misshapen, biases_left_out;
+
+  bool empty() const { return missing.empty() && unexpected.empty() && misshapen.empty(); }
+  std::string text() const {
+    std::vector<std::string> parts;
+    const auto list = [&](const char* title, const std::vector<std::string>& names) {
+      constexpr std::size_t kListed = 20;
+      if (names.empty()) return;
+      auto part = std::to_string(names.size()) + " " + title + ": " + join(std::span(names).first(std::min(names.size(), kListed)));
+      if (names.size() > kListed) part += ", … (" + std::to_string(names.size() - kListed) + " more)";
+      parts.push_back(part);
+    };
+    list("missing", missing);
+    list("unexpected", unexpected);
+    list("misshapen", misshapen);
+    return join(parts, "\n  ");
+  }
+};
+
+Mismatch compare(const std::vector<Parameter*>& trained, const Weights& weights) {
+  Mismatch out;
+  std::set<std::string> known;
+  for (const auto* p : trained) {
+    known.insert(p->name);
+    if (!weights.contains(p->name)) {
+      (p->name.ends_with(".base_layer.bias") ? out.biases_left_out : out.missing).push_back(p->name);
+      continue;
+    }
+    const auto& shape = weights.info(p->name).shape;
+    if (p->value.sizes() != at::IntArrayRef(shape))
+      out.misshapen.push_back(p->name + " " + shape_text(shape) + ", not " + shape_text(p->value.sizes()));
+  }
+  for (const auto& name : weights.names())
+    if (!known.contains(name)) out.unexpected.push_back(name);
+  // PEFT leaves all of them out or none.
+  std::size_t biases = 0;
+  for (const auto& name : known) biases += name.ends_with(".base_layer.bias");
+  if (out.biases_left_out.size() != biases) {
+    out.missing.insert(out.missing.end(), out.biases_left_out.begin(), out.biases_left_out.end());
+    out.biases_left_out.clear();
+  }
+  return out;
+}
+
+Weights open_adapter(const fs::path& folder) {
+  if (!fs::exists(folder / "adapter_model.safetensors") && fs::exists(folder / "adapter_model.bin"))
+    throw IoError({.who = folder.string(), .found = "weights as adapter_model.bin alone", .expected = "adapter_model.safetensors",
+                   .remedy = "load and save it once in Python with a PEFT of 0.5 or later"});
+  return open_weights(folder, kStem);
+}
+
+}  // namespace
+
+void save_adapter(CausalLm& model, const PeftOptions& options, const std::string& base_path, const Provenance& provenance, const fs::path& folder_given) {
+  const auto& method = peft_methods().at(options.method);
+  if (method.peft_type.empty())
+    throw ConfigError({.who = "peft.method", .found = "'" + options.method + "'", .expected = "a method that leaves an adapter", .remedy = "it trains the model itself: save that"});
+  const auto folder = (folder_given.has_filename() ? folder_given : folder_given.parent_path()).lexically_normal();
+  const auto parent = folder.has_parent_path() ? folder.parent_path() : fs::path(".");
+  const auto ready = parent / ("." + folder.filename().string() + ".tmp-" + std::to_string(getpid()));
+  make_folder(parent);
+  fs::remove_all(ready);
+  try {
+    make_folder(ready);
+    NamedTensors tensors;
+    for (auto* p : trained_parameters(model)) tensors.emplace_back(p->name, p->value.detach());
+    write_safetensors(ready / (std::string(kStem) + ".safetensors"), tensors);
+    write_file_atomically(ready / kConfigFile, config_text(options, method, base_path));
+    write_provenance(ready, provenance);
+    sync_folder(ready);
+    replace_folder(ready, folder);
+    sync_folder(parent);
+  } catch (...) {
+    std::error_code ignored;
+    fs::remove_all(ready, ignored);
+    throw;
+  }
+}
+
+PeftOptions read_adapter_options(const fs::path& folder) {
+  auto json = read_config(folder);
+  const auto refuse = [&](const char* key, const std::string& expected) {
+    throw ConfigError({.who = (folder / kConfigFile).string() + ": '" + key + "'", .found = json.contains(key) ? json[key].dump() : "nothing", .expected = expected, .remedy = ""});
+  };
+  PeftOptions options;
+  const auto type = text_of(json, "peft_type");
+  std::vector<std::string> types;
+  const PeftMethod* method = nullptr;
+  for (const auto& [name, entry] : peft_methods()) {
+    if (entry.peft_type.empty()) continue;
+    types.push_back(entry.peft_type);
+    if (entry.peft_type != type) continue;
+    options.method = name;
+    method = &entry;
+  }
+  if (!method) refuse("peft_type", "one of " + join(types));
+  if (const auto task = text_of(json, "task_type"); !task.empty() && task != "CAUSAL_LM") refuse("task_type", "CAUSAL_LM");
+  try {
+    const auto targets = json.value("target_modules", nlohmann::json());
+    if (targets.is_string()) options.target_modules = {{targets.get<std::string>()}, true};
+    else options.target_modules = {targets.get<std::vector<std::string>>(), false};
+    if (options.target_modules.values.empty()) refuse("target_modules", "at least one");
+    if (const auto saved = json.value("modules_to_save", nlohmann::json()); !saved.is_null()) options.modules_to_save = saved.get<std::vector<std::string>>();
+  } catch (const nlohmann::json::exception&) {
+    refuse("target_modules", "a string or a list of strings, and in modules_to_save a list of strings or null");
+  }
+  std::sort(options.target_modules.values.begin(), options.target_modules.values.end());  // PEFT keeps a set
+  for (const auto* key : kAside) json.erase(key);
+  for (const auto* key : {"peft_type", "target_modules", "modules_to_save"}) json.erase(key);
+  method->read_config(json, options);
+  return options;
+}
+
+void load_adapter_weights(CausalLm& model, const fs::path& folder) {
+  const auto weights = open_adapter(folder);
+  const auto trained = trained_parameters(model);
+  const auto mismatch = compare(trained, weights);
+  if (!mismatch.empty()) {
+    const Complaint complaint{.who = folder.string(), .found = mismatch.text(), .expected = "the tensors that adapter_config.json describes on this " + model.facts.family,
+                              .remedy = mismatch.misshapen.empty() ? "" : "is this the base model that it was trained on?"};
+    if (mismatch.missing.empty() && mismatch.unexpected.empty()) throw ShapeError(complaint);
+    throw IoError(complaint);
+  }
+  if (!mismatch.biases_left_out.empty())
+    log_warning("{}: holds none of the {} trained biases (PEFT does not write them for 'lora_only'): the base's are taken", folder.string(), mismatch.biases_left_out.size());
+  for (auto* p : trained)
+    if (weights.contains(p->name)) weights.read_into(p->name, p->value);
+}
+
+void check_adapter_base(const fs::path& folder, const AdapterBase& base) {
+  const auto provenance = read_provenance(folder);
+  const auto trained_on = text_of(read_config(folder), "base_model_name_or_path");
+  if (provenance && !provenance->base_fingerprint.empty() && !base.fingerprint.empty()) {
+    if (provenance->base_fingerprint == base.fingerprint) return;
+    throw ConfigError({.who = "adapter '" + folder.string() + "'", .found = "a base model other than " + base.path + " (" + base.fingerprint.substr(0, 12) + "…)",
+                       .expected = "the one it was trained on: " + trained_on + " (" + provenance->base_fingerprint.substr(0, 12) + "…)", .remedy = "give that folder as the model"});
+  }
+  if (!trained_on.empty() && !base.path.empty() && fs::path(trained_on).lexically_normal() != fs::path(base.path).lexically_normal())
+    log_warning("adapter {} names the base model '{}', not '{}'; only shapes can be compared", folder.string(), trained_on, base.path);
+}
+
+PeftOptions attach_adapter(CausalLm& model, const fs::path& folder, const AdapterBase& base, std::optional<double> dropout) {
+  auto options = read_adapter_options(folder);
+  check_adapter_base(folder, base);
+  if (dropout) options.dropout = *dropout;
+  attach(model, options, 0);
+  load_adapter_weights(model, folder);
+  return options;
+}
+
+}  // namespace herd

@@ -1,0 +1,12 @@
+#include "peft/none.h"
+
+#include "runtime/nn/causal_lm.h"
+
+namespace herd {
+
+void attach_none(CausalLm& model, const PeftOptions& /*options*/, std::uint64_t /*seed*/) {
+  for_each_parameter(model, [](const std::string&, Parameter& p) { p.set_trainable(true); });
+  model.tie();
+}
+
+}  // namespace herd

@@ -1,0 +1,9 @@
+#pragma once
+#include "peft/method.h"
+
+namespace herd {
+
+/// Full fine-tuning: every parameter is trained and keeps its name.
+void attach_none(CausalLm& model, const PeftOptions& options, std::uint64_t seed);
+
+}  // namespace herd
