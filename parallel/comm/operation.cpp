@@ -61,11 +61,13 @@ void Completion::wait() {
   std::unique_lock lock(mutex_);
   if (!done_) {
     const auto began = Clock::now();
+    ++waiting_;
     if (!changed_.wait_until(lock, operation_.deadline + grace(), [&] { return done_; })) {
       lock.unlock();
       overdue();
       lock.lock();
     }
+    --waiting_;
     if (operation_.stats) {
       std::lock_guard stats_lock(operation_.stats->mutex);
       operation_.stats->stats.waited_s += std::chrono::duration<double>(Clock::now() - began).count();

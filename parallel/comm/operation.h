@@ -57,6 +57,8 @@ class Completion : public Pending {
 
   void wait() override;
   bool done() const override;
+  /// True while a caller sits in wait(): its core is free, and time matters.
+  bool waited_for() const { return waiting_.load(std::memory_order_relaxed) > 0; }
   /// The first call counts, later ones are ignored.
   void complete(std::exception_ptr error = nullptr);
 
@@ -70,6 +72,7 @@ class Completion : public Pending {
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::atomic<bool> claimed_ = false;
+  std::atomic<int> waiting_ = 0;
   bool done_ = false;
   std::exception_ptr error_;
 };

@@ -1,1 +1,2 @@
 # Tests of mpi.
+herd_test(mpi/communicator RANKS 1 2 3 4 LIBRARIES herd_parallel)

@@ -1,0 +1,90 @@
+#include "parallel/comm/mpi.h"
+
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <exception>
+#include <numeric>
+
+#include "parallel/comm/mpi_engine.h"
+
+namespace herd {
+namespace {
+
+class MpiCommunicator final : public Communicator {
+ public:
+  MpiCommunicator(std::shared_ptr<MpiEngine> engine, std::shared_ptr<MpiGroup> group)
+      : Communicator(group->rank, group->size(), group->options), engine_(std::move(engine)), group_(std::move(group)) {
+    engine_->add(group_);
+  }
+  // On the way out of an error, what is under way will not be missed by anybody.
+  ~MpiCommunicator() override { engine_->leave(group_, std::uncaught_exceptions() > exceptions_); }
+
+  std::string backend() const override { return "mpi"; }
+  int local_rank() const override { return engine_->place().local_rank; }
+  int local_size() const override { return engine_->place().local_size; }
+  int node_rank() const override { return engine_->place().node_rank; }
+  int node_count() const override { return engine_->place().node_count; }
+
+  void note(std::string_view activity) override {
+    Communicator::note(activity);
+    engine_->set_activity(activity);
+  }
+
+  [[noreturn]] void abort(int code, std::string_view message) override {
+    std::fprintf(stderr, "%.*s\n", static_cast<int>(message.size()), message.data());
+    std::fflush(nullptr);
+    engine_->abort(code);
+  }
+
+ protected:
+  std::shared_ptr<Pending> start(Operation operation) override { return enter(std::move(operation), {}); }
+
+  std::unique_ptr<Communicator> start_split(Operation operation, int color, int key) override {
+    const auto task = enter(std::move(operation), {.color = color, .key = key, .free_id = engine_->free_split_id});
+    task->wait();
+    const auto& result = task->split_result;
+    engine_->free_split_id = std::max(engine_->free_split_id, result.free_id);
+    if (result.world_ranks.empty()) return nullptr;
+    return make(engine_, 2 * result.id + 1, result.world_ranks, result.rank, options());
+  }
+
+ public:
+  static std::unique_ptr<Communicator> make(const std::shared_ptr<MpiEngine>& engine, std::int64_t id, std::vector<int> world_ranks, int rank,
+                                            CommOptions options) {
+    if (id > engine->greatest_group()) {
+      throw CommError({.who = "split", .found = fmt::format("communicator {}", id), .expected = fmt::format("at most {}", engine->greatest_group()),
+                       .remedy = "split once, at the start, and keep the communicators"});
+    }
+    auto group = std::make_shared<MpiGroup>();
+    group->id = static_cast<int>(id);
+    group->world_ranks = std::move(world_ranks);
+    group->rank = rank;
+    group->options = options;
+    return std::make_unique<MpiCommunicator>(engine, std::move(group));
+  }
+
+ private:
+  std::shared_ptr<MpiTask> enter(Operation operation, SplitRequest split) {
+    group_->entered = operation.sequence;
+    auto task = std::make_shared<MpiTask>(std::move(operation), group_, split);
+    engine_->submit(task);
+    return task;
+  }
+
+  std::shared_ptr<MpiEngine> engine_;
+  std::shared_ptr<MpiGroup> group_;
+  int exceptions_ = std::uncaught_exceptions();
+};
+
+}  // namespace
+
+MpiWorld::MpiWorld() : engine_(std::make_shared<MpiEngine>()) {}
+
+std::unique_ptr<Communicator> MpiWorld::communicator(CommOptions options) {
+  std::vector<int> ranks(static_cast<std::size_t>(engine_->place().size));
+  std::iota(ranks.begin(), ranks.end(), 0);
+  return MpiCommunicator::make(engine_, 2 * engine_->worlds++, std::move(ranks), engine_->place().rank, options);
+}
+
+}  // namespace herd
