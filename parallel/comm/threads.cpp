@@ -171,8 +171,9 @@ class ThreadsCommunicator final : public Communicator {
   ThreadsCommunicator(std::shared_ptr<Group> group, int rank, std::string backend)
       : Communicator(rank, group->size(), group->options), group_(std::move(group)), backend_(std::move(backend)) {}
 
-  // Whoever still waits for this rank would wait in vain.
+  // Whoever still waits for this rank would wait in vain. On the way out of an error run_threads tells them so, with the cause.
   ~ThreadsCommunicator() override {
+    if (std::uncaught_exceptions() > exceptions_) return;
     std::lock_guard lock(group_->world->mutex);
     group_->left[own()] = true;
     for (const auto& [sequence, slot] : group_->slots) {
@@ -255,6 +256,7 @@ class ThreadsCommunicator final : public Communicator {
 
   std::shared_ptr<Group> group_;
   std::string backend_;
+  int exceptions_ = std::uncaught_exceptions();
 };
 
 std::shared_ptr<Group> make_group(int ranks, CommOptions options) {
