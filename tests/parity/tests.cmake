@@ -3,3 +3,7 @@ add_executable(safetensors_probe parity/safetensors_probe.cpp)
 target_link_libraries(safetensors_probe PRIVATE herd_runtime)
 target_precompile_headers(safetensors_probe REUSE_FROM herd_pch)
 herd_python_test(parity/files)
+# The model itself, asked from Python: tests/support/probe.cpp says how.
+add_executable(probe support/probe.cpp)
+target_link_libraries(probe PRIVATE herd_models herd_parallel)
+target_precompile_headers(probe REUSE_FROM herd_pch)
