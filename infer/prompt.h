@@ -1,0 +1,32 @@
+#pragma once
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "data/record.h"
+#include "data/tokenizer/tokenizer.h"
+#include "infer/generate.h"
+#include "runtime/base/provenance.h"
+
+namespace herd {
+
+/// The template to put instructions with: the one asked for (another than training's only warns), else training's, as `stored` beside
+/// the weights names it. @param where the folder, for errors.
+/// @throws ConfigError where neither names one; DataError where training's is unknown here or writes another text today.
+std::string choose_template(const std::string& asked_for, const std::optional<Provenance>& stored, const std::string& where);
+
+/// @throws DataError where training stored the fingerprint of another tokenizer.
+void check_tokenizer(const Tokenizer& tokenizer, const std::optional<Provenance>& stored, const std::string& where);
+
+/// A record through a template, as training put it; its output is not read. @param raw leaves what the template puts around an answer.
+Prompt instruction_prompt(const Tokenizer& tokenizer, std::string_view template_name, const Record& record, bool raw = false);
+/// Text to go on from, as it is, with the tokenizer's own special tokens (LLaMA: bos in front).
+Prompt text_prompt(const Tokenizer& tokenizer, std::string_view text);
+
+/// Ids that end a text: the tokenizer's, and those of the folder's generation_config.json or else config.json (one or a list).
+/// @throws IoError where such a file is no JSON object, ConfigError where its eos_token_id is no id.
+std::vector<TokenId> end_tokens(const Tokenizer& tokenizer, const std::filesystem::path& model_folder);
+
+}  // namespace herd

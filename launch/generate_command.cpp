@@ -1,0 +1,167 @@
+#include "launch/generate_command.h"
+
+#include <ATen/Parallel.h>
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <cstdio>
+#include <map>
+
+#include "infer/prompt.h"
+#include "infer/prompt_file.h"
+#include "launch/command_line.h"
+#include "models/hub.h"
+#include "runtime/base/exit_codes.h"
+#include "runtime/base/file.h"
+#include "runtime/base/log.h"
+
+namespace herd {
+namespace {
+
+struct GenerateOptions {
+  std::string model, tokenizer;  // folders; tokenizer empty: the model's
+  std::optional<std::string> prompt, instruction;
+  std::string input, file, output;
+  std::string template_name;
+  bool raw = false;
+  Precision dtype = Precision::kFp32;
+  int threads = 0;
+  GenerationOptions generation;
+
+  const std::string& tokenizer_folder() const { return tokenizer.empty() ? model : tokenizer; }
+  void validate() const;
+};
+
+void GenerateOptions::validate() const {
+  const auto refuse = [](const char* found, const char* expected) {
+    throw ConfigError({.who = "command line", .found = found, .expected = expected, .remedy = "(herd generate --help)"});
+  };
+  const int ways = (prompt ? 1 : 0) + (instruction ? 1 : 0) + (file.empty() ? 0 : 1);
+  if (ways != 1) refuse(ways ? "more than one of --prompt, --instruction and --file" : "nothing to answer", "one of --prompt, --instruction and --file");
+  if (!input.empty() && !instruction) refuse("--input without --instruction", "both");
+  if (!output.empty() && file.empty()) refuse("--output without --file", "both");
+  if (prompt && !template_name.empty()) refuse("--template with --prompt, whose text goes to the model as it is", "--instruction");
+  if (threads < 0) refuse("--threads below 0", "a number of threads, or 0 for the machine's cores");
+  generation.validate();
+}
+
+void declare(CLI::App& app, GenerateOptions& o) {
+  static const std::map<std::string, Precision> dtypes{{"fp32", Precision::kFp32}, {"bf16", Precision::kBf16}, {"fp16", Precision::kFp16}};
+  app.add_option("--model", o.model, "a Hugging Face folder: config.json, safetensors, tokenizer")->required();
+  app.add_option("--tokenizer", o.tokenizer, "a folder; default: the model's");
+  app.add_option("--prompt", o.prompt, "text to go on from, as it is");
+  app.add_option("--instruction", o.instruction, "an instruction, put through the template");
+  app.add_option("--input", o.input, "what the instruction works on");
+  app.add_option("--file", o.file, "JSON lines, or a JSON array, of {prompt} or {instruction, input} records");
+  app.add_option("--output", o.output, "with --file: where the answers go, one JSON line a record; default: the terminal");
+  app.add_option("--template", o.template_name, "how instructions read; default: the one stored beside the weights by training");
+  app.add_flag("--raw", o.raw, "leave what the template puts around an answer");
+  app.add_option("--temperature", o.generation.sampling.temperature, "0: greedy, the most probable token")->capture_default_str();
+  app.add_option("--top-k", o.generation.sampling.top_k, "draw from the k most probable tokens; 0: from all")->capture_default_str();
+  app.add_option("--top-p", o.generation.sampling.top_p, "draw from the fewest tokens that hold this much probability")->capture_default_str();
+  app.add_option("--seed", o.generation.sampling.seed, "the same seed, the same text")->capture_default_str();
+  app.add_option("--max-new-tokens", o.generation.max_new_tokens, "longest answer")->capture_default_str();
+  app.add_option("--stop", o.generation.stop, "text that ends an answer; may be given several times")->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  app.add_option("--batch-size", o.generation.batch_size, "with --file: prompts answered side by side")->capture_default_str();
+  app.add_option("--dtype", o.dtype, "fp32, bf16 or fp16")->transform(CLI::CheckedTransformer(dtypes));
+  app.add_option("--threads", o.threads, "0: the machine's cores")->capture_default_str();
+}
+
+std::vector<Question> questions(const GenerateOptions& o) {
+  if (!o.file.empty()) return read_questions(o.file);
+  if (o.prompt) return {{.text = o.prompt, .name = "--prompt"}};
+  return {{.record = {.instruction = *o.instruction, .input = o.input}, .name = "--instruction"}};
+}
+
+std::vector<Prompt> prompts(const std::vector<Question>& questions, const Tokenizer& tokenizer, const GenerateOptions& o) {
+  const auto stored = read_provenance(o.model);
+  check_tokenizer(tokenizer, stored, o.model);
+  std::string template_name;
+  std::vector<Prompt> out;
+  for (const auto& question : questions) {
+    if (!question.text && template_name.empty()) template_name = choose_template(o.template_name, stored, o.model);
+    out.push_back(question.text ? text_prompt(tokenizer, *question.text) : instruction_prompt(tokenizer, template_name, question.record, o.raw));
+    out.back().name = question.name;
+  }
+  return out;
+}
+
+void print(std::string_view text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
+    throw io_error("standard output", "cannot write", errno);
+}
+
+/// Lines in the questions' order, each as soon as it and those before it are there.
+class AnswerLines {
+ public:
+  AnswerLines(const std::vector<Question>& questions, const std::string& path) : questions_(questions), lines_(questions.size()) {
+    if (!path.empty()) file_.emplace(path, File::Mode::replace);
+  }
+  void add(std::size_t number, const Generation& generation) {
+    lines_[number] = answer_line(questions_[number], generation) + "\n";
+    for (; next_ < lines_.size() && !lines_[next_].empty(); ++next_) {
+      if (file_) file_->write(lines_[next_]);
+      else print(lines_[next_]);
+    }
+  }
+  void close() {
+    if (!file_) return;
+    file_->sync();
+    file_->close();
+  }
+
+ private:
+  const std::vector<Question>& questions_;
+  std::vector<std::string> lines_;
+  std::size_t next_ = 0;
+  std::optional<File> file_;
+};
+
+std::vector<Generation> answer(Generator& generator, const std::vector<Question>& questions, const std::vector<Prompt>& prompts, const GenerateOptions& o) {
+  if (o.file.empty()) {
+    auto generations = generator.run(prompts, {.on_text = [](std::size_t, std::string_view text) { print(text); }});
+    print("\n");
+    return generations;
+  }
+  AnswerLines lines(questions, o.output);
+  auto generations = generator.run(prompts, {.on_done = [&](std::size_t number, const Generation& generation) { lines.add(number, generation); }});
+  lines.close();
+  return generations;
+}
+
+void report(const std::vector<Generation>& generations, double seconds) {
+  std::size_t tokens = 0;
+  std::map<std::string, int> reasons;
+  for (const auto& generation : generations) {
+    tokens += generation.ids.size();
+    ++reasons[name(generation.finish)];
+  }
+  std::string ends;
+  for (const auto& [reason, count] : reasons) ends += fmt::format("{}{} {}", ends.empty() ? "" : ", ", count, reason);
+  log_info("{} tokens in {:.2f} s, {:.1f} a second; ended by: {}", tokens, seconds, static_cast<double>(tokens) / seconds, ends);
+}
+
+}  // namespace
+
+int generate_command(int argc, char** argv) {
+  CLI::App app("Answers a prompt, streamed to the terminal, or a file of prompts.", "generate");
+  GenerateOptions options;
+  declare(app, options);
+  if (!parse_arguments(app, argc, argv)) return kExitSuccess;
+  options.validate();
+  if (options.threads > 0) at::set_num_threads(options.threads);
+
+  const auto asked = questions(options);
+  const auto tokenizer = load_tokenizer(options.tokenizer_folder());
+  const auto given = prompts(asked, *tokenizer, options);
+  const auto loaded = load_hub_folder(options.model, scalar_type(options.dtype));
+  check_vocabulary(loaded.model->facts, tokenizer->vocab_size(), options.tokenizer_folder());
+
+  Generator generator(*loaded.model, *tokenizer, end_tokens(*tokenizer, options.model), options.generation);
+  const auto start = std::chrono::steady_clock::now();
+  const auto generations = answer(generator, asked, given, options);
+  report(generations, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  return kExitSuccess;
+}
+
+}  // namespace herd
