@@ -11,6 +11,7 @@
 #include "infer/prompt_file.h"
 #include "launch/command_line.h"
 #include "models/hub.h"
+#include "peft/adapter_io.h"
 #include "runtime/base/exit_codes.h"
 #include "runtime/base/file.h"
 #include "runtime/base/log.h"
@@ -19,7 +20,8 @@ namespace herd {
 namespace {
 
 struct GenerateOptions {
-  std::string model, tokenizer;  // folders; tokenizer empty: the model's
+  std::string model, adapter, tokenizer;  // folders; no adapter where empty, the model's tokenizer
+  bool force_base = false;
   std::optional<std::string> prompt, instruction;
   std::string input, file, output;
   std::string template_name;
@@ -29,6 +31,8 @@ struct GenerateOptions {
   GenerationOptions generation;
 
   const std::string& tokenizer_folder() const { return tokenizer.empty() ? model : tokenizer; }
+  /// Where training left its herd.json: beside the weights that it wrote.
+  const std::string& trained_folder() const { return adapter.empty() ? model : adapter; }
   void validate() const;
 };
 
@@ -41,6 +45,7 @@ void GenerateOptions::validate() const {
   if (!input.empty() && !instruction) refuse("--input without --instruction", "both");
   if (!output.empty() && file.empty()) refuse("--output without --file", "both");
   if (prompt && !template_name.empty()) refuse("--template with --prompt, whose text goes to the model as it is", "--instruction");
+  if (force_base && adapter.empty()) refuse("--force-base without --adapter", "both");
   if (threads < 0) refuse("--threads below 0", "a number of threads, or 0 for the machine's cores");
   generation.validate();
 }
@@ -48,6 +53,8 @@ void GenerateOptions::validate() const {
 void declare(CLI::App& app, GenerateOptions& o) {
   static const std::map<std::string, Precision> dtypes{{"fp32", Precision::kFp32}, {"bf16", Precision::kBf16}, {"fp16", Precision::kFp16}};
   app.add_option("--model", o.model, "a Hugging Face folder: config.json, safetensors, tokenizer")->required();
+  app.add_option("--adapter", o.adapter, "a PEFT folder that was trained on the model");
+  app.add_flag("--force-base", o.force_base, "put the adapter onto another model than it was trained on");
   app.add_option("--tokenizer", o.tokenizer, "a folder; default: the model's");
   app.add_option("--prompt", o.prompt, "text to go on from, as it is");
   app.add_option("--instruction", o.instruction, "an instruction, put through the template");
@@ -74,12 +81,13 @@ std::vector<Question> questions(const GenerateOptions& o) {
 }
 
 std::vector<Prompt> prompts(const std::vector<Question>& questions, const Tokenizer& tokenizer, const GenerateOptions& o) {
-  const auto stored = read_provenance(o.model);
-  check_tokenizer(tokenizer, stored, o.model);
+  const auto& where = o.trained_folder();
+  const auto stored = read_provenance(where);
+  check_tokenizer(tokenizer, stored, where);
   std::string template_name;
   std::vector<Prompt> out;
   for (const auto& question : questions) {
-    if (!question.text && template_name.empty()) template_name = choose_template(o.template_name, stored, o.model);
+    if (!question.text && template_name.empty()) template_name = choose_template(o.template_name, stored, where);
     out.push_back(question.text ? text_prompt(tokenizer, *question.text) : instruction_prompt(tokenizer, template_name, question.record, o.raw));
     out.back().name = question.name;
   }
@@ -156,6 +164,7 @@ int generate_command(int argc, char** argv) {
   const auto given = prompts(asked, *tokenizer, options);
   const auto loaded = load_hub_folder(options.model, scalar_type(options.dtype));
   check_vocabulary(loaded.model->facts, tokenizer->vocab_size(), options.tokenizer_folder());
+  if (!options.adapter.empty()) attach_adapter(*loaded.model, options.adapter, {options.model, options.force_base ? "" : loaded.fingerprint});
 
   Generator generator(*loaded.model, *tokenizer, end_tokens(*tokenizer, options.model), options.generation);
   const auto start = std::chrono::steady_clock::now();
