@@ -195,15 +195,21 @@ void Generator::check(std::span<const Prompt> prompts) const {
   for (std::size_t i = 0; i < prompts.size(); ++i) {
     const auto& ids = prompts[i].ids;
     const auto refuse = [&](std::string found, std::string expected, const char* remedy) {
-      throw DataError({.who = prompts[i].name.empty() ? fmt::format("prompt {}", i + 1) : prompts[i].name, .found = std::move(found), .expected = std::move(expected), .remedy = remedy});
+      throw DataError({.who = prompts[i].name.empty() ? fmt::format("prompt {}", i + 1) : prompts[i].name,
+                       .found = std::move(found),
+                       .expected = std::move(expected),
+                       .remedy = remedy});
     };
     if (ids.empty()) refuse("no tokens", "at least one to go on from", "");
     if (static_cast<std::int64_t>(ids.size()) >= facts.max_positions)
-      refuse(fmt::format("{} tokens", ids.size()), fmt::format("at most {}, one less than the model's context of {}", facts.max_positions - 1, facts.max_positions), "shorten it");
+      refuse(fmt::format("{} tokens", ids.size()),
+             fmt::format("at most {}, one less than the model's context of {}", facts.max_positions - 1, facts.max_positions),
+             "shorten it");
     const auto [least, greatest] = std::minmax_element(ids.begin(), ids.end());
     const auto wrong = *least < 0 ? *least : *greatest;
     if (wrong < 0 || wrong >= facts.vocab_size)
-      refuse(fmt::format("token {}", wrong), fmt::format("ids below the model's {} tokens", facts.vocab_size), "the tokenizer belongs to another model");
+      refuse(fmt::format("token {}", wrong), fmt::format("ids below the model's {} tokens", facts.vocab_size),
+             "the tokenizer belongs to another model");
   }
 }
 

@@ -18,12 +18,17 @@ namespace fs = std::filesystem;
 std::vector<TokenId> eos_ids(const fs::path& file) {
   if (!fs::exists(file)) return {};
   const auto json = nlohmann::json::parse(read_file(file), nullptr, false);
-  if (!json.is_object()) throw IoError({.who = file.string(), .found = "no JSON object", .expected = "a Hugging Face config", .remedy = ""});
+  if (!json.is_object())
+    throw IoError({.who = file.string(), .found = "no JSON object", .expected = "a Hugging Face config", .remedy = ""});
   if (!json.contains("eos_token_id") || json["eos_token_id"].is_null()) return {};
   const auto& value = json["eos_token_id"];
   std::vector<TokenId> ids;
   for (const auto& id : value.is_array() ? value : nlohmann::json::array({value})) {
-    if (!id.is_number_integer()) throw ConfigError({.who = file.string() + ": 'eos_token_id'", .found = value.dump().substr(0, 60), .expected = "an id or a list of ids", .remedy = ""});
+    if (!id.is_number_integer())
+      throw ConfigError({.who = file.string() + ": 'eos_token_id'",
+                         .found = value.dump().substr(0, 60),
+                         .expected = "an id or a list of ids",
+                         .remedy = ""});
     if (id.get<std::int64_t>() >= 0) ids.push_back(id.get<TokenId>());  // some files say -1 for none
   }
   return ids;
@@ -41,9 +46,15 @@ std::string choose_template(const std::string& asked_for, const std::optional<Pr
   }
   const auto remedy = "name one: --template " + templates().names().front();
   if (trained_with.empty())
-    throw ConfigError({.who = where, .found = "no herd.json that names a template", .expected = "the one that it was trained with", .remedy = remedy + ", or give plain text: --prompt"});
+    throw ConfigError({.who = where,
+                       .found = "no herd.json that names a template",
+                       .expected = "the one that it was trained with",
+                       .remedy = remedy + ", or give plain text: --prompt"});
   if (!templates().find(trained_with))
-    throw DataError({.who = where, .found = "trained with the template '" + trained_with + "'", .expected = "one of " + join(templates().names()), .remedy = remedy});
+    throw DataError({.who = where,
+                     .found = "trained with the template '" + trained_with + "'",
+                     .expected = "one of " + join(templates().names()),
+                     .remedy = remedy});
   if (const auto today = template_fingerprint(trained_with); stored->template_fingerprint != today)
     throw DataError({.who = where,
                      .found = "trained with a template '" + trained_with + "' of fingerprint " + stored->template_fingerprint,
@@ -54,7 +65,10 @@ std::string choose_template(const std::string& asked_for, const std::optional<Pr
 
 void check_tokenizer(const Tokenizer& tokenizer, const std::optional<Provenance>& stored, const std::string& where) {
   if (!stored || stored->tokenizer_fingerprint.empty() || stored->tokenizer_fingerprint == tokenizer.fingerprint) return;
-  throw DataError({.who = where, .found = "trained with a tokenizer of fingerprint " + stored->tokenizer_fingerprint, .expected = tokenizer.fingerprint + ", which the tokenizer given has", .remedy = "give the folder of training's tokenizer: --tokenizer"});
+  throw DataError({.who = where,
+                   .found = "trained with a tokenizer of fingerprint " + stored->tokenizer_fingerprint,
+                   .expected = tokenizer.fingerprint + ", which the tokenizer given has",
+                   .remedy = "give the folder of training's tokenizer: --tokenizer"});
 }
 
 Prompt instruction_prompt(const Tokenizer& tokenizer, std::string_view template_name, const Record& record, bool raw) {

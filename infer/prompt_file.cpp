@@ -14,7 +14,10 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 [[noreturn]] void refuse(const std::string& name, std::string found, const char* remedy = "") {
-  throw DataError({.who = name, .found = std::move(found), .expected = "an object with 'prompt', or with 'instruction' and perhaps 'input'", .remedy = remedy});
+  throw DataError({.who = name,
+                   .found = std::move(found),
+                   .expected = "an object with 'prompt', or with 'instruction' and perhaps 'input'",
+                   .remedy = remedy});
 }
 
 std::string text_of(const Json& record, const char* key, const std::string& name) {

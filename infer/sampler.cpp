@@ -18,11 +18,17 @@ std::size_t argmax(std::span<const float> logits) {
   std::size_t best = 0;
   for (std::size_t i = 0; i < logits.size(); ++i) {
     if (std::isnan(logits[i]))
-      throw DataError({.who = fmt::format("logit of token {}", i), .found = "NaN", .expected = "a number", .remedy = "the model's weights or its number format are broken"});
+      throw DataError({.who = fmt::format("logit of token {}", i),
+                       .found = "NaN",
+                       .expected = "a number",
+                       .remedy = "the model's weights or its number format are broken"});
     if (logits[i] > logits[best]) best = i;
   }
   if (logits.empty() || std::isinf(logits[best]))
-    throw DataError({.who = "logits", .found = logits.empty() ? "none" : fmt::format("a greatest one of {}", logits[best]), .expected = "a finite number", .remedy = ""});
+    throw DataError({.who = "logits",
+                     .found = logits.empty() ? "none" : fmt::format("a greatest one of {}", logits[best]),
+                     .expected = "a finite number",
+                     .remedy = ""});
   return best;
 }
 
@@ -32,7 +38,9 @@ double uniform(std::uint64_t seed, std::uint64_t prompt, std::uint64_t position)
   return static_cast<double>((std::uint64_t{bits[0]} << 32 | bits[1]) >> 11) * 0x1p-53;
 }
 
-bool less_probable(const Candidate& a, const Candidate& b) { return a.probability != b.probability ? a.probability < b.probability : a.id > b.id; }
+bool less_probable(const Candidate& a, const Candidate& b) {
+  return a.probability != b.probability ? a.probability < b.probability : a.id > b.id;
+}
 
 }  // namespace
 
@@ -68,7 +76,8 @@ std::span<const Candidate> Sampler::distribution(std::span<const float> logits) 
   keep_top_k(logits);
   double total = 0;
   for (auto& c : candidates_)
-    total += c.probability = std::exp((static_cast<double>(logits[static_cast<std::size_t>(c.id)]) - static_cast<double>(logits[best])) / options_.temperature);
+    total += c.probability =
+        std::exp((static_cast<double>(logits[static_cast<std::size_t>(c.id)]) - static_cast<double>(logits[best])) / options_.temperature);
   if (options_.top_p < 1) keep_top_p(total);
   total = 0;
   for (const auto& c : candidates_) total += c.probability;

@@ -41,7 +41,8 @@ void GenerateOptions::validate() const {
     throw ConfigError({.who = "command line", .found = found, .expected = expected, .remedy = "(herd generate --help)"});
   };
   const int ways = (prompt ? 1 : 0) + (instruction ? 1 : 0) + (file.empty() ? 0 : 1);
-  if (ways != 1) refuse(ways ? "more than one of --prompt, --instruction and --file" : "nothing to answer", "one of --prompt, --instruction and --file");
+  if (ways != 1)
+    refuse(ways ? "more than one of --prompt, --instruction and --file" : "nothing to answer", "one of --prompt, --instruction and --file");
   if (!input.empty() && !instruction) refuse("--input without --instruction", "both");
   if (!output.empty() && file.empty()) refuse("--output without --file", "both");
   if (prompt && !template_name.empty()) refuse("--template with --prompt, whose text goes to the model as it is", "--instruction");
@@ -65,10 +66,13 @@ void declare(CLI::App& app, GenerateOptions& o) {
   app.add_flag("--raw", o.raw, "leave what the template puts around an answer");
   app.add_option("--temperature", o.generation.sampling.temperature, "0: greedy, the most probable token")->capture_default_str();
   app.add_option("--top-k", o.generation.sampling.top_k, "draw from the k most probable tokens; 0: from all")->capture_default_str();
-  app.add_option("--top-p", o.generation.sampling.top_p, "draw from the fewest tokens that hold this much probability")->capture_default_str();
+  app.add_option("--top-p", o.generation.sampling.top_p, "draw from the fewest tokens that hold this much probability")
+      ->capture_default_str();
   app.add_option("--seed", o.generation.sampling.seed, "the same seed, the same text")->capture_default_str();
   app.add_option("--max-new-tokens", o.generation.max_new_tokens, "longest answer")->capture_default_str();
-  app.add_option("--stop", o.generation.stop, "text that ends an answer; may be given several times")->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  app.add_option("--stop", o.generation.stop, "text that ends an answer; may be given several times")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   app.add_option("--batch-size", o.generation.batch_size, "with --file: prompts answered side by side")->capture_default_str();
   app.add_option("--dtype", o.dtype, "fp32, bf16 or fp16")->transform(CLI::CheckedTransformer(dtypes));
   app.add_option("--threads", o.threads, "0: the machine's cores")->capture_default_str();
@@ -88,7 +92,8 @@ std::vector<Prompt> prompts(const std::vector<Question>& questions, const Tokeni
   std::vector<Prompt> out;
   for (const auto& question : questions) {
     if (!question.text && template_name.empty()) template_name = choose_template(o.template_name, stored, where);
-    out.push_back(question.text ? text_prompt(tokenizer, *question.text) : instruction_prompt(tokenizer, template_name, question.record, o.raw));
+    out.push_back(question.text ? text_prompt(tokenizer, *question.text)
+                                : instruction_prompt(tokenizer, template_name, question.record, o.raw));
     out.back().name = question.name;
   }
   return out;
@@ -125,14 +130,16 @@ class AnswerLines {
   std::optional<File> file_;
 };
 
-std::vector<Generation> answer(Generator& generator, const std::vector<Question>& questions, const std::vector<Prompt>& prompts, const GenerateOptions& o) {
+std::vector<Generation> answer(Generator& generator, const std::vector<Question>& questions, const std::vector<Prompt>& prompts,
+                               const GenerateOptions& o) {
   if (o.file.empty()) {
     auto generations = generator.run(prompts, {.on_text = [](std::size_t, std::string_view text) { print(text); }});
     print("\n");
     return generations;
   }
   AnswerLines lines(questions, o.output);
-  auto generations = generator.run(prompts, {.on_done = [&](std::size_t number, const Generation& generation) { lines.add(number, generation); }});
+  auto generations =
+      generator.run(prompts, {.on_done = [&](std::size_t number, const Generation& generation) { lines.add(number, generation); }});
   lines.close();
   return generations;
 }
@@ -164,7 +171,8 @@ int generate_command(int argc, char** argv) {
   const auto given = prompts(asked, *tokenizer, options);
   const auto loaded = load_hub_folder(options.model, scalar_type(options.dtype));
   check_vocabulary(loaded.model->facts, tokenizer->vocab_size(), options.tokenizer_folder());
-  if (!options.adapter.empty()) attach_adapter(*loaded.model, options.adapter, {options.model, options.force_base ? "" : loaded.fingerprint});
+  if (!options.adapter.empty())
+    attach_adapter(*loaded.model, options.adapter, {options.model, options.force_base ? "" : loaded.fingerprint});
 
   Generator generator(*loaded.model, *tokenizer, end_tokens(*tokenizer, options.model), options.generation);
   const auto start = std::chrono::steady_clock::now();

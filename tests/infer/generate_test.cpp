@@ -51,7 +51,8 @@ std::vector<TokenId> greedy_without_cache(CausalLm& model, std::vector<TokenId> 
   return {ids.begin() + start, ids.end()};
 }
 
-std::vector<Generation> generate(CausalLm& model, const std::vector<Prompt>& prompts, GenerationOptions options, std::vector<TokenId> eos = {}) {
+std::vector<Generation> generate(CausalLm& model, const std::vector<Prompt>& prompts, GenerationOptions options,
+                                 std::vector<TokenId> eos = {}) {
   const Letters letters;
   return Generator(model, letters, std::move(eos), std::move(options)).run(prompts);
 }
@@ -62,9 +63,11 @@ struct Variant {
 };
 
 std::vector<Variant> variants() {
-  const nlohmann::json llama3{{"rope_type", "llama3"}, {"factor", 4}, {"low_freq_factor", 1}, {"high_freq_factor", 4}, {"original_max_position_embeddings", 32}};
+  const nlohmann::json llama3{
+      {"rope_type", "llama3"}, {"factor", 4}, {"low_freq_factor", 1}, {"high_freq_factor", 4}, {"original_max_position_embeddings", 32}};
   return {{"grouped queries, tied", nlohmann::json::object()},
-          {"no groups, untied, biases", {{"num_key_value_heads", 4}, {"tie_word_embeddings", false}, {"attention_bias", true}, {"mlp_bias", true}}},
+          {"no groups, untied, biases",
+           {{"num_key_value_heads", 4}, {"tie_word_embeddings", false}, {"attention_bias", true}, {"mlp_bias", true}}},
           {"one key head", {{"num_key_value_heads", 1}}},
           {"wide heads", {{"head_dim", 16}}},
           {"linear", {{"rope_scaling", {{"rope_type", "linear"}, {"factor", 2}}}}},
@@ -81,7 +84,8 @@ TEST(Generate, GreedyWithTheCacheIsGreedyWithoutIt) {
       const auto found = generate(*model, given, {.max_new_tokens = 24, .batch_size = side_by_side});
       ASSERT_EQ(found.size(), given.size());
       for (std::size_t i = 0; i < given.size(); ++i) {
-        EXPECT_EQ(found[i].ids, greedy_without_cache(*model, given[i].ids, 24)) << "prompt " << i << ", " << side_by_side << " side by side";
+        EXPECT_EQ(found[i].ids, greedy_without_cache(*model, given[i].ids, 24))
+            << "prompt " << i << ", " << side_by_side << " side by side";
         EXPECT_EQ(found[i].finish, FinishReason::kLength);
       }
     }
@@ -127,7 +131,8 @@ TEST(Generate, TextsComeAndGoWhileTheCacheGrows) {
 TEST(Generate, SampledTextsDoNotDependOnTheirCompany) {
   const auto model = toy_model(3);
   const auto given = prompts({4, 9, 2, 6});
-  GenerationOptions options{.sampling = {.temperature = 0.8, .top_k = 20, .top_p = 0.95, .seed = 11}, .max_new_tokens = 30, .batch_size = 1};
+  GenerationOptions options{
+      .sampling = {.temperature = 0.8, .top_k = 20, .top_p = 0.95, .seed = 11}, .max_new_tokens = 30, .batch_size = 1};
   const auto alone = generate(*model, given, options);
   options.batch_size = 4;
   const auto together = generate(*model, given, options);
@@ -174,7 +179,8 @@ TEST(Generate, TheContextIsALimit) {
     generate(*model, prompts({3, 32}), {});
     FAIL();
   } catch (const DataError& e) {
-    EXPECT_THAT(e.what(), testing::AllOf(HasSubstr("prompt 2"), HasSubstr("32 tokens"), HasSubstr("at most 31"), HasSubstr("context of 32")));
+    EXPECT_THAT(e.what(),
+                testing::AllOf(HasSubstr("prompt 2"), HasSubstr("32 tokens"), HasSubstr("at most 31"), HasSubstr("context of 32")));
   }
   EXPECT_THROW(generate(*model, {Prompt{}}, {}), DataError);
   EXPECT_THROW(generate(*model, {Prompt{.ids = {1, kToyVocab}}}, {}), DataError);

@@ -64,7 +64,8 @@ TEST(Sampler, WarpersInClosedForm) {
 }
 
 TEST(Sampler, TiesOfTheKthStayAndImpossibleTokensAreNeverDrawn) {
-  expect_distribution(distribution({.temperature = 1, .top_k = 2}, {1, 2, 1, 0}), {{0, 1 / (2 + std::exp(1))}, {1, std::exp(1) / (2 + std::exp(1))}, {2, 1 / (2 + std::exp(1))}});
+  expect_distribution(distribution({.temperature = 1, .top_k = 2}, {1, 2, 1, 0}),
+                      {{0, 1 / (2 + std::exp(1))}, {1, std::exp(1) / (2 + std::exp(1))}, {2, 1 / (2 + std::exp(1))}});
   Sampler sampler({.temperature = 10, .seed = 3});
   for (std::uint64_t i = 0; i < 1000; ++i) EXPECT_EQ(sampler.pick(std::vector<float>{-kInfinity, 0, -kInfinity}, i, 0), 1);
 }
@@ -79,7 +80,8 @@ TEST(Sampler, DrawsFollowTheDistribution) {
     for (const double top_p : {1.0, 0.999}) {  // two orders of walking the same tokens
       Sampler sampler({.temperature = 1, .top_p = top_p, .seed = 17});
       std::vector<int> count(10);
-      for (std::uint64_t i = 0; i < kDraws; ++i) ++count[static_cast<std::size_t>(by_position ? sampler.pick(logits, 4, i) : sampler.pick(logits, i, 4))];
+      for (std::uint64_t i = 0; i < kDraws; ++i)
+        ++count[static_cast<std::size_t>(by_position ? sampler.pick(logits, 4, i) : sampler.pick(logits, i, 4))];
       double chi_square = 0;
       for (std::size_t i = 0; i < p.size(); ++i) chi_square += std::pow(count[i] - kDraws * p[i], 2) / (kDraws * p[i]);
       EXPECT_LT(chi_square, 27.9) << by_position << " " << top_p;

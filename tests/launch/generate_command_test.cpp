@@ -30,10 +30,12 @@ void write_tokenizer(const fs::path& folder) {
   json vocab{{"</s>", 0}, {"Ġ", 1}, {"Ċ", 2}};
   for (char c = '!'; c <= '~'; ++c) vocab[std::string(1, c)] = vocab.size();
   const json level{{"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", true}};
-  const json end{{"id", 0}, {"content", "</s>"}, {"single_word", false}, {"lstrip", false}, {"rstrip", false}, {"normalized", false}, {"special", true}};
+  const json end{{"id", 0},         {"content", "</s>"},   {"single_word", false}, {"lstrip", false},
+                 {"rstrip", false}, {"normalized", false}, {"special", true}};
   const json model{{"type", "BPE"}, {"vocab", vocab}, {"merges", json::array()}};
-  std::ofstream(folder / "tokenizer.json") << json{{"version", "1.0"}, {"added_tokens", {end}}, {"normalizer", nullptr},
-                                                   {"pre_tokenizer", level}, {"post_processor", nullptr}, {"decoder", level}, {"model", model}};
+  std::ofstream(folder / "tokenizer.json") << json{{"version", "1.0"},       {"added_tokens", {end}},     {"normalizer", nullptr},
+                                                   {"pre_tokenizer", level}, {"post_processor", nullptr}, {"decoder", level},
+                                                   {"model", model}};
   std::ofstream(folder / "tokenizer_config.json") << json{{"eos_token", "</s>"}};
 }
 
@@ -59,7 +61,9 @@ class GenerateCommand : public testing::Test {
     save_hub_folder(model, kConfig.dump(), scratch_ / name, {.copies = tokenizer_files(scratch_.path()), .provenance = provenance});
   }
   Provenance provenance() const {
-    return {.template_name = "alpaca", .template_fingerprint = template_fingerprint("alpaca"), .tokenizer_fingerprint = tokenizer_->fingerprint};
+    return {.template_name = "alpaca",
+            .template_fingerprint = template_fingerprint("alpaca"),
+            .tokenizer_fingerprint = tokenizer_->fingerprint};
   }
   std::string folder(const std::string& name) const { return (scratch_ / name).string(); }
 
@@ -96,7 +100,8 @@ TEST_F(GenerateCommand, AnInstructionReadsAsTrainingWroteIt) {
   const auto prompt = templates().at("alpaca").prompt({.instruction = "Add.", .input = "1 2", .output = "", .source = {}});
   const auto plain = answer(folder("model"), {"--prompt", prompt});
   EXPECT_EQ(answer(folder("model"), {"--instruction", "Add.", "--input", "1 2", "--template", "alpaca", "--raw"}), plain);
-  EXPECT_EQ(answer(folder("model"), {"--instruction", "Add.", "--input", "1 2", "--template", "alpaca"}), templates().at("alpaca").output(plain));
+  EXPECT_EQ(answer(folder("model"), {"--instruction", "Add.", "--input", "1 2", "--template", "alpaca"}),
+            templates().at("alpaca").output(plain));
   auto model = random_model();
   save(*model, "trained", provenance());
   EXPECT_EQ(answer(folder("trained"), {"--instruction", "Add.", "--input", "1 2", "--raw"}), plain);
@@ -105,21 +110,27 @@ TEST_F(GenerateCommand, AnInstructionReadsAsTrainingWroteIt) {
 }
 
 TEST_F(GenerateCommand, AFileIsAnsweredLineByLine) {
-  std::ofstream(scratch_ / "set.jsonl") << R"({"id": 7, "prompt": "Once"})" "\n\n" R"({"instruction": "Add.", "input": "1 2", "output": "3"})" "\n"
-                                        << R"({"instruction": "Say it."})" "\n";
+  std::ofstream(scratch_ / "set.jsonl") << R"({"id": 7, "prompt": "Once"})"
+                                           "\n\n"
+                                           R"({"instruction": "Add.", "input": "1 2", "output": "3"})"
+                                           "\n"
+                                        << R"({"instruction": "Say it."})"
+                                           "\n";
   const std::vector<std::string> arguments{"--file", folder("set.jsonl"), "--template", "alpaca", "--temperature", "0.9", "--seed", "4"};
   const auto found = lines(answer(folder("model"), arguments));
   ASSERT_EQ(found.size(), 3u);
   EXPECT_EQ(found[0]["id"], 7);
   EXPECT_EQ(found[1]["output"], "3");
   for (const auto& line : found) EXPECT_LE(line["new_tokens"], 20);
-  EXPECT_EQ(answer(folder("model"), {"--prompt", "Once", "--temperature", "0.9", "--seed", "4"}), found[0]["answer"].get<std::string>() + "\n");
+  EXPECT_EQ(answer(folder("model"), {"--prompt", "Once", "--temperature", "0.9", "--seed", "4"}),
+            found[0]["answer"].get<std::string>() + "\n");
   auto side_by_side = arguments;
   side_by_side.insert(side_by_side.end(), {"--batch-size", "2", "--output", folder("answers.jsonl")});
   EXPECT_EQ(answer(folder("model"), side_by_side), "");
   EXPECT_EQ(lines(read_file(scratch_ / "answers.jsonl")), found);
   std::ofstream(scratch_ / "set.json") << R"([{"prompt": "Once"}])";
-  EXPECT_EQ(lines(answer(folder("model"), {"--file", folder("set.json"), "--temperature", "0.9", "--seed", "4"}))[0]["answer"], found[0]["answer"]);
+  EXPECT_EQ(lines(answer(folder("model"), {"--file", folder("set.json"), "--temperature", "0.9", "--seed", "4"}))[0]["answer"],
+            found[0]["answer"]);
 }
 
 TEST_F(GenerateCommand, AnAdapterAnswersAsTheFolderItMergesInto) {
@@ -157,7 +168,8 @@ TEST_F(GenerateCommand, WhatTrainingStoredIsHeldAgainstWhatIsHere) {
   other.template_fingerprint = "0123";
   save(*model, "other_text", other);
   EXPECT_EQ(herd(folder("other_text"), {"--instruction", "Add."}), kExitFailure);
-  EXPECT_THAT(err_, AllOf(HasSubstr("other_text"), HasSubstr("alpaca"), HasSubstr("0123"), HasSubstr(template_fingerprint("alpaca")), HasSubstr("--template alpaca")));
+  EXPECT_THAT(err_, AllOf(HasSubstr("other_text"), HasSubstr("alpaca"), HasSubstr("0123"), HasSubstr(template_fingerprint("alpaca")),
+                          HasSubstr("--template alpaca")));
   EXPECT_EQ(herd(folder("other_text"), {"--instruction", "Add.", "--template", "alpaca"}), kExitSuccess) << err_;
 
   other = provenance();
@@ -225,7 +237,8 @@ TEST(EndTokens, AreTheTokenizersAndTheFolders) {
 }
 
 std::string known_story(const std::string& model, const std::string& prompt, const std::string& limit) {
-  std::vector<std::string> arguments{"herd", "generate", "--model", (test::assets() / "models" / model).string(), "--prompt", prompt, "--max-new-tokens", limit};
+  std::vector<std::string> arguments{"herd",     "generate", "--model",          (test::assets() / "models" / model).string(),
+                                     "--prompt", prompt,     "--max-new-tokens", limit};
   std::vector<char*> argv;
   for (auto& argument : arguments) argv.push_back(argument.data());
   argv.push_back(nullptr);
