@@ -6,6 +6,7 @@
 #include "launch/config_command.h"
 #include "launch/data_command.h"
 #include "launch/generate_command.h"
+#include "launch/merge_command.h"
 #include "runtime/base/exit_codes.h"
 
 namespace herd {
@@ -25,6 +26,7 @@ const Table<Command>& commands() {
                                         {"config", {config_command, "print a recipe as it is read, or document its keys"}},
                                         {"data", {data_command, "data audit: what a recipe's data become, before anything is trained"}},
                                         {"generate", {generate_command, "answer a prompt, or a file of them, with a model"}},
+                                        {"merge", {merge_command, "write a base model and its adapter as one Hugging Face folder, verified"}},
                                     }};
   return table;
 }

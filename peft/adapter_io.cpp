@@ -93,7 +93,21 @@ struct Mismatch {
   }
 };
 
-Mismatch compare(const std::vector<Parameter*>& trained, const Weights& weights) {
+// PEFT adds a copy of an embedding's or head's base weight where the head is a target. One that differs from the base is a part of the adapter
+// that herd would lose.
+bool is_copy_of_base(CausalLm& model, const std::string& stored, const Weights& weights) {
+  auto name = stored.starts_with(kPeftPrefix) ? stored.substr(std::string_view(kPeftPrefix).size()) : stored;
+  if (const auto at = name.rfind(".base_layer."); at != std::string::npos) name.erase(at, std::string_view(".base_layer").size());
+  bool same = false;
+  for_each_parameter(model, [&](const std::string& found, Parameter& p) {
+    if (found != name || p.trainable) return;
+    const auto copy = weights.view(stored);
+    same = copy.sizes() == p.value.sizes() && at::equal(copy.to(p.value.scalar_type()), p.value.detach());
+  });
+  return same;
+}
+
+Mismatch compare(CausalLm& model, const std::vector<Parameter*>& trained, const Weights& weights) {
   Mismatch out;
   std::set<std::string> known;
   for (const auto* p : trained) {
@@ -107,7 +121,7 @@ Mismatch compare(const std::vector<Parameter*>& trained, const Weights& weights)
       out.misshapen.push_back(p->name + " " + shape_text(shape) + ", not " + shape_text(p->value.sizes()));
   }
   for (const auto& name : weights.names())
-    if (!known.contains(name)) out.unexpected.push_back(name);
+    if (!known.contains(name) && !is_copy_of_base(model, name, weights)) out.unexpected.push_back(name);
   // PEFT leaves all of them out or none.
   std::size_t biases = 0;
   for (const auto& name : known) biases += name.ends_with(".base_layer.bias");
@@ -190,7 +204,7 @@ PeftOptions read_adapter_options(const fs::path& folder) {
 void load_adapter_weights(CausalLm& model, const fs::path& folder) {
   const auto weights = open_adapter(folder);
   const auto trained = trained_parameters(model);
-  const auto mismatch = compare(trained, weights);
+  const auto mismatch = compare(model, trained, weights);
   if (!mismatch.empty()) {
     const Complaint complaint{.who = folder.string(), .found = mismatch.text(), .expected = "the tensors that adapter_config.json describes on this " + model.facts.family,
                               .remedy = mismatch.misshapen.empty() ? "" : "is this the base model that it was trained on?"};

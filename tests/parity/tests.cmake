@@ -5,6 +5,7 @@ target_precompile_headers(safetensors_probe REUSE_FROM herd_pch)
 herd_python_test(parity/files)
 # The model itself, asked from Python: tests/support/probe.cpp says how.
 add_executable(probe support/probe.cpp)
-target_link_libraries(probe PRIVATE herd_models herd_parallel)
+target_link_libraries(probe PRIVATE herd_models herd_parallel herd_peft)
 target_precompile_headers(probe REUSE_FROM herd_pch)
 herd_python_test(parity/llama)
+herd_python_test(parity/peft)

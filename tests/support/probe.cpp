@@ -9,12 +9,17 @@
 //   greedy=N                 no loss; out also gets greedy [N]: the likeliest ids after the first row, one at a time, without a cache
 //   save=FOLDER              writes the loaded model as a Hugging Face folder
 //   shard_bytes=N            of the saved folder's files
+//   adapter=FOLDER           PEFT adapter to attach; gradients are then of what it trains, as grad.NAME in adapter_model.safetensors
+//   new_adapter=FOLDER       a new adapter by this folder's adapter_config.json, both factors random
+//   save_adapter=FOLDER      writes the attached adapter as a PEFT folder
 #include <cstdio>
 #include <map>
 #include <string>
 
 #include "models/hub.h"
 #include "parallel/pass.h"
+#include "peft/adapter_io.h"
+#include "peft/registry.h"
 
 namespace {
 
@@ -80,9 +85,22 @@ NamedTensors answers(CausalLm& model, const Batch& batch, Arguments& arguments) 
   const auto loss = Pass{model, arguments["recompute"] == "1", {}}.forward_backward(batch, 1 / tokens);
   out.emplace_back("loss", at::full({1}, loss.sum / tokens, at::kDouble));
   for_each_parameter(model, [&](const std::string& name, Parameter& p) {
-    if (p.value.grad().defined()) out.emplace_back("grad." + name, p.value.grad());
+    if (p.value.grad().defined()) out.emplace_back("grad." + (p.name.empty() ? name : p.name), p.value.grad());
   });
   return out;
+}
+
+void adapt(LoadedModel& loaded, Arguments& arguments) {
+  if (!arguments.contains("adapter") && !arguments.contains("new_adapter")) return;
+  PeftOptions options;
+  if (arguments.contains("adapter")) {
+    options = attach_adapter(*loaded.model, arguments["adapter"], {arguments["model"], loaded.fingerprint});
+  } else {
+    options = read_adapter_options(arguments["new_adapter"]);
+    options.init = false;
+    attach(*loaded.model, options, 3);
+  }
+  if (arguments.contains("save_adapter")) save_adapter(*loaded.model, options, arguments["model"], {.base_fingerprint = loaded.fingerprint}, arguments["save_adapter"]);
 }
 
 }  // namespace
@@ -90,12 +108,13 @@ NamedTensors answers(CausalLm& model, const Batch& batch, Arguments& arguments) 
 int main(int argc, char** argv) {
   try {
     auto arguments = parse(argc, argv);
-    const auto loaded = load_hub_folder(arguments.at("model"), dtype_of(arguments["dtype"]));
+    auto loaded = load_hub_folder(arguments.at("model"), dtype_of(arguments["dtype"]));
     if (arguments.contains("save")) {
       HubSave save;
       if (arguments.contains("shard_bytes")) save.max_shard_bytes = std::stoull(arguments["shard_bytes"]);
       save_hub_folder(*loaded.model, loaded.config, arguments["save"], save);
     }
+    adapt(loaded, arguments);
     if (arguments.contains("in")) write_safetensors(arguments.at("out"), answers(*loaded.model, read_batch(arguments["in"]), arguments));
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s\n", error.what());

@@ -1,0 +1,111 @@
+#include "launch/merge.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "data/tokenizer/tokenizer.h"
+#include "models/hub.h"
+#include "peft/adapter_io.h"
+#include "peft/merge.h"
+#include "runtime/base/file.h"
+#include "runtime/base/registry.h"
+
+namespace herd {
+namespace {
+
+namespace fs = std::filesystem;
+
+const Table<at::ScalarType>& formats() {
+  static const Table<at::ScalarType> table{"number format", {{"fp32", at::kFloat}, {"bf16", at::kBFloat16}, {"fp16", at::kHalf}}};
+  return table;
+}
+
+std::string name_of(at::ScalarType dtype) {
+  for (const auto& [name, format] : formats())
+    if (format == dtype) return name;
+  return "fp32";
+}
+
+at::ScalarType output_dtype(const MergeRequest& request) {
+  if (!request.dtype.empty()) return formats().at(request.dtype);
+  const auto weights = open_hub_weights(request.model);
+  return formats().at(name_of(weights.info(weights.names().front()).dtype));
+}
+
+std::vector<fs::path> files_to_copy(const fs::path& model) {
+  auto files = tokenizer_files(model);
+  if (fs::exists(model / "generation_config.json")) files.push_back(model / "generation_config.json");
+  return files;
+}
+
+void convert(CausalLm& model, at::ScalarType dtype) {
+  for_each_parameter(model, [&](const std::string&, Parameter& p) { p.value = p.value.detach().to(dtype); });
+  model.tie();
+}
+
+// A folder beside its final place; gone with the object unless it was given its name.
+class Staging {
+ public:
+  explicit Staging(const fs::path& output)
+      : output_((output.has_filename() ? output : output.parent_path()).lexically_normal()),
+        path_(output_.parent_path() / ("." + output_.filename().string() + ".merging-" + std::to_string(getpid()))) {
+    if (fs::exists(output_) && !(fs::is_directory(output_) && fs::is_empty(output_)))
+      throw IoError({.who = output_.string(), .found = "something there already", .expected = "a new or empty folder", .remedy = "choose another --output, or remove this one"});
+    fs::remove_all(path_);
+  }
+  ~Staging() {
+    std::error_code ignored;
+    fs::remove_all(path_, ignored);
+  }
+  Staging(const Staging&) = delete;
+  Staging& operator=(const Staging&) = delete;
+
+  const fs::path& path() const { return path_; }
+  void commit() const {
+    std::error_code failed;
+    fs::rename(path_, output_, failed);
+    if (failed) throw io_error(output_, "cannot make this folder", failed.value());
+    sync_folder(output_.has_parent_path() ? output_.parent_path() : fs::path("."));
+  }
+
+ private:
+  fs::path output_, path_;
+};
+
+}  // namespace
+
+MergeReport merge_folders(const MergeRequest& request) {
+  const Staging staging(request.output);
+  const auto dtype = output_dtype(request);
+  MergeReport report{.dtype = name_of(dtype)};
+  Batch batch;
+  Tensor expected;
+  {
+    auto base = load_hub_folder(request.model, at::kFloat);
+    auto& model = *base.model;
+    batch = probe_batch(model);
+    const auto untouched = probe_logits(model, batch);
+    attach_adapter(model, request.adapter, {request.model.string(), base.fingerprint});
+    expected = probe_logits(model, batch);
+    report.adapter_effect = deviation(untouched, expected).greatest;
+    report.merged = merge_adapter(model);
+    report.bound = request.bound.value_or(merge_bound(model, dtype));
+    convert(model, dtype);
+    auto provenance = read_provenance(request.adapter);
+    if (!provenance) provenance = read_provenance(request.model);
+    save_hub_folder(model, base.config, staging.path(), {.copies = files_to_copy(request.model), .provenance = provenance});
+  }
+  const auto written = load_hub_folder(staging.path(), at::kFloat);
+  const auto found = deviation(expected, probe_logits(*written.model, batch));
+  report.deviation = found.greatest;
+  report.scale = found.scale;
+  if (!(found.relative() <= report.bound))  // also where it is not a number
+    throw IoError({.who = "merging " + request.adapter.string() + " into " + request.model.string(),
+                   .found = fmt::format("logits that deviate by up to {:.3g} of {:.3g}: {:.3g} relative, in {}", found.greatest, found.scale, found.relative(), report.dtype),
+                   .expected = fmt::format("at most {:.3g} relative", report.bound),
+                   .remedy = dtype == at::kFloat ? "nothing was written" : "nothing was written; --dtype fp32 rounds less, --bound accepts more"});
+  staging.commit();
+  return report;
+}
+
+}  // namespace herd

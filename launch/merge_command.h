@@ -1,0 +1,8 @@
+#pragma once
+
+namespace herd {
+
+/// herd merge --model BASE --adapter DIR --output DIR [--dtype …] [--bound X]: see launch/merge.h.
+int merge_command(int argc, char** argv);
+
+}  // namespace herd

@@ -1,0 +1,215 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "peft/adapter_io.h"
+#include "peft/merge.h"
+#include "peft/registry.h"
+#include "peft/select.h"
+#include "runtime/base/file.h"
+#include "runtime/tensor/safetensors.h"
+#include "tests/support/scratch.h"
+#include "tests/support/toy_model.h"
+
+namespace herd::test {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+PeftOptions options() {
+  PeftOptions o{.method = "lora", .r = 3, .alpha = 7.5, .init = false};
+  o.target_modules = {{"gate_proj", "q_proj"}, false};
+  return o;
+}
+
+std::unique_ptr<CausalLm> adapted(const PeftOptions& o, std::uint64_t seed = 5, at::ScalarType dtype = at::kFloat) {
+  auto model = toy_model(1, {}, dtype);
+  attach(*model, o, seed);
+  return model;
+}
+
+Tensor logits(CausalLm& model) { return probe_logits(model, probe_batch(model)); }
+
+// A folder with an adapter, and changes to it.
+struct Saved {
+  Scratch scratch;
+  fs::path folder = scratch / "adapter";
+  explicit Saved(const PeftOptions& o = options(), const Provenance& provenance = {}) { save_adapter(*adapted(o), o, "base", provenance, folder); }
+
+  void change_config(const json& changes) const {
+    auto config = json::parse(read_file(folder / "adapter_config.json"));
+    config.update(changes);
+    write_file_atomically(folder / "adapter_config.json", config.dump());
+  }
+  void change_tensors(const std::function<void(NamedTensors&)>& change) const {
+    const auto weights = open_weights(folder, "adapter_model");
+    NamedTensors tensors;
+    for (const auto& name : weights.names()) tensors.emplace_back(name, weights.view(name).clone());
+    change(tensors);
+    write_safetensors(folder / "adapter_model.safetensors", tensors);
+  }
+  std::string error(const AdapterBase& base = {}) const {
+    try {
+      attach_adapter(*toy_model(), folder, base);
+    } catch (const Error& e) {
+      return e.what();
+    }
+    return "no error";
+  }
+};
+
+TEST(AdapterFolder, HoldsWhatPeftWritesAndComesBack) {
+  auto o = options();
+  o.use_rslora = true;
+  o.dropout = 0.125;
+  o.target_modules = {{".*\\.(q|v)_proj"}, true};
+  const Saved saved(o, {.template_name = "alpaca", .template_fingerprint = "t", .tokenizer_fingerprint = "k", .base_fingerprint = "b"});
+  const auto config = json::parse(read_file(saved.folder / "adapter_config.json"));
+  const json expected{{"peft_type", "LORA"}, {"task_type", "CAUSAL_LM"}, {"r", 3}, {"lora_alpha", 7.5}, {"lora_dropout", 0.125}, {"use_rslora", true}, {"bias", "none"},
+                      {"target_modules", ".*\\.(q|v)_proj"}, {"modules_to_save", nullptr}, {"base_model_name_or_path", "base"}, {"fan_in_fan_out", false}, {"inference_mode", true}};
+  for (const auto& [key, value] : expected.items()) EXPECT_EQ(config[key], value) << key;
+  std::vector<std::string> files;
+  for (const auto& entry : fs::directory_iterator(saved.folder)) files.push_back(entry.path().filename());
+  EXPECT_THAT(files, testing::UnorderedElementsAre("adapter_config.json", "adapter_model.safetensors", "herd.json"));
+  EXPECT_EQ(std::distance(fs::directory_iterator(saved.scratch.path()), {}), 1);  // nothing beside it
+  auto read = read_adapter_options(saved.folder);
+  read.init = o.init;  // says how an adapter began, not what it is
+  EXPECT_EQ(read, o);
+  EXPECT_EQ(read_provenance(saved.folder)->template_name, "alpaca");
+}
+
+TEST(AdapterFolder, TakesThePlaceOfAnOlderOne) {
+  const Saved saved;
+  const auto newer = adapted(options(), 77);
+  save_adapter(*newer, options(), "base", {}, saved.folder);
+  const auto model = toy_model();
+  attach_adapter(*model, saved.folder, {});
+  EXPECT_TRUE(at::equal(logits(*model), logits(*newer)));
+  EXPECT_EQ(std::distance(fs::directory_iterator(saved.scratch.path()), {}), 1);
+}
+
+TEST(AdapterFolder, TensorsThatDoNotFitAreListedByName) {
+  const Saved saved;
+  saved.change_tensors([](NamedTensors& tensors) {
+    tensors[0].first = "base_model.model.model.layers.7.mlp.gate_proj.lora_A.weight";
+    tensors[1].second = at::zeros({40, 4});
+  });
+  EXPECT_THAT(saved.error(), AllOf(HasSubstr("1 missing: base_model.model.model.layers.0.mlp.gate_proj.lora_A.weight"),
+                                   HasSubstr("1 unexpected: base_model.model.model.layers.7.mlp.gate_proj.lora_A.weight"),
+                                   HasSubstr("1 misshapen: base_model.model.model.layers.0.mlp.gate_proj.lora_B.weight [40, 4], not [40, 3]")));
+}
+
+// PEFT adds the base's own head or embedding where it thinks that they may have changed.
+TEST(AdapterFolder, ACopyOfABaseWeightIsTakenOnlyAsSuch) {
+  const auto model = toy_model();
+  Tensor embedding;
+  for_each_parameter(*model, [&](const std::string& name, Parameter& p) {
+    if (name == "model.embed_tokens.weight") embedding = p.value.detach().clone();
+  });
+  for (const auto* name : {"base_model.model.model.embed_tokens.weight", "base_model.model.model.embed_tokens.base_layer.weight"}) {
+    const Saved saved;
+    saved.change_tensors([&](NamedTensors& tensors) { tensors.emplace_back(name, embedding); });
+    EXPECT_EQ(saved.error(), "no error");
+    saved.change_tensors([&](NamedTensors& tensors) {
+      for (auto& [stored, x] : tensors)
+        if (stored == name) x[0][0] += 1;
+    });
+    EXPECT_THAT(saved.error(), HasSubstr(std::string("1 unexpected: ") + name));
+  }
+}
+
+TEST(AdapterFolder, WhatHerdDoesNotComputeIsRefusedByName) {
+  const auto refusal = [](const json& changes) {
+    const Saved saved;
+    saved.change_config(changes);
+    return saved.error();
+  };
+  EXPECT_THAT(refusal({{"peft_type", "IA3"}}), AllOf(HasSubstr("'peft_type'"), HasSubstr("IA3"), HasSubstr("LORA")));
+  EXPECT_THAT(refusal({{"use_dora", true}}), HasSubstr("'use_dora'"));
+  EXPECT_THAT(refusal({{"rank_pattern", {{"q_proj", 2}}}}), HasSubstr("'rank_pattern'"));
+  EXPECT_THAT(refusal({{"layers_to_transform", {0}}}), HasSubstr("'layers_to_transform'"));
+  EXPECT_THAT(refusal({{"use_quantum", true}}), HasSubstr("'use_quantum'"));
+  EXPECT_THAT(refusal({{"init_lora_weights", "pissa"}}), HasSubstr("'init_lora_weights'"));
+  EXPECT_THAT(refusal({{"task_type", "SEQ_CLS"}}), HasSubstr("'task_type'"));
+  EXPECT_THAT(refusal({{"r", "eight"}}), HasSubstr("'r'"));
+  EXPECT_EQ(refusal({{"use_quantum", nullptr}, {"init_lora_weights", "gaussian"}, {"revision", "main"}, {"peft_version", "9"}}), "no error");
+}
+
+TEST(AdapterFolder, OfAnotherBaseIsRefused) {
+  const Saved saved(options(), {.base_fingerprint = "91ab91ab91ab91ab"});
+  EXPECT_THAT(saved.error({"other", "07fe07fe07fe07fe"}), AllOf(HasSubstr("07fe07fe07fe"), HasSubstr("91ab91ab91ab"), HasSubstr("other")));
+  EXPECT_EQ(saved.error({"moved", "91ab91ab91ab91ab"}), "no error");
+  EXPECT_EQ(saved.error({"elsewhere", ""}), "no error");  // a warning
+  const Scratch scratch;
+  const auto narrow = toy_model(1, {{"hidden_size", 16}});
+  try {
+    attach_adapter(*narrow, saved.folder, {});
+    ADD_FAILURE() << "an adapter of another width was taken";
+  } catch (const ShapeError& e) {
+    EXPECT_THAT(e.what(), HasSubstr("is this the base model"));
+  }
+}
+
+TEST(AdapterFolder, ThatIsBrokenIsAnError) {
+  const Saved saved;
+  const auto file = saved.folder / "adapter_model.safetensors";
+  fs::resize_file(file, fs::file_size(file) - 1);
+  EXPECT_THAT(saved.error(), HasSubstr("adapter_model.safetensors"));
+  write_file_atomically(saved.folder / "adapter_config.json", "{");
+  EXPECT_THAT(saved.error(), HasSubstr("no JSON object"));
+  EXPECT_THROW(attach_adapter(*toy_model(), saved.scratch / "nowhere", {}), IoError);
+  EXPECT_THROW(save_adapter(*toy_model(), PeftOptions{}, "", {}, saved.folder), ConfigError);
+}
+
+TEST(Merge, GivesOnePlainModelWithTheSameLogits) {
+  auto o = options();
+  o.bias = TrainedBiases::kAll;
+  const auto model = adapted(o), base = toy_model();
+  const auto before = logits(*model);
+  EXPECT_EQ(merge_adapter(*model), 4);
+  const auto found = deviation(before, logits(*model));
+  EXPECT_LT(found.relative(), merge_bound(*model, at::kFloat));
+  EXPECT_GT(deviation(before, logits(*base)).relative(), 100 * merge_bound(*model, at::kFloat));  // the adapter does something
+  std::vector<std::string> names, base_names;
+  for_each_parameter(*model, [&](const std::string&, Parameter& p) { names.push_back(p.name); });
+  for_each_parameter(*base, [&](const std::string&, Parameter& p) { base_names.push_back(p.name); });
+  EXPECT_EQ(names, base_names);
+}
+
+// W + s·B·A by hand, for the one layer.
+TEST(Merge, AddsTheScaledProduct) {
+  const auto model = adapted(options());
+  Linear* q = nullptr;
+  for_each_linear(*model, [&](const std::string& name, Linear& linear) {
+    if (name == "model.layers.1.self_attn.q_proj") q = &linear;
+  });
+  std::map<std::string, Tensor> factors;
+  for (const auto* p : trained_parameters(*model)) factors[p->name] = p->value.detach().to(at::kDouble);
+  const std::string layer = "base_model.model.model.layers.1.self_attn.q_proj.";
+  const auto expected = q->weight().value.detach().to(at::kDouble) + 2.5 * at::matmul(factors[layer + "lora_B.weight"], factors[layer + "lora_A.weight"]);
+  merge_adapter(*model);
+  EXPECT_TRUE(at::allclose(q->weight().value.detach().to(at::kDouble), expected, 1e-6, 1e-6));
+}
+
+// Rounding all weights to bf16 stays within the bound that is stated for it, and not far below; a forgotten layer does not.
+TEST(Merge, BoundHoldsForRoundedWeights) {
+  const auto adapter = adapted(options());
+  const auto before = logits(*adapter);
+  merge_adapter(*adapter);
+  const auto bound = merge_bound(*adapter, at::kBFloat16);
+  for_each_parameter(*adapter, [](const std::string&, Parameter& p) {
+    at::NoGradGuard no_grad;
+    p.value.copy_(p.value.to(at::kBFloat16).to(at::kFloat));
+  });
+  const auto rounded = deviation(before, logits(*adapter)).relative();
+  EXPECT_LT(rounded, bound);
+  EXPECT_GT(rounded, bound / 20);
+}
+
+}  // namespace
+}  // namespace herd::test
