@@ -25,7 +25,7 @@ void describe(Schema& s, CheckpointOptions& o) {
   s.field("every", o.every, "how often the run is saved; the end of the run is saved in any case")
       .known_as({"save_steps", "save_strategy"});
   s.field("keep", o.keep, "newest checkpoints kept, besides the best").at_least(1).known_as({"save_total_limit"});
-  s.field("resume", o.resume, "none: a new run; auto: from the run folder's newest good checkpoint, if any; else a checkpoint's folder")
+  s.field("resume", o.resume, "none: a new run; auto: from the run folder's latest checkpoint, if any; else a checkpoint's folder")
       .known_as({"resume_from_checkpoint"});
   s.field("save_best", o.save_best, "keep the checkpoint with the lowest held-out loss").known_as({"load_best_model_at_end"});
 }

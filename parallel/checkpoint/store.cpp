@@ -1,0 +1,261 @@
+#include "parallel/checkpoint/store.h"
+
+#include <fmt/format.h>
+
+#include <set>
+
+#include "parallel/checkpoint/plan.h"
+#include "parallel/comm/agree.h"
+#include "runtime/base/file.h"
+#include "runtime/base/log.h"
+#include "runtime/base/process.h"
+#include "runtime/base/text.h"
+#include "runtime/tensor/dtype.h"
+
+namespace herd {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string done_name(int rank) { return fmt::format("rank-{:04}.done", rank); }
+
+void check_slice(const NamedSlice& slice) {
+  const StoredTensor tensor{slice.state, slice.name, slice.shape, "", {}};
+  const auto count = slice.end - slice.begin;
+  if (slice.begin < 0 || count < 0 || slice.end > tensor.elements() || !slice.value.defined() || slice.value.numel() != count || !slice.value.is_contiguous())
+    throw ShapeError({.who = tensor.title(),
+                      .found = fmt::format("[{}, {}) of {} elements in a tensor of {}", slice.begin, slice.end, tensor.elements(),
+                                           slice.value.defined() ? slice.value.numel() : 0),
+                      .expected = "a range of it, and a contiguous tensor that holds it",
+                      .remedy = ""});
+}
+
+std::vector<Piece> pieces_of(std::span<const NamedSlice> slices) {
+  std::vector<Piece> pieces;
+  for (const auto& s : slices) {
+    check_slice(s);
+    pieces.push_back({s.state, s.name, s.shape, std::string(dtype_name(s.value.scalar_type())), static_cast<std::uint64_t>(s.value.element_size()), s.begin, s.end});
+  }
+  return pieces;
+}
+
+/// What every rank holds. Data parallel ranks hold the same: then only its fingerprint travels.
+std::vector<std::vector<Piece>> gather_pieces(Communicator& communicator, const std::vector<Piece>& own) {
+  const auto text = pack_pieces(own);
+  const auto prints = all_gather_string(communicator, fingerprint(text));
+  if (std::set(prints.begin(), prints.end()).size() == 1) return std::vector(prints.size(), own);
+  std::vector<std::vector<Piece>> all;
+  for (const auto& other : all_gather_string(communicator, text)) all.push_back(unpack_pieces(other));
+  return all;
+}
+
+std::string shape_text(const std::vector<std::int64_t>& shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
+
+/// Each wanted slice against the checkpoint's tensors. @return for each of them '1' where this rank wants of it.
+std::string match(const Manifest& manifest, std::span<const NamedSlice> into) {
+  std::map<std::pair<std::string, std::string>, std::size_t> index;
+  for (std::size_t i = 0; i < manifest.tensors.size(); ++i) index[{manifest.tensors[i].state, manifest.tensors[i].name}] = i;
+  std::string used(manifest.tensors.size(), '0');
+  std::vector<std::string> missing;
+  for (const auto& wanted : into) {
+    check_slice(wanted);
+    const auto at = index.find({wanted.state, wanted.name});
+    if (at == index.end()) {
+      missing.push_back(wanted.state + " of " + wanted.name);
+      continue;
+    }
+    const auto& stored = manifest.tensors[at->second];
+    const auto dtype = dtype_name(wanted.value.scalar_type());
+    if (stored.shape != wanted.shape || stored.dtype != dtype)
+      throw ShapeError({.who = "checkpoint's " + stored.title(),
+                        .found = stored.dtype + " " + shape_text(stored.shape),
+                        .expected = std::string(dtype) + " " + shape_text(wanted.shape) + " in this run",
+                        .remedy = "resume with the settings that it was saved with"});
+    used[at->second] = '1';
+  }
+  if (!missing.empty())
+    throw ShapeError({.who = "checkpoint",
+                      .found = fmt::format("{} tensors of this run missing: {}", missing.size(), join(std::span(missing).first(std::min<std::size_t>(missing.size(), 8)))),
+                      .expected = "all that the run trains",
+                      .remedy = "resume with the settings that it was saved with"});
+  return used;
+}
+
+void need_all_used(const Manifest& manifest, const std::vector<std::string>& used_by_rank) {
+  std::vector<std::string> left;
+  for (std::size_t i = 0; i < manifest.tensors.size(); ++i)
+    if (std::none_of(used_by_rank.begin(), used_by_rank.end(), [i](const auto& used) { return used[i] == '1'; })) left.push_back(manifest.tensors[i].title());
+  if (left.empty()) return;
+  throw ShapeError({.who = "checkpoint",
+                    .found = fmt::format("{} tensors that this run does not train: {}", left.size(), join(std::span(left).first(std::min<std::size_t>(left.size(), 8)))),
+                    .expected = "none",
+                    .remedy = "resume with the settings that it was saved with"});
+}
+
+}  // namespace
+
+CheckpointStore::CheckpointStore(fs::path folder, Communicator& communicator, CheckpointStoreOptions options)
+    : folder_(std::move(folder)), communicator_(communicator), options_(std::move(options)) {
+  const auto number = agree(communicator_, [&] {
+    if (communicator_.rank() != 0) return std::string();
+    const auto own = folder_.new_incarnation();
+    folder_.tidy(own);
+    return std::to_string(own);
+  });
+  incarnation_ = std::stoll(broadcast_string(communicator_, number));
+}
+
+void CheckpointStore::done(std::string_view step) const {
+  if (options_.on_step) options_.on_step(step);
+}
+
+fs::path CheckpointStore::save(std::int64_t step, const CheckpointContent& content, bool best) {
+  const auto temporary = folder_.temporary(step, incarnation_);
+  const int rank = communicator_.rank();
+  const auto own = agree(communicator_, [&] { return pieces_of(content.slices); });
+  const auto held = gather_pieces(communicator_, own);
+  try {
+    const auto plan = agree(communicator_, [&] {
+      folder_.need_incarnation(incarnation_);
+      if (rank == 0) {
+        std::error_code nothing_there;
+        fs::remove_all(temporary, nothing_there);  // of a save that failed
+        make_folder(temporary);
+        done("folder made");
+      }
+      return plan_save(held);
+    });
+    agree(communicator_, [&] {
+      std::vector<RankFileSlice> mine;
+      for (const auto& a : plan.assignments)
+        if (a.writer == rank) mine.push_back({a.tensor, content.slices[a.piece]});
+      const auto part = write_rank_file(temporary, rank, step, mine);
+      done("rank file written");
+      write_file_atomically(temporary / done_name(rank), pack_part(part));
+      done("rank file done");
+    });
+    agree(communicator_, [&] {
+      if (rank == 0) commit(step, content, plan.tensors, best);
+    });
+  } catch (const CommError&) {
+    throw;  // some rank may be writing still: the folder is left to the next process
+  } catch (const Error&) {
+    std::error_code ignored;
+    if (rank == 0) fs::remove_all(temporary, ignored);
+    throw;
+  }
+  return folder_.step(step);
+}
+
+// Speaks to no other rank: a background writer can call it.
+void CheckpointStore::commit(std::int64_t step, const CheckpointContent& content, std::vector<StoredTensor> tensors, bool best) {
+  const auto temporary = folder_.temporary(step, incarnation_);
+  Manifest manifest{.herd = HERD_VERSION,
+                    .step = step,
+                    .time = utc_now(),
+                    .ranks = communicator_.size(),
+                    .incarnation = incarnation_,
+                    .held_out_loss = content.held_out_loss,
+                    .fingerprints = content.fingerprints,
+                    .config = content.config,
+                    .state = content.state,
+                    .files = {},
+                    .tensors = std::move(tensors)};
+  for (int rank = 0; rank < communicator_.size(); ++rank) {
+    auto part = unpack_part(read_file(temporary / done_name(rank)));
+    for (auto& [tensor, slice] : part.slices) {
+      slice.file = manifest.files.size();
+      manifest.tensors.at(tensor).slices.push_back(slice);
+    }
+    manifest.files.push_back(part.file);
+  }
+  for (auto& tensor : manifest.tensors)
+    std::sort(tensor.slices.begin(), tensor.slices.end(), [](const auto& a, const auto& b) { return a.begin < b.begin; });
+  write_file_atomically(temporary / kManifestName, to_json(manifest));
+  done("manifest written");
+  check_sizes(temporary, read_manifest(temporary));
+  for (int rank = 0; rank < communicator_.size(); ++rank) fs::remove(temporary / done_name(rank));
+  sync_folder(temporary);
+  folder_.need_incarnation(incarnation_);
+  done("verified");
+  folder_.publish(temporary, step);
+  done("published");
+  folder_.point_latest(step);
+  done("latest moved");
+  if (best) folder_.point_best(step);
+  done("best moved");
+  try {
+    folder_.prune(options_.keep);
+  } catch (const IoError& error) {
+    log_warning("step {} is saved, but an older checkpoint could not be removed: {}", step, error.what());
+  }
+  done("pruned");
+}
+
+std::optional<Checkpoint> CheckpointStore::find(const std::string& resume, const Fingerprints& run) {
+  const int rank = communicator_.rank();
+  const auto folder = broadcast_string(communicator_, agree(communicator_, [&] {
+                                         if (rank != 0) return std::string();
+                                         if (resume != "auto") return resolve_checkpoint(resume).string();
+                                         const auto latest = folder_.latest();
+                                         return latest ? folder_.step(*latest).string() : std::string();
+                                       }));
+  if (folder.empty()) return std::nullopt;
+  const fs::path path = folder;
+  try {
+    const auto text = broadcast_string(communicator_, agree(communicator_, [&] {
+                                         if (rank != 0) return std::string();
+                                         check_sizes(path, read_manifest(path));
+                                         return read_file(path / kManifestName);
+                                       }));
+    return agree(communicator_, [&] {
+      Checkpoint checkpoint{path, parse_manifest(text, path / kManifestName)};
+      compare_fingerprints(checkpoint.manifest.fingerprints, run, path);
+      return checkpoint;
+    });
+  } catch (const IoError& error) {
+    rethrow_with_older(error, path);
+  }
+}
+
+void CheckpointStore::read(const Checkpoint& checkpoint, std::span<const NamedSlice> into) {
+  const auto used = agree(communicator_, [&] { return match(checkpoint.manifest, into); });
+  const auto used_by_rank = all_gather_string(communicator_, used);
+  need_all_used(checkpoint.manifest, used_by_rank);
+  try {
+    agree(communicator_, [&] { read_slices(checkpoint.folder, checkpoint.manifest, into); });
+  } catch (const IoError& error) {
+    rethrow_with_older(error, checkpoint.folder);
+  }
+}
+
+void CheckpointStore::rethrow_with_older(const IoError& error, const fs::path& broken) {
+  // Reading all bytes of large ones would outlast the other ranks' patience.
+  constexpr std::uint64_t kVerifyBytes = std::uint64_t{1} << 30;
+  std::vector<std::string> good;
+  if (communicator_.rank() == 0) {
+    const CheckpointFolder folder(broken.parent_path());
+    const auto steps = folder.steps();
+    for (auto step = steps.rbegin(); step != steps.rend() && good.size() < 3; ++step) {
+      const auto path = folder.step(*step);
+      std::error_code ignored;
+      if (fs::equivalent(path, broken, ignored)) continue;
+      try {
+        const auto manifest = read_manifest(path);
+        check_sizes(path, manifest);
+        if (manifest.bytes() <= kVerifyBytes) verify_files(path, manifest);
+        good.push_back(path.string());
+      } catch (const IoError&) {
+        continue;
+      }
+    }
+  }
+  auto complaint = error.complaint();
+  const auto list = broadcast_string(communicator_, join(good));
+  complaint.remedy += list.empty() ? "; there is no other good checkpoint" : "\n       good ones: " + list + " (checkpoint.resume=FOLDER)";
+  throw IoError(std::move(complaint));
+}
+
+void verify_checkpoint(const fs::path& checkpoint) { verify_files(checkpoint, read_manifest(checkpoint)); }
+
+}  // namespace herd

@@ -1,0 +1,77 @@
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "parallel/checkpoint/folder.h"
+#include "parallel/checkpoint/manifest.h"
+#include "parallel/checkpoint/rank_file.h"
+#include "parallel/comm/communicator.h"
+
+namespace herd {
+
+/// What a rank brings to a checkpoint. All but `slices` is taken from rank 0.
+struct CheckpointContent {
+  std::vector<NamedSlice> slices;  ///< what this rank holds; together the ranks hold every element. Replicas are written once.
+  std::string state = "{}";        ///< the trainer's, a JSON object: step, tokens, loss scale, …
+  Fingerprints fingerprints;
+  std::string config;
+  std::optional<double> held_out_loss;
+};
+
+struct CheckpointStoreOptions {
+  std::int64_t keep = 3;  ///< newest checkpoints kept, besides the best
+  /// For tests: called after each step of a save with its name.
+  std::function<void(std::string_view step)> on_step;
+};
+
+/// A checkpoint found good for this run.
+struct Checkpoint {
+  std::filesystem::path folder;
+  Manifest manifest;
+};
+
+/// The checkpoints of one run, for the process that goes on with it. All calls are collective: every rank calls them, in the same order,
+/// and an error is thrown by all ranks alike.
+class CheckpointStore {
+ public:
+  /// Takes the folder over: from now on an older process of this run commits nothing, and what it left unfinished is removed.
+  /// @param folder RUN/checkpoints, on a file system that all ranks see. @throws IoError.
+  CheckpointStore(std::filesystem::path folder, Communicator& communicator, CheckpointStoreOptions options = {});
+
+  std::int64_t incarnation() const { return incarnation_; }
+
+  /// Commits a checkpoint: each rank writes, syncs and reads again its file in a temporary folder; rank 0 adds the manifest, renames, moves
+  /// `latest` (and `best`), prunes. Needs room for one more than it keeps.
+  /// @return its folder. @throws IoError (full disk, a newer incarnation): nothing has changed then, the last good one still stands.
+  std::filesystem::path save(std::int64_t step, const CheckpointContent& content, bool best = false);
+
+  /// The one to resume from: "auto" gives the latest, or none in a new run; else a path as resolve_checkpoint takes it.
+  /// @param run what the run is now; compare_fingerprints. @throws ConfigError (another model, tokenizer, …), IoError naming what is broken
+  /// and older good ones: a broken latest is never passed over in silence.
+  std::optional<Checkpoint> find(const std::string& resume, const Fingerprints& run);
+
+  /// Fills the slices, however many ranks saved. Every tensor of the checkpoint must be wanted by some rank.
+  /// @throws IoError naming file and tensor (a changed byte, a missing file); ShapeError where names, shapes or dtypes differ, by name.
+  void read(const Checkpoint& checkpoint, std::span<const NamedSlice> into);
+
+ private:
+  void commit(std::int64_t step, const CheckpointContent& content, std::vector<StoredTensor> tensors, bool best);
+  void done(std::string_view step) const;
+  [[noreturn]] void rethrow_with_older(const IoError& error, const std::filesystem::path& broken);
+
+  CheckpointFolder folder_;
+  Communicator& communicator_;
+  CheckpointStoreOptions options_;
+  std::int64_t incarnation_ = 0;
+};
+
+/// Every byte of a checkpoint against its checksums. @throws IoError naming the first that is wrong.
+void verify_checkpoint(const std::filesystem::path& checkpoint);
+
+}  // namespace herd
