@@ -1,21 +1,26 @@
 #include "parallel/parallel_options.h"
 
+#include "parallel/comm/backends.h"
 #include "parallel/strategy.h"
 
 namespace herd {
 namespace {
 
-std::string summaries() {
+template <class Entry>
+std::string summaries(const Table<Entry>& table) {
   std::string text;
-  for (const auto& [name, entry] : strategies()) text += (text.empty() ? "" : "; ") + name + ": " + entry.summary;
+  for (const auto& [name, entry] : table) text += (text.empty() ? "" : "; ") + name + ": " + entry.summary;
   return text;
 }
 
 }  // namespace
 
 void describe(Schema& s, ParallelOptions& o) {
-  s.field("strategy", o.strategy, summaries()).one_of(strategies().names());
+  s.field("strategy", o.strategy, summaries(strategies())).one_of(strategies().names());
   s.field("bucket_bytes", o.bucket_bytes, "bytes of gradients that travel together, while the backward pass goes on").at_least(1024);
+  auto names = backends().names();
+  names.insert(names.begin(), "auto");
+  s.field("backend", o.backend, "how ranks talk; auto: mpi under mpirun or srun, else self; " + summaries(backends())).one_of(names);
   s.field("timeout_s", o.timeout_s, "seconds that a collective waits for the last rank before the run ends with its name")
       .above(0)
       .known_as({"deadline_s", "timeout"});

@@ -1,8 +1,13 @@
 // The ground floor: text, errors, tables, files, signals.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sched.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -10,13 +15,17 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <future>
 #include <set>
 #include <string>
+#include <thread>
 #include <vector>
 
+#include "runtime/base/affinity.h"
 #include "runtime/base/error.h"
 #include "runtime/base/exit_codes.h"
 #include "runtime/base/file.h"
+#include "runtime/base/launcher.h"
 #include "runtime/base/process.h"
 #include "runtime/base/registry.h"
 #include "runtime/base/signals.h"
@@ -208,6 +217,92 @@ std::pair<int, std::string> in_child(const std::function<int()>& body) {
   int status = 0;
   waitpid(child, &status, 0);
   return {WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), text};
+}
+
+// As mpirun and srun leave it, and nothing else.
+void pretend_launcher(const std::vector<std::pair<const char*, const char*>>& variables) {
+  for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK", "PMI_SIZE", "SLURM_STEP_ID", "SLURM_STEP_NUM_TASKS", "SLURM_PROCID"})
+    unsetenv(name);
+  for (const auto& [name, value] : variables) setenv(name, value, 1);
+}
+
+TEST(Launcher, IsReadFromTheEnvironment) {
+  const auto [code, text] = in_child([] {
+    auto told = [](auto variables) {
+      pretend_launcher(variables);
+      const auto found = launcher();
+      return found.name + " " + std::to_string(found.ranks) + (found.connects_ranks ? " connected" : "");
+    };
+    using Variables = std::vector<std::pair<const char*, const char*>>;
+    if (told(Variables{}) != " 1") return 1;
+    if (told(Variables{{"SLURM_PROCID", "0"}}) != " 1") return 2;  // a batch script
+    if (told(Variables{{"OMPI_COMM_WORLD_SIZE", "3"}, {"SLURM_STEP_ID", "0"}, {"SLURM_STEP_NUM_TASKS", "2"}}) != "mpirun 3 connected") return 3;
+    if (told(Variables{{"SLURM_STEP_ID", "0"}, {"SLURM_STEP_NUM_TASKS", "4"}, {"PMIX_RANK", "1"}}) != "srun 4 connected") return 4;
+    if (told(Variables{{"SLURM_STEP_ID", "0"}, {"SLURM_STEP_NUM_TASKS", "4"}}) != "srun 4") return 5;
+    if (told(Variables{{"PMI_RANK", "1"}, {"PMI_SIZE", "2"}}) != "PMI 2 connected") return 6;
+    return 0;
+  });
+  EXPECT_EQ(code, 0) << text;
+}
+
+// What narrows: mpirun's default binding, acted out on this process.
+void bind_to_one_cpu() {
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(sched_getcpu(), &one);
+  sched_setaffinity(0, sizeof one, &one);
+}
+
+TEST(Affinity, ABindingByMpirunIsWidenedForEveryThread) {
+  if (usable_cpus() < 2) GTEST_SKIP() << "needs two CPUs";
+  const auto [code, text] = in_child([] {
+    const int all = usable_cpus();
+    bind_to_one_cpu();
+    std::promise<int> seen;
+    std::promise<void> widened;
+    std::thread other([&] {  // inherits the binding
+      widened.get_future().wait();
+      seen.set_value(usable_cpus());
+    });
+    pretend_launcher({{"OMPI_COMM_WORLD_SIZE", "2"}});
+    ensure_cpus(1);
+    const int untouched = usable_cpus();
+    ensure_cpus(2);
+    widened.set_value();
+    other.join();
+    return untouched == 1 && usable_cpus() == all && seen.get_future().get() == all ? 0 : 1;
+  });
+  EXPECT_EQ(code, 0);
+  EXPECT_THAT(text, HasSubstr("was bound to 1 of the machine's CPUs"));
+}
+
+TEST(Affinity, ABindingThatStaysIsRefusedWithTheRemedy) {
+  if (usable_cpus() < 2) GTEST_SKIP() << "needs two CPUs";
+  const auto [code, text] = in_child([] {
+    bind_to_one_cpu();
+    auto said = [](auto variables, const char* remedy) {
+      pretend_launcher(variables);
+      const auto message = message_of<ConfigError>([] { ensure_cpus(2); });
+      return message.find("a binding to 1 CPU") != message.npos && message.find(remedy) != message.npos && usable_cpus() == 1;
+    };
+    using Variables = std::vector<std::pair<const char*, const char*>>;
+    if (!said(Variables{{"SLURM_STEP_ID", "0"}, {"SLURM_STEP_NUM_TASKS", "2"}}, "srun --cpus-per-task=2")) return 1;
+    if (!said(Variables{}, "taskset")) return 2;
+    // A system that forbids it: the call is refused from here on.
+    sock_filter program[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+                             BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_sched_setaffinity, 0, 1),
+                             BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+    sock_fprog filter{std::size(program), program};
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter)) return 0;  // not here
+    return said(Variables{{"OMPI_COMM_WORLD_SIZE", "2"}}, "mpirun --bind-to none") ? 0 : 3;
+  });
+  EXPECT_EQ(code, 0) << text;
+}
+
+TEST(Affinity, AMachineWithFewerCpusIsNoBinding) {
+  EXPECT_NO_THROW(ensure_cpus(usable_cpus()));
+  if (usable_cpus() < sysconf(_SC_NPROCESSORS_ONLN)) GTEST_SKIP() << "this machine is bound already";
+  EXPECT_NO_THROW(ensure_cpus(100'000));
 }
 
 TEST(Signals, RemembersTheFirst) {

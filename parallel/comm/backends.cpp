@@ -1,0 +1,36 @@
+#include "parallel/comm/backends.h"
+
+#include <fmt/format.h>
+
+#include "parallel/comm/mpi.h"
+#include "runtime/base/launcher.h"
+
+namespace herd {
+
+const Table<Backend>& backends() {
+  static const Table<Backend> table{
+      "backend",
+      {
+          {"mpi", {.summary = "MPI on CPUs, any number of ranks", .make = [](CommOptions options) { return MpiWorld().communicator(options); }}},
+          {"self", {.summary = "one rank, no MPI", .make = make_self_communicator}},
+      }};
+  return table;
+}
+
+std::unique_ptr<Communicator> make_communicator(std::string_view backend, CommOptions options) {
+  const auto started_by = launcher();
+  const std::string name(backend != "auto" ? backend : started_by.connects_ranks ? "mpi" : "self");
+  const auto& entry = backends().at(name);
+  auto alone = [&] {
+    return ConfigError({.who = "parallel.backend " + name,
+                        .found = fmt::format("{} processes started by {}, each of which would train alone", started_by.ranks, started_by.name),
+                        .expected = "ranks that know of each other",
+                        .remedy = name == "self" && started_by.connects_ranks ? "parallel.backend=auto" : "start with srun --mpi=pmix, or with mpirun"});
+  };
+  if (name == "self" && started_by.ranks > 1) throw alone();
+  auto communicator = entry.make(options);
+  if (communicator->size() == 1 && started_by.ranks > 1) throw alone();
+  return communicator;
+}
+
+}  // namespace herd
