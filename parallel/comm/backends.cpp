@@ -11,7 +11,7 @@ const Table<Backend>& backends() {
   static const Table<Backend> table{
       "backend",
       {
-          {"mpi", {.summary = "MPI on CPUs, any number of ranks", .make = [](CommOptions options) { return MpiWorld().communicator(options); }}},
+          {"mpi", {.summary = "MPI on CPUs, any number of ranks", .make = make_mpi_communicator}},
           {"self", {.summary = "one rank, no MPI", .make = make_self_communicator}},
       }};
   return table;

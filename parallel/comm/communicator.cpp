@@ -136,8 +136,8 @@ Work Communicator::all_to_all(Tensor output, Tensor input, std::vector<std::int6
 
 Work Communicator::barrier() { return run({.kind = CommKind::kBarrier}); }
 
-std::unique_ptr<Communicator> Communicator::split(int color, int key) {
-  auto part = start_split(stamp({.kind = CommKind::kSplit}), color, key);
+std::unique_ptr<Communicator> Communicator::split(int color, int key, std::optional<CommOptions> options) {
+  auto part = start_split(stamp({.kind = CommKind::kSplit}), color, key, options.value_or(options_));
   if (part) part->flight_ = flight_;
   return part;
 }

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -93,8 +94,9 @@ class Communicator {
   Work all_to_all(Tensor output, Tensor input, std::vector<std::int64_t> send_counts = {}, std::vector<std::int64_t> receive_counts = {});
   /// Done when every rank has entered.
   Work barrier();
-  /// Ranks of one color form a communicator, ordered by (key, rank); a negative color gets none (nullptr). Blocks.
-  std::unique_ptr<Communicator> split(int color, int key);
+  /// Ranks of one color form a communicator, ordered by (key, rank); a negative color gets none (nullptr). `options`, the same on all of
+  /// its ranks, are this one's where not given. Blocks.
+  std::unique_ptr<Communicator> split(int color, int key, std::optional<CommOptions> options = {});
 
   /// What this rank does now ("reading data shard 12"): named when others wait for it.
   virtual void note(std::string_view activity);
@@ -109,7 +111,7 @@ class Communicator {
  protected:
   friend class LatencyCommunicator;
   virtual std::shared_ptr<Pending> start(Operation operation) = 0;
-  virtual std::unique_ptr<Communicator> start_split(Operation operation, int color, int key) = 0;
+  virtual std::unique_ptr<Communicator> start_split(Operation operation, int color, int key, CommOptions options) = 0;
   FlightLog& flight() { return *flight_; }
 
  private:

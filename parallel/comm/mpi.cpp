@@ -40,13 +40,13 @@ class MpiCommunicator final : public Communicator {
  protected:
   std::shared_ptr<Pending> start(Operation operation) override { return enter(std::move(operation), {}); }
 
-  std::unique_ptr<Communicator> start_split(Operation operation, int color, int key) override {
-    const auto task = enter(std::move(operation), {.color = color, .key = key, .free_id = engine_->free_split_id});
+  std::unique_ptr<Communicator> start_split(Operation operation, int color, int key, CommOptions options) override {
+    const auto task = enter(std::move(operation), {.color = color, .key = key, .free_id = engine_->free_id});
     task->wait();
     const auto& result = task->split_result;
-    engine_->free_split_id = std::max(engine_->free_split_id, result.free_id);
+    engine_->free_id = std::max(engine_->free_id, result.free_id);
     if (result.world_ranks.empty()) return nullptr;
-    return make(engine_, 2 * result.id + 1, result.world_ranks, result.rank, options());
+    return make(engine_, result.id, result.world_ranks, result.rank, options);
   }
 
  public:
@@ -79,12 +79,11 @@ class MpiCommunicator final : public Communicator {
 
 }  // namespace
 
-MpiWorld::MpiWorld() : engine_(std::make_shared<MpiEngine>()) {}
-
-std::unique_ptr<Communicator> MpiWorld::communicator(CommOptions options) {
-  std::vector<int> ranks(static_cast<std::size_t>(engine_->place().size));
+std::unique_ptr<Communicator> make_mpi_communicator(CommOptions options) {
+  const auto engine = std::make_shared<MpiEngine>();
+  std::vector<int> ranks(static_cast<std::size_t>(engine->place().size));
   std::iota(ranks.begin(), ranks.end(), 0);
-  return MpiCommunicator::make(engine_, 2 * engine_->worlds++, std::move(ranks), engine_->place().rank, options);
+  return MpiCommunicator::make(engine, 0, std::move(ranks), engine->place().rank, options);
 }
 
 }  // namespace herd

@@ -5,19 +5,8 @@
 
 namespace herd {
 
-class MpiEngine;
-
-/// This process's part in an MPI job: MPI runs from here until this object and all communicators made of it are gone, on a thread of
-/// its own. Once a process. The end waits for all ranks to come to theirs.
-class MpiWorld {
- public:
-  /// @throws CommError where MPI is in use already, or has been.
-  MpiWorld();
-  /// All ranks of the job, rank as in MPI_COMM_WORLD. Every rank makes the same communicators in the same order.
-  std::unique_ptr<Communicator> communicator(CommOptions options = {});
-
- private:
-  std::shared_ptr<MpiEngine> engine_;
-};
+/// All ranks of an MPI job; once a process. MPI runs from here until this communicator and all its splits are gone, on a thread of its
+/// own; their end waits for all ranks to come to theirs. @throws CommError where MPI is in use already, or has been.
+std::unique_ptr<Communicator> make_mpi_communicator(CommOptions options = {});
 
 }  // namespace herd

@@ -62,9 +62,8 @@ class MpiEngine {
   void set_activity(std::string_view activity);
   [[noreturn]] void abort(int code);
 
-  // From the callers' thread.
-  std::int64_t worlds = 0;         ///< communicators over all ranks made so far
-  std::int64_t free_split_id = 0;  ///< see SplitRequest
+  // From the callers' thread alone.
+  std::int64_t free_id = 1;  ///< see SplitRequest; 0 is all ranks' group
 
  private:
   struct Member {

@@ -24,7 +24,7 @@ struct MpiGroup {
 /// What split() sends about this rank, and what comes of it.
 struct SplitRequest {
   std::int64_t color = 0, key = 0;
-  std::int64_t free_id = 0;  ///< lowest group id that this rank has never seen; of splits only
+  std::int64_t free_id = 0;  ///< lowest group id that this rank has never seen
 };
 struct SplitResult {
   std::vector<int> world_ranks{};  ///< empty without a color

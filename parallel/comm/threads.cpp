@@ -29,6 +29,7 @@ class Arrival final : public Completion {
   void overdue() override;
 
   int color = 0, key = 0;       // of a split
+  CommOptions options;
   std::shared_ptr<Group> part;  // its result
   int part_rank = 0;
 
@@ -141,7 +142,7 @@ void split(const Slot& slot, const Group& whole) {
   for (auto r : order) {
     if (slot[r]->color < 0) continue;
     auto& part = parts[slot[r]->color];
-    if (!part) part = std::make_shared<Group>(Group{.world = whole.world, .world_ranks = {}, .options = whole.options, .slots = {}, .left = {}, .failure = {}});
+    if (!part) part = std::make_shared<Group>(Group{.world = whole.world, .world_ranks = {}, .options = slot[r]->options, .slots = {}, .left = {}, .failure = {}});
     slot[r]->part_rank = part->size();
     part->world_ranks.push_back(whole.world_ranks[r]);
     part->left.push_back(false);
@@ -197,10 +198,11 @@ class ThreadsCommunicator final : public Communicator {
  protected:
   std::shared_ptr<Pending> start(Operation operation) override { return arrive(std::make_shared<Arrival>(std::move(operation), group_)); }
 
-  std::unique_ptr<Communicator> start_split(Operation operation, int color, int key) override {
+  std::unique_ptr<Communicator> start_split(Operation operation, int color, int key, CommOptions options) override {
     auto arrival = std::make_shared<Arrival>(std::move(operation), group_);
     arrival->color = color;
     arrival->key = key;
+    arrival->options = options;
     arrive(arrival)->wait();
     if (!arrival->part) return nullptr;
     return std::make_unique<ThreadsCommunicator>(arrival->part, arrival->part_rank, backend_);

@@ -5,28 +5,33 @@
 
 #include <thread>
 
-#include "parallel/comm/mpi.h"
+#include "parallel/comm/backends.h"
+#include "runtime/base/launcher.h"
 #include "tests/support/communicator_contract.h"
 
 namespace herd::test {
 namespace {
 
-// MPI lives once a process, from the first test to the last.
-std::unique_ptr<MpiWorld>& world() {
-  static std::unique_ptr<MpiWorld> world = std::make_unique<MpiWorld>();
-  return world;
+// MPI lives once a process, from the first test to the last; tests work on splits of it.
+std::map<std::string, std::unique_ptr<Communicator>>& worlds() {
+  static std::map<std::string, std::unique_ptr<Communicator>> worlds;
+  return worlds;
 }
-class World : public testing::Environment {
+std::unique_ptr<Communicator> all_ranks(const std::string& backend, CommOptions options = {}) {
+  auto& world = worlds()[backend];
+  if (!world) world = make_communicator(backend == "mpi" ? "auto" : backend);  // this program runs under mpirun
+  return world->split(0, 0, options);
+}
+class Parting : public testing::Environment {
  public:
-  void SetUp() override { world(); }
-  void TearDown() override { world().reset(); }
+  void TearDown() override { worlds().clear(); }
 };
-const auto* const kWorld = testing::AddGlobalTestEnvironment(new World);
+const auto* const kParting = testing::AddGlobalTestEnvironment(new Parting);
 
 // An exception on one rank would leave the others waiting: it ends them all.
-Ranks mpi(std::string name, CommOptions options) {
-  return {std::move(name), [options](const auto& body) {
-            auto communicator = world()->communicator(options);
+Ranks ranks(const std::string& backend, const std::string& variant, CommOptions options) {
+  return {backend + variant, [backend, options](const auto& body) {
+            auto communicator = all_ranks(backend, options);
             try {
               body(*communicator);
             } catch (const std::exception& e) {
@@ -35,10 +40,19 @@ Ranks mpi(std::string name, CommOptions options) {
           }};
 }
 
-// In pieces of 40 bytes every message of the contract over a few numbers is cut, in the middle of reductions too.
-INSTANTIATE_TEST_SUITE_P(Mpi, CommunicatorContract,
-                         testing::Values(mpi("plain", {}), mpi("pieces", {.piece_bytes = 40}), mpi("checked", {.piece_bytes = 1000, .check = true})),
-                         [](const auto& info) { return info.param.name; });
+// A new backend is tested by its line in the table. In pieces of 40 bytes every message over a few numbers is cut, in the middle of
+// reductions too.
+std::vector<Ranks> every_backend() {
+  std::vector<Ranks> all;
+  for (const auto& name : backends().names()) {
+    if (name == "self" && launcher().ranks > 1) continue;
+    all.push_back(ranks(name, "", {}));
+    all.push_back(ranks(name, "InPieces", {.piece_bytes = 40}));
+    all.push_back(ranks(name, "Checked", {.piece_bytes = 1000, .check = true}));
+  }
+  return all;
+}
+INSTANTIATE_TEST_SUITE_P(Backends, CommunicatorContract, testing::ValuesIn(every_backend()), [](const auto& info) { return info.param.name; });
 
 std::string words(const std::function<void()>& body) {
   try {
@@ -49,19 +63,27 @@ std::string words(const std::function<void()>& body) {
   return "nothing thrown";
 }
 
+TEST(Backends, AutoFollowsTheLauncher) {
+  EXPECT_EQ(launcher().name, "mpirun");
+  if (launcher().ranks > 1) {
+    EXPECT_THROW(make_communicator("self"), ConfigError) << "each rank would train alone";
+  }
+  EXPECT_THROW(make_communicator("mpl"), ConfigError);
+}
+
 TEST(Mpi, KnowsItsPlace) {
-  auto c = world()->communicator();
-  EXPECT_EQ(c->backend(), "mpi");
+  auto c = all_ranks("mpi");
+  EXPECT_EQ(c->backend(), "mpi") << "what auto takes under mpirun, with one rank too";
   EXPECT_EQ(c->local_rank(), c->rank());  // one machine
   EXPECT_EQ(c->local_size(), c->size());
   EXPECT_EQ(c->node_rank(), 0);
   EXPECT_EQ(c->node_count(), 1);
-  EXPECT_THROW(MpiWorld second, CommError);
+  EXPECT_THROW(make_communicator("mpi"), CommError) << "MPI starts once";
 }
 
 // Over every size of message: at once, one round, several rounds; sums against a closed form, exact in fp32.
 TEST(Mpi, LargeBuffersTravelInRounds) {
-  auto c = world()->communicator();
+  auto c = all_ranks("mpi");
   const int n = c->size();
   for (std::int64_t elements : {1000, 30'011, 1'500'007}) {
     auto buffer = at::arange(elements, at::kFloat).fmod_(1024).add_(c->rank());
@@ -75,9 +97,9 @@ TEST(Mpi, LargeBuffersTravelInRounds) {
 }
 
 TEST(Mpi, ADeadlineNamesTheRankAndWhatItDoes) {
-  auto all = world()->communicator();
+  auto all = all_ranks("mpi");
   if (all->size() == 1) GTEST_SKIP() << "needs two ranks";
-  auto c = world()->communicator({.deadline_s = 0.2});
+  auto c = all_ranks("mpi", {.deadline_s = 0.2});
   const int last = c->size() - 1;
   if (c->rank() == last) {
     c->note("reading shard 12");
@@ -101,9 +123,9 @@ TEST(Mpi, ADeadlineNamesTheRankAndWhatItDoes) {
 }
 
 TEST(Mpi, ALargeOperationUnderWayIsGivenUp) {
-  auto all = world()->communicator();
+  auto all = all_ranks("mpi");
   if (all->size() == 1) GTEST_SKIP() << "needs two ranks";
-  auto c = world()->communicator({.deadline_s = 0.2});
+  auto c = all_ranks("mpi", {.deadline_s = 0.2});
   if (c->rank()) {
     auto buffer = at::ones({1'000'000});
     EXPECT_THAT(words([&] { c->all_reduce(buffer).wait(); }), testing::HasSubstr("rank 0 has not entered it"));
@@ -112,9 +134,9 @@ TEST(Mpi, ALargeOperationUnderWayIsGivenUp) {
 }
 
 TEST(Mpi, ARankThatLeavesIsMissedAtOnce) {
-  auto all = world()->communicator();
+  auto all = all_ranks("mpi");
   if (all->size() == 1) GTEST_SKIP() << "needs two ranks";
-  auto c = world()->communicator();
+  auto c = all_ranks("mpi");
   c->barrier().wait();
   if (c->rank() == 0) {
     auto unheeded = c->barrier();  // entered, never waited for
@@ -127,13 +149,13 @@ TEST(Mpi, ARankThatLeavesIsMissedAtOnce) {
 }
 
 TEST(Mpi, ChecksNameBothSides) {
-  auto all = world()->communicator();
+  auto all = all_ranks("mpi");
   if (all->size() == 1) GTEST_SKIP() << "needs two ranks";
-  auto c = world()->communicator({.check = true});
+  auto c = all_ranks("mpi", {.check = true});
   auto buffer = at::ones({c->rank() == 1 ? 11 : 10});
   EXPECT_THAT(words([&] { c->all_reduce(buffer).wait(); }), testing::HasSubstr("rank 1 entered all_reduce(sum) of Float [11]"));
   if (c->size() == 2) {
-    auto d = world()->communicator({.check = true});
+    auto d = all_ranks("mpi", {.check = true});
     const std::vector<std::int64_t> send{1, 1}, receive = d->rank() ? std::vector<std::int64_t>{2, 1} : std::vector<std::int64_t>{1, 1};
     auto output = at::ones({d->rank() ? 3 : 2});
     EXPECT_THAT(words([&] { d->all_to_all(output, at::ones({2}), send, receive).wait(); }),
@@ -141,7 +163,7 @@ TEST(Mpi, ChecksNameBothSides) {
   }
 #ifdef NDEBUG
   // Without the check another length is still seen, and the remedy named.
-  auto unchecked = world()->communicator();
+  auto unchecked = all_ranks("mpi");
   EXPECT_THAT(words([&] { unchecked->all_reduce(buffer).wait(); }), testing::HasSubstr("the ranks disagree on this operation"));
 #endif
   all->barrier().wait();
@@ -149,7 +171,7 @@ TEST(Mpi, ChecksNameBothSides) {
 
 // A few bytes take tens of microseconds where cores are free; the bound catches a rest of milliseconds in the loop.
 TEST(Mpi, SmallMessagesAreQuick) {
-  auto c = world()->communicator();
+  auto c = all_ranks("mpi");
   auto buffer = at::ones({2}, at::kDouble);
   std::vector<double> times;
   for (int i = 0; i < 200; ++i) {

@@ -1,2 +1,3 @@
 # Tests of mpi.
 herd_test(mpi/communicator RANKS 1 2 3 4 LIBRARIES herd_parallel)
+herd_test(mpi/failure LIBRARIES herd_parallel)

@@ -1,0 +1,170 @@
+// Ranks that throw, die or are bound: whole jobs, started and judged from outside. The scenarios are this program's own disabled tests.
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <csignal>
+#include <cstdio>
+#include <filesystem>
+#include <thread>
+
+#include "parallel/comm/agree.h"
+#include "parallel/comm/backends.h"
+#include "runtime/base/affinity.h"
+#include "tests/support/assets.h"
+
+namespace herd::test {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+using Clock = std::chrono::steady_clock;
+
+struct Job {
+  int code = 0;
+  double seconds = 0;
+  std::string text;  // stdout and stderr of all ranks
+};
+
+// Runs a scenario on `ranks` ranks, or bare for 0.
+Job run(const std::string& scenario, int ranks, const std::string& launcher = "") {
+  const auto program = std::filesystem::read_symlink("/proc/self/exe").string();
+  const auto start = !launcher.empty() ? launcher : ranks ? fmt::format("{}/tests/support/mpirun {}", source_dir().string(), ranks) : "";
+  const auto line = fmt::format("{} {} --gtest_color=no --gtest_also_run_disabled_tests --gtest_filter=Scenario.DISABLED_{} 2>&1", start, program, scenario);
+  Job job;
+  const auto began = Clock::now();
+  FILE* output = popen(line.c_str(), "r");
+  char buffer[4096];
+  for (std::size_t count; (count = fread(buffer, 1, sizeof buffer, output)) > 0;) job.text.append(buffer, count);
+  const int status = pclose(output);
+  job.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  job.seconds = std::chrono::duration<double>(Clock::now() - began).count();
+  return job;
+}
+
+// One step after the other, until something ends it.
+void train(Communicator& c, const std::function<void(int)>& event) {
+  auto gradient = at::ones({200'000});
+  for (int step = 0; step < 100'000; ++step) {
+    event(step);
+    c.all_reduce(gradient.fill_(1)).wait();
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+}
+
+TEST(Scenario, DISABLED_Throws) {
+  auto c = make_communicator("auto");
+  const int last = c->size() - 1;
+  try {
+    train(*c, [&](int step) {
+      if (c->rank() == last && step == 5) throw DataError({.who = "records.json:7", .found = "nonsense"});
+    });
+  } catch (const DataError& e) {
+    c->abort(3, fmt::format("rank {}: {}", c->rank(), e.what()));
+  }
+}
+
+// An error that nobody catches before the communicator goes: the others must not wait for the deadline.
+TEST(Scenario, DISABLED_Unwinds) {
+  try {
+    auto c = make_communicator("auto");
+    train(*c, [&](int step) {
+      if (c->rank() == 0 && step == 5) throw DataError({.who = "records.json:7", .found = "nonsense"});
+    });
+  } catch (const Error& e) {
+    std::printf("told: %s\n", e.what());
+    std::fflush(stdout);
+    std::_Exit(1);
+  }
+}
+
+TEST(Scenario, DISABLED_Killed) {
+  auto c = make_communicator("auto");
+  train(*c, [&](int step) {
+    if (c->rank() == 1 && step == 5) raise(SIGKILL);
+  });
+}
+
+// Stopped, not dead: mpirun sees nothing; the deadline does.
+TEST(Scenario, DISABLED_Stopped) {
+  auto c = make_communicator("auto", {.deadline_s = 0.5});
+  try {
+    train(*c, [&](int step) {
+      if (c->rank() == 1 && step == 5) raise(SIGSTOP);
+    });
+  } catch (const CommError& e) {
+    c->abort(4, e.what());
+  }
+}
+
+// Found out before the first step, agreed on by all: every rank ends by itself, MPI included.
+TEST(Scenario, DISABLED_Agrees) {
+  try {
+    auto c = make_communicator("auto");
+    agree(*c, [&] {
+      if (c->rank() == 1) throw DataError({.who = "shard 1", .found = "nothing"});
+    });
+    std::printf("went on\n");
+  } catch (const DataError& e) {
+    std::printf("told: %s\n", e.what());
+    return;
+  }
+}
+
+TEST(Scenario, DISABLED_Binding) {
+  const int before = usable_cpus();
+  ensure_cpus(2);
+  std::printf("from %d to %d CPUs\n", before, usable_cpus());
+}
+
+TEST(Scenario, DISABLED_Bare) { std::printf("backend %s\n", make_communicator("auto")->backend().c_str()); }
+
+TEST(Failure, ARankThatThrowsEndsAllWithItsMessageAndCode) {
+  const auto job = run("Throws", 3);
+  EXPECT_EQ(job.code, 3) << job.text;
+  EXPECT_THAT(job.text, HasSubstr("rank 2: records.json:7: nonsense"));
+  EXPECT_LT(job.seconds, 10);
+}
+
+TEST(Failure, AnUncaughtErrorReachesTheOthersAtOnce) {
+  const auto job = run("Unwinds", 3);
+  EXPECT_NE(job.code, 0);
+  EXPECT_THAT(job.text, HasSubstr("told: records.json:7"));
+  EXPECT_THAT(job.text, HasSubstr("rank 0 has left without entering it"));
+  EXPECT_LT(job.seconds, 10);
+}
+
+TEST(Failure, AKilledRankEndsAll) {
+  const auto job = run("Killed", 3);
+  EXPECT_NE(job.code, 0);
+  EXPECT_LT(job.seconds, 10) << job.text;
+}
+
+TEST(Failure, AStoppedRankIsNamed) {
+  const auto job = run("Stopped", 2);
+  EXPECT_EQ(job.code, 4) << job.text;
+  EXPECT_THAT(job.text, HasSubstr("rank 1 does not answer after 0.5 s"));
+  EXPECT_LT(job.seconds, 10);
+}
+
+TEST(Failure, AnAgreedErrorEndsAllInOrder) {
+  const auto job = run("Agrees", 2);
+  EXPECT_EQ(job.code, 0) << job.text;  // each rank ended by itself, MPI finalized: mpirun has nothing to complain about
+  EXPECT_THAT(job.text, HasSubstr("told: rank 1: shard 1"));
+  EXPECT_THAT(job.text, Not(HasSubstr("went on")));
+  EXPECT_THAT(job.text, Not(HasSubstr("leaving without")));
+  EXPECT_LT(job.seconds, 10);
+}
+
+TEST(Start, MpirunsBindingIsWidened) {
+  if (usable_cpus() < 2) GTEST_SKIP() << "needs two CPUs";
+  const auto job = run("Binding", 1, "mpirun --allow-run-as-root --bind-to core -n 1");
+  EXPECT_EQ(job.code, 0) << job.text;
+  EXPECT_THAT(job.text, HasSubstr(fmt::format("from 1 to {} CPUs", usable_cpus()))) << job.text;
+}
+
+TEST(Start, ABareProcessIsAlone) { EXPECT_THAT(run("Bare", 0).text, HasSubstr("backend self")); }
+
+}  // namespace
+}  // namespace herd::test
