@@ -16,7 +16,8 @@ namespace fs = std::filesystem;
 
 nlohmann::json parse_config(const std::string& text, const std::string& where) {
   auto json = nlohmann::json::parse(text, nullptr, false);
-  if (!json.is_object()) throw IoError({.who = where, .found = "no JSON object", .expected = "a Hugging Face model's config", .remedy = ""});
+  if (!json.is_object())
+    throw IoError({.who = where, .found = "no JSON object", .expected = "a Hugging Face model's config", .remedy = ""});
   return json;
 }
 
@@ -137,10 +138,14 @@ std::string read_hub_config(const fs::path& folder, const std::string& family) {
     throw IoError({.who = folder.string(),
                    .found = fs::is_directory(folder) ? "no config.json" : "no such folder",
                    .expected = "a Hugging Face model folder: config.json, safetensors, tokenizer",
-                   .remedy = fs::exists(folder / "adapter_config.json") ? "this is an adapter: give its base model here and the folder as the adapter" : ""});
+                   .remedy = fs::exists(folder / "adapter_config.json") ? "this is an adapter: give its base model here, the folder as the adapter"
+                                                                        : ""});
   auto json = parse_config(read_file(file), file.string());
   if (json.contains("quantization_config"))
-    throw ConfigError({.who = file.string(), .found = "'quantization_config'", .expected = "weights in fp32, bf16 or fp16", .remedy = "take the model's unquantised folder"});
+    throw ConfigError({.who = file.string(),
+                       .found = "'quantization_config'",
+                       .expected = "weights in fp32, bf16 or fp16",
+                       .remedy = "take the model's unquantised folder"});
   if (family != "auto") json["model_type"] = family;
   return json.dump(2);
 }
@@ -154,7 +159,8 @@ Weights open_hub_weights(const fs::path& folder) {
     throw IoError({.who = folder.string(),
                    .found = "weights as pytorch_model.bin alone",
                    .expected = "model.safetensors; PyTorch's pickles are not read yet",
-                   .remedy = "convert once in Python: AutoModelForCausalLM.from_pretrained(folder).save_pretrained(new_folder, safe_serialization=True)"});
+                   .remedy = "convert once in Python: "
+                             "AutoModelForCausalLM.from_pretrained(folder).save_pretrained(new_folder, safe_serialization=True)"});
   return open_weights(folder);
 }
 
@@ -201,11 +207,12 @@ LoadedModel load_hub_folder(const fs::path& folder, at::ScalarType dtype, const 
 LoadedModel load_model(const ModelOptions& options, std::int64_t tokens) {
   if (!options.path.empty()) return load_hub_folder(options.path, scalar_type(options.dtype), options.family);
   LoadedModel loaded;
+  const auto dtype = scalar_type(options.dtype);
   loaded.config = hub_config(options, tokens).dump(2);
   loaded.model = make_model_from(loaded.config);
-  materialise(*loaded.model, scalar_type(options.dtype));
+  materialise(*loaded.model, dtype);
   initialise(*loaded.model, static_cast<std::uint64_t>(options.seed));
-  loaded.fingerprint = fingerprint(loaded.config + "\nseed " + std::to_string(options.seed) + "\ndtype " + std::string(dtype_name(scalar_type(options.dtype))));
+  loaded.fingerprint = fingerprint(loaded.config + "\nseed " + std::to_string(options.seed) + "\ndtype " + std::string(dtype_name(dtype)));
   return loaded;
 }
 

@@ -43,8 +43,8 @@ void load_weights(CausalLm& model, const Weights& weights, const std::string& wh
 /// single changed element may pass unseen, a trained one never. It does not depend on shards or on the dtype the model runs in.
 std::string hub_fingerprint(CausalLm& model, const Weights& weights);
 
-/// Whether a tokenizer of `tokens` ids belongs to the model: none beyond the embedding's rows, and no more rows without a token than padding
-/// to a round number leaves (127, or 5 % of them). @param who what the error calls the tokenizer. @return rows without a token.
+/// Whether a tokenizer of `tokens` ids belongs to the model: none beyond the embedding's rows, and no more rows without a token than
+/// padding to a round number leaves (127, or 5 % of them). @param who what the error calls the tokenizer. @return rows without a token.
 /// @throws ConfigError with both sizes.
 std::int64_t check_vocabulary(const ModelFacts& facts, std::int64_t tokens, const std::string& who);
 

@@ -11,7 +11,8 @@ class HubConfig {
  public:
   /// @param name how errors call it. @throws ConfigError where `json` is no object. Keeps a reference to it.
   explicit HubConfig(const nlohmann::json& json, std::string name = "config.json") : json_(json), name_(std::move(name)) {
-    if (!json_.is_object()) throw ConfigError({.who = name_, .found = json_.dump().substr(0, 60), .expected = "an object of keys", .remedy = ""});
+    if (!json_.is_object())
+      throw ConfigError({.who = name_, .found = json_.dump().substr(0, 60), .expected = "an object of keys", .remedy = ""});
   }
 
   bool has(const std::string& key) const { return json_.contains(key) && !json_.at(key).is_null(); }

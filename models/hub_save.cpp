@@ -42,7 +42,10 @@ std::string config_to_write(const std::string& config, const CausalLm& model, at
 void refuse_to_replace(const fs::path& folder) {
   std::error_code ignored;
   if (!fs::exists(folder) || (fs::is_directory(folder) && fs::is_empty(folder, ignored))) return;
-  throw IoError({.who = folder.string(), .found = "something there already", .expected = "a new or empty folder", .remedy = "choose another folder, or remove this one"});
+  throw IoError({.who = folder.string(),
+                 .found = "something there already",
+                 .expected = "a new or empty folder",
+                 .remedy = "choose another folder, or remove this one"});
 }
 
 // In one step where the file system can exchange two names, else in two with the old one aside.

@@ -33,7 +33,7 @@ RopeOptions rope_options(const HubConfig& c, std::int64_t head_dim) {
     o.high_freq_factor = s.get<double>("high_freq_factor");
     o.original_max_positions = s.size("original_max_position_embeddings");
   } else {
-    throw ConfigError({.who = c.who(key) + ": 'rope_type'", .found = "'" + type + "'", .expected = "default, linear, dynamic or llama3", .remedy = ""});
+    throw ConfigError({.who = c.who(key) + ": 'rope_type'", .found = "'" + type + "'", .expected = "default, linear, dynamic or llama3"});
   }
   return o;
 }
@@ -64,11 +64,15 @@ LlamaOptions llama_options(const nlohmann::json& json) {
   if (activation != "silu")
     throw ConfigError({.who = c.who("hidden_act"), .found = "'" + activation + "'", .expected = "silu", .remedy = ""});
   if (o.h % o.k != 0)
-    throw ConfigError({.who = c.who("num_key_value_heads"), .found = std::to_string(o.k), .expected = "a divisor of num_attention_heads (" + std::to_string(o.h) + ")", .remedy = ""});
+    throw ConfigError({.who = c.who("num_key_value_heads"),
+                       .found = std::to_string(o.k),
+                       .expected = "a divisor of num_attention_heads (" + std::to_string(o.h) + ")"});
   if (c.has("head_dim") && o.e % 2 != 0)
     throw ConfigError({.who = c.who("head_dim"), .found = std::to_string(o.e), .expected = "an even number, for RoPE", .remedy = ""});
   if (o.e % 2 != 0 || (!c.has("head_dim") && o.d % o.h != 0))
-    throw ConfigError({.who = c.who("hidden_size"), .found = std::to_string(o.d), .expected = "a multiple of num_attention_heads with an even head dim", .remedy = ""});
+    throw ConfigError({.who = c.who("hidden_size"),
+                       .found = std::to_string(o.d),
+                       .expected = "a multiple of num_attention_heads with an even head dim"});
   return o;
 }
 
@@ -82,8 +86,8 @@ struct LlamaBlock final : Block {
 
   Tensor forward(const Tensor& x_btd, const Context& ctx) override {
     const auto n_btd = attention_norm(x_btd);
-    const auto a_btd = attention(rope(heads(q(n_btd)), ctx.rope), rope(heads(k(n_btd)), ctx.rope), heads(v(n_btd)), ctx.attention, ctx.cache, ctx.layer);
-    const auto y_btd = x_btd + o(a_btd);
+    const auto q_bthe = rope(heads(q(n_btd)), ctx.rope), k_btke = rope(heads(k(n_btd)), ctx.rope), v_btke = heads(v(n_btd));
+    const auto y_btd = x_btd + o(attention(q_bthe, k_btke, v_btke, ctx.attention, ctx.cache, ctx.layer));
     const auto m_btd = mlp_norm(y_btd);
     return y_btd + down(silu_mul(gate(m_btd), up(m_btd)));
   }
@@ -110,9 +114,11 @@ struct LlamaBlock final : Block {
 
 class Llama final : public CausalLm {
  public:
-  explicit Llama(const LlamaOptions& o) : embedding_(o.vocab, o.d), norm_(o.d, o.eps), head_(o.d, o.vocab, false, "vocab", "embed"), rope_(o.rope) {
+  explicit Llama(const LlamaOptions& o)
+      : embedding_(o.vocab, o.d), norm_(o.d, o.eps), head_(o.d, o.vocab, false, "vocab", "embed"), rope_(o.rope) {
     for (std::int64_t i = 0; i < o.layers; ++i) blocks.push_back(std::make_unique<LlamaBlock>(o));
-    facts = {.vocab_size = o.vocab, .hidden_size = o.d, .max_positions = context_of(o.rope), .kv_heads = o.k, .head_dim = o.e, .tied = o.tied, .init_std = o.init_std};
+    facts = {.vocab_size = o.vocab, .hidden_size = o.d, .max_positions = context_of(o.rope), .kv_heads = o.k, .head_dim = o.e,
+             .tied = o.tied, .init_std = o.init_std};
     Llama::tie();
   }
 

@@ -25,7 +25,10 @@ std::optional<Provenance> read_provenance(const fs::path& folder) {
   if (!fs::exists(file)) return std::nullopt;
   const auto json = nlohmann::json::parse(read_file(file), nullptr, false);
   if (!json.is_object())
-    throw IoError({.who = file.string(), .found = "no JSON object", .expected = "what herd wrote beside these weights", .remedy = "restore the file, or remove it and name the template yourself"});
+    throw IoError({.who = file.string(),
+                   .found = "no JSON object",
+                   .expected = "what herd wrote beside these weights",
+                   .remedy = "restore the file, or remove it and name the template yourself"});
   Provenance provenance;
   for (const auto& [key, member] : kKeys) {
     if (!json.contains(key)) continue;

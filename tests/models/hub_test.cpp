@@ -153,7 +153,8 @@ TEST_F(Hub, WhatDoesNotFitIsListedByName) {
   wrong["model.layers.0.self_attn.k_proj.weight"] = at::zeros({8, 4});
   write_folder(folder, config, wrong);
   EXPECT_THAT(refusal<ShapeError>(), AllOf(HasSubstr("2 misshapen: "), HasSubstr("model.norm.weight [9], not [8]"),
-                                           HasSubstr("model.layers.0.self_attn.k_proj.weight [8, 4], not [4, 8]"), HasSubstr(folder.string())));
+                                           HasSubstr("model.layers.0.self_attn.k_proj.weight [8, 4], not [4, 8]"),
+                                           HasSubstr(folder.string())));
   wrong.erase("model.layers.1.input_layernorm.weight");
   wrong["model.layers.2.input_layernorm.weight"] = at::zeros({8});
   write_folder(folder, config, wrong);
@@ -181,7 +182,8 @@ TEST_F(Hub, AModelThatDoesNotFitIsLeftAsItWas) {
 TEST_F(Hub, ALongListIsCutShort) {
   const auto config = small_config({{"num_hidden_layers", 4}});
   write_folder(folder, config, {{"something", at::zeros(1)}});
-  EXPECT_THAT(refusal(), AllOf(HasSubstr("39 missing: model.embed_tokens.weight, "), HasSubstr("(19 more)"), HasSubstr("1 unexpected: something")));
+  EXPECT_THAT(refusal(), AllOf(HasSubstr("39 missing: model.embed_tokens.weight, "), HasSubstr("(19 more)"),
+                               HasSubstr("1 unexpected: something")));
 }
 
 TEST_F(Hub, WrongFoldersSayWhatTheyLack) {
@@ -293,9 +295,11 @@ TEST(Vocabulary, TheTokenizerFitsTheModel) {
   EXPECT_EQ(check_vocabulary(facts(151936), 151646, "t"), 290);  // Qwen2 as published
   EXPECT_EQ(check_vocabulary(facts(102400), 100015, "t"), 2385);
   EXPECT_EQ(check_vocabulary(facts(384), 260, "t"), 124);  // 260 rounded up to a multiple of 128
-  for (const auto& [rows, tokens] : std::vector<std::pair<std::int64_t, std::int64_t>>{{32000, 32001}, {32000, 2048}, {512, 384}, {151936, 100277}}) {
+  const std::vector<std::pair<std::int64_t, std::int64_t>> wrong{{32000, 32001}, {32000, 2048}, {512, 384}, {151936, 100277}};
+  for (const auto& [rows, tokens] : wrong) {
     const auto message = message_of<ConfigError>([&] { check_vocabulary(facts(rows), tokens, "/m/tokenizer.json"); });
-    EXPECT_THAT(message, AllOf(HasSubstr("/m/tokenizer.json: " + std::to_string(tokens) + " tokens"), HasSubstr(std::to_string(rows) + " rows")));
+    EXPECT_THAT(message, AllOf(HasSubstr("/m/tokenizer.json: " + std::to_string(tokens) + " tokens"),
+                               HasSubstr(std::to_string(rows) + " rows")));
   }
 }
 
@@ -326,7 +330,8 @@ TEST(RealFolders, OpenOrSayWhyNot) {
   // One stores the tied matrix as the head alone, the other as the embedding alone, in bf16: bit-equal weights.
   expect_same(tensors_of(*load_hub_folder(models / "tinystories-656k-f32", at::kBFloat16).model),
               tensors_of(*load_hub_folder(models / "tinystories-656k-bf16", at::kBFloat16).model));
-  EXPECT_THAT(message_of<IoError>([&] { load_hub_folder(models / "tiny-random-llama-bin", at::kFloat); }), HasSubstr("pytorch_model.bin alone"));
+  EXPECT_THAT(message_of<IoError>([&] { load_hub_folder(models / "tiny-random-llama-bin", at::kFloat); }),
+              HasSubstr("pytorch_model.bin alone"));
 }
 
 }  // namespace

@@ -38,8 +38,8 @@ Arguments parse(int argc, char** argv) {
 }
 
 at::ScalarType dtype_of(const std::string& name) {
-  static const std::map<std::string, at::ScalarType> names{{"", at::kFloat}, {"fp32", at::kFloat}, {"bf16", at::kBFloat16}, {"fp16", at::kHalf}};
-  return names.at(name);
+  if (name == "bf16") return at::kBFloat16;
+  return name == "fp16" ? at::kHalf : at::kFloat;
 }
 
 Batch read_batch(const std::string& path) {
@@ -78,7 +78,8 @@ NamedTensors answers(CausalLm& model, const Batch& batch, Arguments& arguments) 
   {
     at::NoGradGuard no_grad;
     out.emplace_back("logits", model.logits(batch).to(at::kFloat));
-    if (arguments.contains("greedy")) out.emplace_back("greedy", at::tensor(greedy(model, batch.tokens_bt[0], std::stoll(arguments["greedy"])), at::kLong));
+    if (const auto count = arguments["greedy"]; !count.empty())
+      out.emplace_back("greedy", at::tensor(greedy(model, batch.tokens_bt[0], std::stoll(count)), at::kLong));
   }
   if (batch.supervised_tokens == 0) return out;
   const auto tokens = static_cast<double>(batch.supervised_tokens);

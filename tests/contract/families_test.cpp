@@ -1,0 +1,200 @@
+// What every model family owes, whichever it is: a line in families() is tested by being there.
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "models/hub.h"
+#include "models/registry.h"
+#include "parallel/pass.h"
+#include "runtime/base/random.h"
+#include "runtime/nn/autograd.h"
+#include "tests/support/scratch.h"
+
+namespace herd::test {
+namespace {
+
+constexpr std::int64_t kVocab = 29;
+constexpr double kSame = 2e-6;  // fp32 logits of order 1, the same sums in another order
+
+struct Case {
+  std::string family;
+  bool tied = false;
+};
+void PrintTo(const Case& c, std::ostream* stream) { *stream << c.family << (c.tied ? " tied" : ""); }
+
+std::vector<Case> cases() {
+  std::vector<Case> all;
+  for (const auto& name : families().names()) {
+    all.push_back({name, false});
+    all.push_back({name, true});
+  }
+  return all;
+}
+
+using Texts = std::vector<std::vector<std::int64_t>>;
+
+class FamilyContract : public testing::TestWithParam<Case> {
+ protected:
+  static LoadedModel make(at::ScalarType dtype = at::kFloat) {
+    ModelOptions options{.family = GetParam().family, .seed = 4};
+    options.config = ModelShape{.hidden_size = 24, .intermediate_size = 32, .num_hidden_layers = 3, .num_attention_heads = 4,
+                                .max_position_embeddings = 64, .initializer_range = 0.2, .tie_word_embeddings = GetParam().tied};
+    LoadedModel loaded;
+    loaded.config = hub_config(options, kVocab).dump();
+    loaded.model = make_model_from(loaded.config);
+    materialise(*loaded.model, dtype);
+    initialise(*loaded.model, 4);
+    return loaded;
+  }
+  static Texts texts() {
+    Texts all;
+    Random random(3, 0);
+    for (const int length : {6, 1, 9, 4}) {
+      all.emplace_back();
+      for (int i = 0; i < length; ++i) all.back().push_back(static_cast<std::int64_t>(random.below(kVocab)));
+    }
+    return all;
+  }
+  /// All texts in one row, each learnt but for its first token.
+  static Batch packed(const Texts& texts) {
+    std::vector<std::int64_t> ids;
+    for (const auto& text : texts) ids.insert(ids.end(), text.begin(), text.end());
+    auto batch = plain_batch({ids});
+    batch.segments.clear();
+    std::int64_t begin = 0;
+    for (const auto& text : texts) {
+      const auto length = static_cast<std::int64_t>(text.size());
+      batch.segments.push_back({0, begin, begin + length});
+      batch.positions_bt[0].narrow(0, begin, length).copy_(at::arange(length, at::kLong));
+      batch.labels_bt[0].narrow(0, begin + 1, length - 1).copy_(batch.tokens_bt[0].narrow(0, begin + 1, length - 1));
+      begin += length;
+    }
+    batch.supervised_tokens = batch.labels_bt.ne(kIgnoreLabel).sum().item<std::int64_t>();
+    return batch;
+  }
+  static double deviation(const Tensor& a, const Tensor& b) { return (a - b).abs().max().item<double>(); }
+};
+
+TEST_P(FamilyContract, PartsHaveNamesShapesAndAxes) {
+  const auto model = make().model;
+  std::set<std::string> names;
+  for_each_parameter(*model, [&](const std::string& name, Parameter& p) {
+    EXPECT_TRUE(names.insert(name).second) << "twice: " << name;
+    EXPECT_EQ(p.name, name);
+    EXPECT_EQ(static_cast<std::int64_t>(p.axes.size()), p.value.dim()) << name;
+    EXPECT_TRUE(p.value.is_leaf() && p.value.requires_grad()) << name;
+  });
+  for (std::size_t i = 0; i < model->blocks.size(); ++i)
+    EXPECT_TRUE(std::any_of(names.begin(), names.end(), [&](const auto& name) { return name.starts_with(model->block_name(i) + "."); }));
+  EXPECT_EQ(names.contains(families().at(GetParam().family).tied_head), !GetParam().tied);
+}
+
+TEST_P(FamilyContract, FactsAreTheConfigs) {
+  const auto facts = make().model->facts;
+  EXPECT_EQ(facts.family, GetParam().family);
+  EXPECT_EQ(facts.vocab_size, kVocab);
+  EXPECT_EQ(facts.hidden_size, 24);
+  EXPECT_EQ(facts.head_dim, 6);
+  EXPECT_GE(facts.kv_heads, 1);
+  EXPECT_EQ(facts.max_positions, 64);
+  EXPECT_EQ(facts.tied, GetParam().tied);
+  EXPECT_EQ(facts.init_std, 0.2);
+  EXPECT_FALSE(families().at(GetParam().family).architecture.empty());
+  EXPECT_FALSE(families().at(GetParam().family).tested_against.empty());
+}
+
+TEST_P(FamilyContract, IsBornOnTheMetaDevice) {
+  const auto model = make_model_from(make().config);
+  for_each_parameter(*model, [](const std::string& name, Parameter& p) { EXPECT_TRUE(p.value.is_meta()) << name; });
+}
+
+TEST_P(FamilyContract, PackedPaddedAndAloneAreTheSame) {
+  at::NoGradGuard no_grad;
+  const auto model = make().model;
+  const auto all = texts();
+  const auto packed_logits = model->logits(packed(all))[0], padded_logits = model->logits(plain_batch(all));
+  std::int64_t begin = 0;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const auto length = static_cast<std::int64_t>(all[i].size());
+    const auto alone = model->logits(plain_batch({all[i]}))[0];
+    ASSERT_EQ(alone.sizes(), (std::vector<std::int64_t>{length, kVocab}));
+    EXPECT_LT(deviation(packed_logits.narrow(0, begin, length), alone), kSame);
+    EXPECT_LT(deviation(padded_logits[static_cast<std::int64_t>(i)].narrow(0, 0, length), alone), kSame);
+    begin += length;
+  }
+}
+
+TEST_P(FamilyContract, LooksOnlyBack) {
+  at::NoGradGuard no_grad;
+  const auto model = make().model;
+  auto text = texts()[2];
+  const auto before = model->logits(plain_batch({text}))[0];
+  text[5] = (text[5] + 1) % kVocab;
+  const auto after = model->logits(plain_batch({text}))[0];
+  EXPECT_LT(deviation(before.narrow(0, 0, 5), after.narrow(0, 0, 5)), kSame);
+  EXPECT_GT(deviation(before.narrow(0, 5, 4), after.narrow(0, 5, 4)), 1e-3);
+}
+
+TEST_P(FamilyContract, TheCacheIsTheWhole) {
+  at::NoGradGuard no_grad;
+  const auto model = make().model;
+  const auto text = texts()[2];
+  const auto whole = model->logits(plain_batch({text}))[0];
+  const auto shape = std::vector<std::int64_t>{1, 16, model->facts.kv_heads, model->facts.head_dim};
+  KvCache cache{.lengths = {0}};
+  for (std::size_t i = 0; i < model->blocks.size(); ++i) {
+    cache.keys.push_back(at::zeros(shape));
+    cache.values.push_back(at::zeros(shape));
+  }
+  for (std::int64_t begin = 0, count = 4; begin < 9; begin += count, count = 1) {
+    auto batch = plain_batch({{text.begin() + begin, text.begin() + begin + count}});
+    batch.positions_bt.add_(begin);
+    EXPECT_LT(deviation(model->logits(batch, &cache)[0], whole.narrow(0, begin, count)), kSame) << "from " << begin;
+    cache.advance({count});
+  }
+}
+
+TEST_P(FamilyContract, BlockByBlockGradientsAreTheWholeGraphs) {
+  const auto batch = packed(texts());
+  const auto gradients = [&](const std::function<void(CausalLm&)>& run) {
+    const auto model = make().model;
+    run(*model);
+    std::map<std::string, Tensor> found;
+    for_each_parameter(*model, [&](const std::string& name, Parameter& p) { found[name] = p.value.grad(); });
+    return found;
+  };
+  const auto expected = gradients([&](CausalLm& model) {
+    const auto t = batch.length();
+    const auto loss = at::cross_entropy_loss(model.logits(batch)[0].narrow(0, 0, t - 1), batch.labels_bt[0].narrow(0, 1, t - 1), {}, at::Reduction::Sum);
+    backward(loss, at::scalar_tensor(1.0, loss.options()));
+  });
+  for (const bool recompute : {false, true}) {
+    const auto found = gradients([&](CausalLm& model) { Pass{model, recompute, {}}.forward_backward(batch, 1); });
+    for (const auto& [name, gradient] : expected) {
+      ASSERT_TRUE(gradient.defined() && found.at(name).defined()) << name;
+      EXPECT_GT(gradient.abs().max().item<double>(), 0) << name << " has no part in the loss";
+      EXPECT_LT(deviation(found.at(name), gradient), 10 * kSame) << name;  // gradients here reach 10
+    }
+  }
+}
+
+TEST_P(FamilyContract, ASavedFolderComesBackBitByBit) {
+  const Scratch scratch;
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    const auto saved = make(dtype);
+    save_hub_folder(*saved.model, saved.config, scratch / "model", {.replace = true});
+    const auto loaded = load_hub_folder(scratch / "model", dtype);
+    std::map<std::string, Tensor> expected;
+    for_each_parameter(*saved.model, [&](const std::string& name, Parameter& p) { expected[name] = p.value; });
+    for_each_parameter(*loaded.model, [&](const std::string& name, Parameter& p) { EXPECT_TRUE(at::equal(p.value, expected.at(name))) << name; });
+    at::NoGradGuard no_grad;
+    EXPECT_TRUE(at::equal(loaded.model->logits(packed(texts())), saved.model->logits(packed(texts()))));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, FamilyContract, testing::ValuesIn(cases()),
+                         [](const auto& info) { return info.param.family + (info.param.tied ? "Tied" : ""); });
+
+}  // namespace
+}  // namespace herd::test

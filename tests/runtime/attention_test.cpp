@@ -1,0 +1,215 @@
+// Attention against its definition with a dense mask, the chunked loss against its closed forms, both against the fp64 goldens.
+#include "runtime/nn/attention.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "runtime/nn/loss.h"
+#include "runtime/nn/matmul.h"
+#include "tests/support/oracles.h"
+
+namespace herd::test {
+namespace {
+
+// --- Attention
+
+// The definition, with the dense mask that no path of herd builds.
+Tensor attention_by_definition(const Tensor& q_bthe, const Tensor& k_btke, const Tensor& v_btke, const std::vector<Segment>& segments) {
+  const auto b = q_bthe.size(0), t = q_bthe.size(1), groups = q_bthe.size(2) / k_btke.size(2);
+  const auto wide = [&](const Tensor& x) { return x.transpose(1, 2).repeat_interleave(groups, 1); };
+  const auto q = q_bthe.transpose(1, 2), k = wide(k_btke), v = wide(v_btke);
+  auto seen = at::zeros({b, t, t}, at::kBool);
+  for (const auto& s : segments) seen[s.row].narrow(0, s.begin, s.length()).narrow(1, s.begin, s.length()).fill_(true);
+  seen = seen.tril().unsqueeze(1);
+  const auto scores = q.matmul(k.transpose(-1, -2)) / std::sqrt(static_cast<double>(q.size(-1)));
+  const auto p = at::nan_to_num(at::softmax(scores.masked_fill(~seen, -INFINITY), -1));
+  return p.matmul(v).transpose(1, 2).flatten(2);
+}
+
+struct Texts {
+  std::string name;
+  std::vector<std::vector<std::int64_t>> lengths;
+};
+void PrintTo(const Texts& texts, std::ostream* stream) { *stream << texts.name; }
+
+class AttentionOf : public testing::TestWithParam<Texts> {
+ protected:
+  static constexpr std::int64_t t = 7, e = 4;
+  Batch batch = rows_of(GetParam().lengths, t);
+  AttentionLayout layout = attention_layout(batch);
+  Inputs inputs(std::int64_t h, std::int64_t k) const {
+    const auto b = batch.rows();
+    return {random({b, t, h, e}), random({b, t, k, e}, at::kDouble, 2), random({b, t, k, e}, at::kDouble, 3)};
+  }
+};
+
+TEST_P(AttentionOf, IsTheDefinition) {
+  for (const auto& [h, k] : std::vector<std::pair<std::int64_t, std::int64_t>>{{2, 2}, {4, 2}, {3, 1}}) {
+    const auto in = inputs(h, k);
+    const auto found = attention(in[0], in[1], in[2], layout), expected = attention_by_definition(in[0], in[1], in[2], batch.segments);
+    ASSERT_EQ(found.sizes(), (std::vector<std::int64_t>{batch.rows(), t, h * e}));
+    for (const auto& s : batch.segments) {  // what stands in the padding is nobody's business
+      const auto part = [&](const Tensor& x) { return x[s.row].narrow(0, s.begin, s.length()); };
+      EXPECT_LT(deviation(part(found), part(expected)), kGolden) << h << " heads";
+    }
+  }
+}
+
+TEST_P(AttentionOf, GradientsAreTheDefinitions) {
+  const auto in = inputs(4, 2);
+  auto weight = at::zeros({batch.rows(), t, 4 * e}, at::kDouble);  // padding's output has no gradient
+  for (const auto& s : batch.segments) weight[s.row].narrow(0, s.begin, s.length()).copy_(random({s.length(), 4 * e}, at::kDouble, 9));
+  const auto found = gradients([&](const Inputs& x) { return attention(x[0], x[1], x[2], layout); }, in, weight);
+  const auto expected = gradients([&](const Inputs& x) { return attention_by_definition(x[0], x[1], x[2], batch.segments); }, in, weight);
+  for (std::size_t i = 0; i < 3; ++i) EXPECT_LT(deviation(found[i], expected[i]), kGolden) << "input " << i;
+}
+
+INSTANTIATE_TEST_SUITE_P(Batches, AttentionOf,
+                         testing::Values(Texts{"WholeRows", {{7}, {7}}}, Texts{"Padded", {{3}, {7}, {1}}},
+                                         Texts{"Packed", {{3, 4}, {1, 5, 1}}}, Texts{"PackedAndPadded", {{2, 2}, {7}, {6}, {1, 1, 1}}},
+                                         Texts{"ARowOfPadding", {{4, 3}, {}, {5}}}),
+                         [](const auto& info) { return info.param.name; });
+
+TEST(Attention, OfEqualKeysIsTheMeanOfWhatCameBefore) {
+  const auto v = random({1, 5, 2, 4});
+  const auto q = random({1, 5, 2, 4}, at::kDouble, 2), k = at::ones({1, 5, 2, 4}, at::kDouble);
+  const auto found = attention(q, k, v, attention_layout(rows_of({{5}}, 5)));
+  const auto counts = at::arange(1, 6, at::kDouble).view({1, 5, 1});
+  EXPECT_LT(deviation(found, v.flatten(2).cumsum(1) / counts), kGolden);
+}
+
+TEST(Attention, OneTokenAtATimeOverTheCacheIsTheWhole) {
+  const Inputs in{random({2, 6, 4, 4}), random({2, 6, 2, 4}, at::kDouble, 2), random({2, 6, 2, 4}, at::kDouble, 3)};
+  const auto batch = rows_of({{6}, {6}}, 6);
+  const auto whole = attention(in[0], in[1], in[2], attention_layout(batch));
+  KvCache cache{.keys = {at::zeros({2, 8, 2, 4}, at::kDouble)}, .values = {at::zeros({2, 8, 2, 4}, at::kDouble)}, .lengths = {0, 0}};
+  const auto step = [&](std::int64_t begin, std::int64_t count) {
+    const auto part = [&](const Tensor& x) { return x.narrow(1, begin, count); };
+    const auto y = attention(part(in[0]), part(in[1]), part(in[2]), {}, &cache, 0);
+    cache.advance({count, count});
+    EXPECT_LT(deviation(y, part(whole)), kGolden) << "from " << begin;
+  };
+  step(0, 3);
+  for (std::int64_t i = 3; i < 6; ++i) step(i, 1);
+}
+
+TEST(Attention, Golden) {
+  HERD_NEED_GOLDEN("flash_attention");
+  for (const auto& [dtype, bound] : kPrecisions) {
+    const Golden forward("flash_attention"), back("flash_attention_backward");
+    const auto layout = attention_layout(rows_of({{3}}, 3));
+    const Layer layer = [&](const Inputs& in) {
+      const auto heads = in[0].view({1, 3, 4, 64});
+      return attention(heads.narrow(2, 0, 2), heads.narrow(2, 2, 1), heads.narrow(2, 3, 1), layout);
+    };
+    EXPECT_LT(deviation(layer({forward("inputs", "qkv", dtype)}), forward("outputs", "out")), bound);
+    const auto gradient = gradients(layer, {back("inputs", "qkv", dtype)}, back("inputs", "d_out", dtype).flatten(2))[0];
+    EXPECT_LT(deviation(gradient, back("outputs", "d_qkv")), bound);
+  }
+}
+
+// --- Loss
+
+/// Hidden rows whose label stands one place further on, as chunked_loss reads them.
+Tensor shifted(const Tensor& targets) { return at::cat({at::full({1}, kIgnoreLabel, at::kLong), targets.to(at::kLong)}).unsqueeze(0); }
+Tensor with_a_last_row(const Tensor& rows) { return at::cat({rows, at::full({1, rows.size(1)}, 7, rows.options())}).unsqueeze(0); }
+const auto kIdentity = [](const Tensor& x) { return x; };
+
+TEST(Loss, OfEqualLogitsIsTheLogOfTheVocabulary) {
+  const auto result = chunked_loss(at::zeros({2, 4, 10}), at::full({2, 4}, 3, at::kLong), kIdentity, 0.5, true);
+  EXPECT_EQ(result.tokens, 6);  // the first of a row has nothing before it
+  EXPECT_NEAR(result.sum, 6 * std::log(10.0), 1e-5);
+  // softmax − onehot, times the scale; the last position predicts nothing.
+  auto expected = at::full({2, 4, 10}, 0.05);
+  expected.select(2, 3).sub_(0.5);
+  expected.select(1, 3).zero_();
+  EXPECT_LT(deviation(result.grad_hidden, expected), kFp32);
+}
+
+TEST(Loss, OnlySupervisedPositionsMeetTheHead) {
+  const auto hidden = random({2, 5, 3}), w = random({11, 3}, at::kDouble, 2);
+  auto labels = at::full({2, 5}, kIgnoreLabel, at::kLong);
+  labels[0][2].fill_(4);
+  labels[1][4].fill_(0);
+  std::int64_t rows = 0;
+  const auto head = [&](const Tensor& x) {
+    if (at::GradMode::is_enabled()) rows += x.size(0);
+    return matmul_transposed(x, w);
+  };
+  const auto result = chunked_loss(hidden, labels, head, 1, true);
+  EXPECT_EQ(rows, 2);
+  const auto log_p = at::log_softmax(matmul_transposed(hidden, w), -1);
+  EXPECT_NEAR(result.sum, -(log_p[0][1][4] + log_p[1][3][0]).item<double>(), 1e-12);
+}
+
+TEST(Loss, NothingSupervisedCostsNothing) {
+  const auto never = [](const Tensor&) -> Tensor { throw std::logic_error("asked for logits"); };
+  const auto result = chunked_loss(random({2, 3, 4}), at::full({2, 3}, kIgnoreLabel, at::kLong), never, 1, true);
+  EXPECT_EQ(result.tokens, 0);
+  EXPECT_EQ(result.sum, 0);
+  EXPECT_LT(deviation(result.grad_hidden, at::zeros({2, 3, 4})), kGolden);
+}
+
+TEST(Loss, ChunksChangeNothing) {
+  const auto hidden = random({2, 9, 4}), labels = at::randint(0, 13, {2, 9}, at::make_generator<at::CPUGeneratorImpl>(3), at::kLong);
+  std::vector<LossResult> results;
+  Inputs weight_gradients;
+  for (const std::int64_t elements : {1, 13 * 3, 13 * 16, 1 << 20}) {
+    const auto w = leaf(random({13, 4}, at::kDouble, 2));
+    results.push_back(chunked_loss(hidden, labels, [&](const Tensor& x) { return matmul_transposed(x, w); }, 0.1, true, elements));
+    weight_gradients.push_back(w.grad());
+    EXPECT_NEAR(results.back().sum, results[0].sum, kGolden * 100);
+    EXPECT_LT(deviation(results.back().grad_hidden, results[0].grad_hidden), kGolden);
+    EXPECT_LT(deviation(weight_gradients.back(), weight_gradients[0]), kGolden);
+  }
+}
+
+TEST(Loss, GradientsAreTheDifferences) {
+  constexpr double h = 1e-5;
+  const auto hidden = random({1, 4, 3}), w = random({6, 3}, at::kDouble, 2), labels = at::tensor({0, 5, 2, 2}, at::kLong).unsqueeze(0);
+  const auto head = [&](const Tensor& x) { return matmul_transposed(x, w); };
+  const auto found = chunked_loss(hidden, labels, head, 2, true).grad_hidden;
+  for (std::int64_t j = 0; j < hidden.numel(); ++j) {
+    const auto moved = [&](double by) {
+      auto x = hidden.clone();
+      x.view(-1)[j].add_(by);
+      return chunked_loss(x, labels, head, 2, false).sum;
+    };
+    EXPECT_NEAR(found.view(-1)[j].item<double>(), 2 * (moved(h) - moved(-h)) / (2 * h), kDifference);
+  }
+}
+
+TEST(Loss, HugeLogitsStayFinite) {
+  const auto logits = at::tensor({5e4f, -5e4f, 0.0f}).view({1, 1, 3}).expand({1, 2, 3});
+  const auto result = chunked_loss(logits, shifted(at::tensor({1}, at::kLong)), kIdentity, 1, true);
+  EXPECT_NEAR(result.sum, 1e5, 1e-2);
+  EXPECT_LT(deviation(result.grad_hidden[0][0], at::tensor({1.0f, -1.0f, 0.0f})), kFp32);
+}
+
+TEST(Loss, Golden) {
+  HERD_NEED_GOLDEN("cross_entropy_loss");
+  for (const auto& [dtype, bound] : kPrecisions) {
+    const Golden forward("cross_entropy_loss"), back("cross_entropy_backward");
+    const auto hidden = with_a_last_row(forward("inputs", "logits", dtype));
+    const auto result = chunked_loss(hidden, shifted(forward("inputs", "targets")), kIdentity, 1.0 / 3, true);
+    EXPECT_NEAR(result.sum, forward("outputs", "loss").sum().item<double>(), bound * 10);
+    EXPECT_LT(deviation(result.grad_hidden[0].narrow(0, 0, 3), back("outputs", "d_logits")), bound);
+  }
+}
+
+TEST(Loss, GoldenWithItsHead) {
+  HERD_NEED_GOLDEN("fused_lm_head_loss");
+  for (const auto& [dtype, bound] : kPrecisions) {
+    const Golden forward("fused_lm_head_loss"), back("fused_lm_head_loss_backward");
+    const auto w = leaf(back("inputs", "weight", dtype));
+    const auto result = chunked_loss(with_a_last_row(back("inputs", "xF_flat", dtype)), shifted(back("inputs", "targets")),
+                                     [&](const Tensor& x) { return matmul_transposed(x, w); }, 1.0 / 3, true, 4);
+    EXPECT_NEAR(result.sum, forward("outputs", "loss").sum().item<double>(), bound * 10);
+    EXPECT_LT(deviation(result.grad_hidden[0].narrow(0, 0, 3), back("outputs", "d_xF")), bound);
+    EXPECT_LT(deviation(w.grad(), back("outputs", "d_weight")), bound);
+  }
+}
+
+}  // namespace
+}  // namespace herd::test
