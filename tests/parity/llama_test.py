@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import statistics
 import tempfile
 import unittest
 
@@ -16,7 +17,9 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, LlamaC
 LOGITS = 1e-4  # fp32, absolute, as the issue asks; logits here are of the order of 1 to 10
 LOSS = 1e-5  # fp32, absolute, a mean of some 20 terms of the order of 5
 GRADIENT = 1e-4  # fp32, greatest deviation over a tensor's greatest element: sums of some hundred products in another order
-LOW_PRECISION = 1.5  # bf16, fp16: neither side is right. Distance (rms) from the fp32 answer of the same weights, over transformers' own
+# bf16 and fp16: neither side is right, so both are held against fp32 with the same weights. Distances are rms of a tensor.
+LOW_PRECISION = 1.25  # ours over theirs, of the logits and of all gradients' geometric mean (one small tensor's wanders from 0.5 to 2)
+LOW_GRADIENT = 12  # one gradient's distance over its rms, in steps of the format: some 60 roundings in a row, as a random walk, are 8
 
 SIZES = dict(vocab_size=97, hidden_size=48, intermediate_size=80, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2,
              max_position_embeddings=64, initializer_range=0.15, rms_norm_eps=1e-5, attn_implementation="eager")
@@ -153,10 +156,13 @@ class RandomModels(Scratch):
                 ours = ask(self.folder, tokens, labels, dtype=word)
                 self.assertEqual(ours.keys(), truth.keys())
                 self.assertEqual(ours["grad.model.norm.weight"].dtype, dtype)
-                distance = lambda x, name: (x[name].double() - truth[name].double()).pow(2).mean().sqrt().item()
-                for name in truth:
-                    if name != "loss":
-                        self.assertLess(distance(ours, name), LOW_PRECISION * distance(theirs, name), name)
+                rms = lambda x: x.double().pow(2).mean().sqrt().item()
+                gradients = [name for name in truth if name.startswith("grad.")]
+                quotients = {name: rms(ours[name] - truth[name]) / rms(theirs[name] - truth[name]) for name in ["logits", *gradients]}
+                self.assertLess(quotients["logits"], LOW_PRECISION)
+                self.assertLess(statistics.geometric_mean(quotients[name] for name in gradients), LOW_PRECISION)
+                for name in gradients:
+                    self.assertLess(rms(ours[name] - truth[name]) / rms(truth[name]), LOW_GRADIENT * torch.finfo(dtype).eps, name)
                 # One number has no rms: within the step of its format.
                 self.assertLess(relative(ours["loss"], truth["loss"]), torch.finfo(dtype).eps)
 
