@@ -50,6 +50,14 @@ Tensor by_segment(const Tensor& q, const Tensor& k, const Tensor& v, const std::
   return at::cat(parts, 0).unflatten(0, {q.size(0), q.size(1)});
 }
 
+// One token's queries q [1, 1, h, e] against all keys. The query heads of a key head stand as so many positions, which the kernel takes
+// better than grouped heads (32 on 8 heads of 128, 2,000 tokens, one thread: 1.5 ms instead of 4).
+Tensor one_query(const Tensor& q_bthe, const Tensor& k_btke, const Tensor& v_btke) {
+  const auto k = k_btke.size(2), group = q_bthe.size(2) / k;
+  const auto q_bgke = q_bthe.view({1, k, group, q_bthe.size(3)}).transpose(1, 2);
+  return causal(q_bgke, k_btke, v_btke, false).transpose(1, 2).flatten(1, 2).unsqueeze(1);
+}
+
 Tensor with_cache(const Tensor& q, const Tensor& k, const Tensor& v, KvCache& cache, std::size_t layer) {
   auto &keys = cache.keys[layer], &values = cache.values[layer];
   const auto t = q.size(1);
@@ -67,7 +75,7 @@ Tensor with_cache(const Tensor& q, const Tensor& k, const Tensor& v, KvCache& ca
     auto row_keys = keys.narrow(0, row, 1), row_values = values.narrow(0, row, 1);
     row_keys.narrow(1, held, 1).copy_(k.narrow(0, row, 1));
     row_values.narrow(1, held, 1).copy_(v.narrow(0, row, 1));
-    rows.push_back(causal(q.narrow(0, row, 1), row_keys.narrow(1, 0, held + 1), row_values.narrow(1, 0, held + 1), false));
+    rows.push_back(one_query(q.narrow(0, row, 1), row_keys.narrow(1, 0, held + 1), row_values.narrow(1, 0, held + 1)));
   }
   return at::cat(rows, 0);
 }
