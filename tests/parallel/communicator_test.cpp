@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "parallel/comm/flight.h"
+#include "parallel/comm/latency.h"
 #include "parallel/comm/threads.h"
 #include "tests/support/communicator_contract.h"
 
@@ -23,6 +24,55 @@ Ranks self() {
 
 INSTANTIATE_TEST_SUITE_P(Backends, CommunicatorContract, testing::Values(self(), threads(1), threads(2), threads(3), threads(4), threads(5)),
                          [](const auto& info) { return info.param.name; });
+
+// Slow, and completing out of order.
+Ranks delayed(int ranks) {
+  return {fmt::format("delayed{}", ranks), [ranks](const auto& body) {
+            run_threads(ranks, [&](Communicator& c) {
+              LatencyCommunicator slow(c, {.latency_s = 2e-5, .bytes_per_s = 1e9, .jitter_s = 2e-4, .seed = 5});
+              body(slow);
+            });
+          }};
+}
+INSTANTIATE_TEST_SUITE_P(Delayed, CommunicatorContract, testing::Values(delayed(1), delayed(3)), [](const auto& info) { return info.param.name; });
+
+TEST(Latency, TakesItsTimeAndHidesResultsUntilThen) {
+  run_threads(2, [](Communicator& c) {
+    LatencyCommunicator slow(c, {.latency_s = 0.05});
+    auto buffer = at::ones({8});
+    const auto began = std::chrono::steady_clock::now();
+    auto work = slow.all_reduce(buffer);
+    EXPECT_FALSE(work.done());
+    EXPECT_TRUE(buffer.isnan().all().item<bool>()) << "a reader before wait() must notice";
+    work.wait();
+    EXPECT_GE(std::chrono::steady_clock::now() - began, std::chrono::milliseconds(50));
+    expect_equal(buffer, at::full({8}, 2.0), "sum");
+  });
+}
+
+TEST(Latency, OperationsShareALine) {
+  run_threads(2, [](Communicator& c) {
+    LatencyCommunicator slow(c, {.bytes_per_s = 1e6});  // 4 kB: 4 ms each, one after the other
+    std::vector<Work> works;
+    const auto began = std::chrono::steady_clock::now();
+    for (int i = 0; i < 5; ++i) works.push_back(slow.all_reduce(at::ones({1000})));
+    for (auto& work : works) work.wait();
+    EXPECT_GE(std::chrono::steady_clock::now() - began, std::chrono::milliseconds(20));
+  });
+}
+
+TEST(Latency, CompletesInAnotherOrder) {
+  run_threads(2, [](Communicator& c) {
+    LatencyCommunicator slow(c, {.jitter_s = 0.1, .seed = 3});
+    std::vector<Work> works;
+    for (int i = 0; i < 8; ++i) works.push_back(slow.barrier());
+    works.back().wait();
+    int later = 0;
+    for (auto& work : works) later += !work.done();
+    for (auto& work : works) work.wait();
+    EXPECT_GT(later, 0) << "the last one came last";
+  });
+}
 
 std::string words(const std::function<void()>& body) {
   try {
