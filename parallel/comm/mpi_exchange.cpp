@@ -28,7 +28,7 @@ struct Entry {
 Exchange::Exchange(const Operation& operation, const MpiGroup& group, MpiLink& link, SplitRequest split)
     : operation_(operation), group_(group), rank_(group.rank), size_(group.size()),
       tag_(group.id * kTagsPerGroup + static_cast<int>(operation.sequence % kTagsPerGroup)),
-      width_(operation.input.defined() ? static_cast<std::int64_t>(operation.input.element_size()) : 1), messages_(link),
+      width_(operation.input.defined() ? static_cast<std::int64_t>(operation.input.element_size()) : 1), messages_(link), next_messages_(link),
       split_request_(split), steps_(steps()) {
   for (int r = 1; r < size_; ++r) peers_.push_back((rank_ + r) % size_);
 }
@@ -107,23 +107,32 @@ Steps Exchange::all_reduce() {
   for (auto part = all_gather(own_part, operation_.output_data()); part.next();) co_yield Pause{};
 }
 
-// In rounds, so that memory stays bounded; all parts are cut alike.
+// In rounds, so that memory stays bounded; all parts are cut alike. One round travels while the one before it is summed.
 Steps Exchange::reduce_scatter(const char* input, char* own_part) {
   const auto offsets = byte_offsets(operation_.send_counts);
   const auto own_bytes = bytes_of(operation_.send_counts, rank_);
   const auto longest = *std::max_element(operation_.send_counts.begin(), operation_.send_counts.end()) * width_;
   const auto piece = std::max(std::min(kSumBytes, group_.options.piece_bytes) / width_, std::int64_t{1}) * width_;
-  scratch_.resize(static_cast<std::size_t>(std::min(own_bytes, piece) * size_));
-  std::vector<const void*> sources(static_cast<std::size_t>(size_));
-  for (std::int64_t at = 0; at < longest; at += piece) {
-    const auto mine = std::clamp<std::int64_t>(own_bytes - at, 0, piece);
-    for (int r : peers_) receive(r, scratch_.data() + r * mine, mine);
+  const auto room = std::min(own_bytes, piece);  // for one rank's part of a round
+  scratch_.resize(static_cast<std::size_t>(2 * room * size_));
+  const auto parts = [&](std::int64_t at) { return scratch_.data() + at / piece % 2 * room * size_; };
+  const auto exchange = [&](std::int64_t at) {
+    for (int r : peers_) receive(r, parts(at) + r * room, std::clamp<std::int64_t>(own_bytes - at, 0, piece));
     for (int r : peers_)
       send(r, input + offsets[static_cast<std::size_t>(r)] + at, std::clamp<std::int64_t>(bytes_of(operation_.send_counts, r) - at, 0, piece));
+  };
+  std::vector<const void*> sources(static_cast<std::size_t>(size_));
+  if (longest) exchange(0);
+  for (std::int64_t at = 0; at < longest; at += piece) {
+    std::swap(messages_, next_messages_);
+    if (at + piece < longest) exchange(at + piece);
+    std::swap(messages_, next_messages_);
     co_yield Pause{};
+    std::swap(messages_, next_messages_);
+    const auto mine = std::clamp<std::int64_t>(own_bytes - at, 0, piece);
     if (!mine) continue;
     for (int r = 0; r < size_; ++r)
-      sources[static_cast<std::size_t>(r)] = r == rank_ ? input + offsets[static_cast<std::size_t>(r)] + at : scratch_.data() + r * mine;
+      sources[static_cast<std::size_t>(r)] = r == rank_ ? input + offsets[static_cast<std::size_t>(r)] + at : parts(at) + r * room;
     reduce_in_order(operation_.input.scalar_type(), operation_.op, sources, own_part + at, mine / width_);
   }
 }

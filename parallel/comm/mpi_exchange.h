@@ -45,7 +45,10 @@ class Exchange {
   /// Looks after its messages, computes what has become possible. Never blocks. @throws CommError
   Progress advance();
   /// False while MPI may still touch its memory. Not advanced any more after it.
-  bool abandon() { return messages_.abandon(); }
+  bool abandon() {
+    const bool now = messages_.abandon(), next = next_messages_.abandon();
+    return now && next;
+  }
   SplitResult split_result;
 
  private:
@@ -72,7 +75,8 @@ class Exchange {
   const std::int64_t width_;      ///< bytes an element
   std::vector<int> peers_;        ///< the other ranks, beginning behind this one, so that not all talk to rank 0 first
   std::vector<char> scratch_;
-  MpiLink::Messages messages_;
+  MpiLink::Messages messages_;       ///< what the function waits for at its next pause
+  MpiLink::Messages next_messages_;  ///< on their way already
   SplitRequest split_request_;
   Steps steps_;
 };

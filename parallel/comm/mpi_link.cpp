@@ -156,6 +156,8 @@ struct MpiLink::Messages::Requests {
 
 MpiLink::Messages::Messages(MpiLink& link) : requests_(std::make_unique<Requests>()) { requests_->comm = link.state_->data; }
 MpiLink::Messages::~Messages() = default;
+MpiLink::Messages::Messages(Messages&&) noexcept = default;
+MpiLink::Messages& MpiLink::Messages::operator=(Messages&&) noexcept = default;
 
 void MpiLink::Messages::send(int peer, int tag, const char* from, std::int64_t bytes) {
   if (!bytes) return;

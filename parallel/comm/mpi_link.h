@@ -58,8 +58,8 @@ class MpiLink {
    public:
     explicit Messages(MpiLink& link);
     ~Messages();  // memory of unfinished messages must outlive them: see abandon()
-    Messages(const Messages&) = delete;
-    Messages& operator=(const Messages&) = delete;
+    Messages(Messages&&) noexcept;
+    Messages& operator=(Messages&&) noexcept;
 
     /// `bytes` < 2^31; nothing at all is sent where it is 0. Memory stays untouched until arrived().
     void send(int peer, int tag, const char* from, std::int64_t bytes);
