@@ -31,6 +31,8 @@ constexpr auto kShortRest = microseconds(20);
 constexpr auto kLongRest = microseconds(500);
 constexpr auto kLongestRest = milliseconds(2);  // where nothing has moved for long
 constexpr auto kIdleRest = milliseconds(20);    // with nothing under way
+// More than a look at one operation takes while nothing moves.
+constexpr auto kLook = microseconds(5);
 
 }  // namespace
 
@@ -153,9 +155,16 @@ void MpiEngine::run() {
 void MpiEngine::serve() {
   moved_ = Clock::now();
   for (;;) {
+    const auto began = Clock::now();
     bool moved = obey();
     moved = listen() || moved;
-    for (auto& [id, member] : members_) moved = advance(member) || moved;
+    std::size_t looks = 1;
+    for (auto& [id, member] : members_) {
+      looks += std::min(member.tasks.size(), kUnderWay);
+      moved = advance(member) || moved;
+    }
+    // MPI does not tell when it has copied a part of a message: but then the look has taken its time.
+    moved = moved || (looks > 1 && Clock::now() - began > looks * kLook);
     const bool idle = std::all_of(members_.begin(), members_.end(), [](const auto& entry) { return entry.second.tasks.empty(); });
     {
       std::lock_guard lock(mutex_);
