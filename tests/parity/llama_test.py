@@ -106,7 +106,7 @@ class RandomModels(Scratch):
             without = {k: v for k, v in plain.items() if k not in ("rope_theta", "rope_scaling")}
             # transformers 4's two words, the older 'type', and transformers 5's one object.
             for spelled in (plain, {**plain, "rope_scaling": old_word}, {**without, "rope_parameters": {**scaling, "rope_theta": 700.0}}):
-                with self.subTest(spelled):
+                with self.subTest({k: v for k, v in spelled.items() if k.startswith("rope")}):
                     (self.folder / "config.json").write_text(json.dumps(spelled))
                     self.assertLess((ask(self.folder, tokens)["logits"] - expected).abs().max(), LOGITS)
 

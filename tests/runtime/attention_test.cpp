@@ -68,6 +68,7 @@ TEST_P(AttentionOf, GradientsAreTheDefinitions) {
 INSTANTIATE_TEST_SUITE_P(Batches, AttentionOf,
                          testing::Values(Texts{"WholeRows", {{7}, {7}}}, Texts{"Padded", {{3}, {7}, {1}}},
                                          Texts{"Packed", {{3, 4}, {1, 5, 1}}}, Texts{"PackedAndPadded", {{2, 2}, {7}, {6}, {1, 1, 1}}},
+                                         Texts{"PaddedOnTheLeft", {{-3, 4}, {7}}}, Texts{"Gaps", {{-1, 2, -2, 2}, {6}}},
                                          Texts{"ARowOfPadding", {{4, 3}, {}, {5}}}),
                          [](const auto& info) { return info.param.name; });
 

@@ -98,7 +98,7 @@ struct Precise {
 };
 inline const Precise kPrecisions[] = {{at::kDouble, kGolden}, {at::kFloat, kGoldenInFp32}};
 
-/// Texts of these lengths one after another in each row, in a batch of t columns; what is left of a row is padding.
+/// Texts of these lengths one after another in each row, in a batch of t columns; a negative length and what is left of a row are padding.
 inline Batch rows_of(const std::vector<std::vector<std::int64_t>>& lengths, std::int64_t t) {
   Batch batch;
   const auto b = static_cast<std::int64_t>(lengths.size());
@@ -106,6 +106,10 @@ inline Batch rows_of(const std::vector<std::vector<std::int64_t>>& lengths, std:
   batch.positions_bt = at::zeros({b, t}, at::kLong);
   for (std::int64_t row = 0, begin = 0; row < b; ++row, begin = 0) {
     for (const auto length : lengths[static_cast<std::size_t>(row)]) {
+      if (length < 0) {
+        begin -= length;
+        continue;
+      }
       batch.segments.push_back({row, begin, begin + length});
       batch.positions_bt[row].narrow(0, begin, length).copy_(at::arange(length, at::kLong));
       begin += length;
