@@ -50,7 +50,10 @@ class Staging {
       : output_((output.has_filename() ? output : output.parent_path()).lexically_normal()),
         path_(output_.parent_path() / ("." + output_.filename().string() + ".merging-" + std::to_string(getpid()))) {
     if (fs::exists(output_) && !(fs::is_directory(output_) && fs::is_empty(output_)))
-      throw IoError({.who = output_.string(), .found = "something there already", .expected = "a new or empty folder", .remedy = "choose another --output, or remove this one"});
+      throw IoError({.who = output_.string(),
+                     .found = "something there already",
+                     .expected = "a new or empty folder",
+                     .remedy = "choose another --output, or remove this one"});
     fs::remove_all(path_);
   }
   ~Staging() {
@@ -100,10 +103,12 @@ MergeReport merge_folders(const MergeRequest& request) {
   report.deviation = found.greatest;
   report.scale = found.scale;
   if (!(found.relative() <= report.bound))  // also where it is not a number
-    throw IoError({.who = "merging " + request.adapter.string() + " into " + request.model.string(),
-                   .found = fmt::format("logits that deviate by up to {:.3g} of {:.3g}: {:.3g} relative, in {}", found.greatest, found.scale, found.relative(), report.dtype),
-                   .expected = fmt::format("at most {:.3g} relative", report.bound),
-                   .remedy = dtype == at::kFloat ? "nothing was written" : "nothing was written; --dtype fp32 rounds less, --bound accepts more"});
+    throw IoError(
+        {.who = "merging " + request.adapter.string() + " into " + request.model.string(),
+         .found = fmt::format("logits that deviate by up to {:.3g} of {:.3g}: {:.3g} relative, in {}", found.greatest, found.scale,
+                              found.relative(), report.dtype),
+         .expected = fmt::format("at most {:.3g} relative", report.bound),
+         .remedy = dtype == at::kFloat ? "nothing was written" : "nothing was written; --dtype fp32 rounds less, --bound accepts more"});
   staging.commit();
   return report;
 }

@@ -18,15 +18,17 @@ int merge_command(int argc, char** argv) {
   app.add_option("--adapter", request.adapter, "PEFT folder of the adapter")->required();
   app.add_option("--output", request.output, "folder to write; new or empty")->required();
   app.add_option("--dtype", request.dtype, "fp32, bf16 or fp16; default: as the base's weights are stored");
-  auto* given = app.add_option("--bound", bound, "greatest deviation of a logit, relative to the greatest logit; default: 1e-4 for fp32, by the number of layers else")
-                    ->check(CLI::PositiveNumber);
+  auto* given =
+      app.add_option("--bound", bound,
+                     "greatest deviation of a logit, relative to the greatest logit; default: 1e-4 for fp32, by the number of layers else")
+          ->check(CLI::PositiveNumber);
   if (!parse_arguments(app, argc, argv)) return kExitSuccess;
   if (given->count() > 0) request.bound = bound;
 
   const auto report = merge_folders(request);
   fmt::print("{}: {} weights merged, written as {}\n", request.output.string(), report.merged, report.dtype);
-  fmt::print("greatest logit deviation {:.3g} of {:.3g} ({:.2g} relative, bound {:.2g}); the adapter itself moves logits by up to {:.3g}\n", report.deviation, report.scale,
-             report.deviation / report.scale, report.bound, report.adapter_effect);
+  fmt::print("greatest logit deviation {:.3g} of {:.3g} ({:.2g} relative, bound {:.2g}); the adapter itself moves logits by up to {:.3g}\n",
+             report.deviation, report.scale, report.deviation / report.scale, report.bound, report.adapter_effect);
   return kExitSuccess;
 }
 

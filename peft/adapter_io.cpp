@@ -23,15 +23,19 @@ constexpr const char* kStem = "adapter_model";
 constexpr const char* kPeftVersion = "0.18.1";  // whose keys are written
 
 // Keys that say nothing about what the adapter computes.
-constexpr const char* kAside[] = {"auto_mapping", "base_model_name_or_path", "inference_mode", "peft_version", "revision", "runtime_config", "task_type"};
+constexpr const char* kAside[] = {"auto_mapping", "base_model_name_or_path", "inference_mode", "peft_version",
+                                  "revision",     "runtime_config",          "task_type"};
 
 nlohmann::json read_config(const fs::path& folder) {
   const auto file = folder / kConfigFile;
   if (!fs::exists(file))
-    throw IoError({.who = folder.string(), .found = fs::is_directory(folder) ? std::string("no ") + kConfigFile : "no such folder",
-                   .expected = "a PEFT adapter's folder: adapter_config.json, adapter_model.safetensors", .remedy = ""});
+    throw IoError({.who = folder.string(),
+                   .found = fs::is_directory(folder) ? std::string("no ") + kConfigFile : "no such folder",
+                   .expected = "a PEFT adapter's folder: adapter_config.json, adapter_model.safetensors",
+                   .remedy = ""});
   auto json = nlohmann::json::parse(read_file(file), nullptr, false);
-  if (!json.is_object()) throw IoError({.who = file.string(), .found = "no JSON object", .expected = "a PEFT adapter's config", .remedy = ""});
+  if (!json.is_object())
+    throw IoError({.who = file.string(), .found = "no JSON object", .expected = "a PEFT adapter's config", .remedy = ""});
   return json;
 }
 
@@ -93,8 +97,8 @@ struct Mismatch {
   }
 };
 
-// PEFT adds a copy of an embedding's or head's base weight where the head is a target. One that differs from the base is a part of the adapter
-// that herd would lose.
+// PEFT adds a copy of an embedding's or head's base weight where the head is a target. One that differs from the base is a part of the
+// adapter that herd would lose.
 bool is_copy_of_base(CausalLm& model, const std::string& stored, const Weights& weights) {
   auto name = stored.starts_with(kPeftPrefix) ? stored.substr(std::string_view(kPeftPrefix).size()) : stored;
   if (const auto at = name.rfind(".base_layer."); at != std::string::npos) name.erase(at, std::string_view(".base_layer").size());
@@ -134,17 +138,23 @@ Mismatch compare(CausalLm& model, const std::vector<Parameter*>& trained, const 
 
 Weights open_adapter(const fs::path& folder) {
   if (!fs::exists(folder / "adapter_model.safetensors") && fs::exists(folder / "adapter_model.bin"))
-    throw IoError({.who = folder.string(), .found = "weights as adapter_model.bin alone", .expected = "adapter_model.safetensors",
+    throw IoError({.who = folder.string(),
+                   .found = "weights as adapter_model.bin alone",
+                   .expected = "adapter_model.safetensors",
                    .remedy = "load and save it once in Python with a PEFT of 0.5 or later"});
   return open_weights(folder, kStem);
 }
 
 }  // namespace
 
-void save_adapter(CausalLm& model, const PeftOptions& options, const std::string& base_path, const Provenance& provenance, const fs::path& folder_given) {
+void save_adapter(CausalLm& model, const PeftOptions& options, const std::string& base_path, const Provenance& provenance,
+                  const fs::path& folder_given) {
   const auto& method = peft_methods().at(options.method);
   if (method.peft_type.empty())
-    throw ConfigError({.who = "peft.method", .found = "'" + options.method + "'", .expected = "a method that leaves an adapter", .remedy = "it trains the model itself: save that"});
+    throw ConfigError({.who = "peft.method",
+                       .found = "'" + options.method + "'",
+                       .expected = "a method that leaves an adapter",
+                       .remedy = "it trains the model itself: save that"});
   const auto folder = (folder_given.has_filename() ? folder_given : folder_given.parent_path()).lexically_normal();
   const auto parent = folder.has_parent_path() ? folder.parent_path() : fs::path(".");
   const auto ready = parent / ("." + folder.filename().string() + ".tmp-" + std::to_string(getpid()));
@@ -170,7 +180,10 @@ void save_adapter(CausalLm& model, const PeftOptions& options, const std::string
 PeftOptions read_adapter_options(const fs::path& folder) {
   auto json = read_config(folder);
   const auto refuse = [&](const char* key, const std::string& expected) {
-    throw ConfigError({.who = (folder / kConfigFile).string() + ": '" + key + "'", .found = json.contains(key) ? json[key].dump() : "nothing", .expected = expected, .remedy = ""});
+    throw ConfigError({.who = (folder / kConfigFile).string() + ": '" + key + "'",
+                       .found = json.contains(key) ? json[key].dump() : "nothing",
+                       .expected = expected,
+                       .remedy = ""});
   };
   PeftOptions options;
   const auto type = text_of(json, "peft_type");
@@ -190,7 +203,8 @@ PeftOptions read_adapter_options(const fs::path& folder) {
     if (targets.is_string()) options.target_modules = {{targets.get<std::string>()}, true};
     else options.target_modules = {targets.get<std::vector<std::string>>(), false};
     if (options.target_modules.values.empty()) refuse("target_modules", "at least one");
-    if (const auto saved = json.value("modules_to_save", nlohmann::json()); !saved.is_null()) options.modules_to_save = saved.get<std::vector<std::string>>();
+    if (const auto saved = json.value("modules_to_save", nlohmann::json()); !saved.is_null())
+      options.modules_to_save = saved.get<std::vector<std::string>>();
   } catch (const nlohmann::json::exception&) {
     refuse("target_modules", "a string or a list of strings, and in modules_to_save a list of strings or null");
   }
@@ -206,13 +220,16 @@ void load_adapter_weights(CausalLm& model, const fs::path& folder) {
   const auto trained = trained_parameters(model);
   const auto mismatch = compare(model, trained, weights);
   if (!mismatch.empty()) {
-    const Complaint complaint{.who = folder.string(), .found = mismatch.text(), .expected = "the tensors that adapter_config.json describes on this " + model.facts.family,
+    const Complaint complaint{.who = folder.string(),
+                              .found = mismatch.text(),
+                              .expected = "the tensors that adapter_config.json describes on this " + model.facts.family,
                               .remedy = mismatch.misshapen.empty() ? "" : "is this the base model that it was trained on?"};
     if (mismatch.missing.empty() && mismatch.unexpected.empty()) throw ShapeError(complaint);
     throw IoError(complaint);
   }
   if (!mismatch.biases_left_out.empty())
-    log_warning("{}: holds none of the {} trained biases (PEFT does not write them for 'lora_only'): the base's are taken", folder.string(), mismatch.biases_left_out.size());
+    log_warning("{}: holds none of the {} trained biases (PEFT does not write them for 'lora_only'): the base's are taken", folder.string(),
+                mismatch.biases_left_out.size());
   for (auto* p : trained)
     if (weights.contains(p->name)) weights.read_into(p->name, p->value);
 }
@@ -222,8 +239,10 @@ void check_adapter_base(const fs::path& folder, const AdapterBase& base) {
   const auto trained_on = text_of(read_config(folder), "base_model_name_or_path");
   if (provenance && !provenance->base_fingerprint.empty() && !base.fingerprint.empty()) {
     if (provenance->base_fingerprint == base.fingerprint) return;
-    throw ConfigError({.who = "adapter '" + folder.string() + "'", .found = "a base model other than " + base.path + " (" + base.fingerprint.substr(0, 12) + "…)",
-                       .expected = "the one it was trained on: " + trained_on + " (" + provenance->base_fingerprint.substr(0, 12) + "…)", .remedy = "give that folder as the model"});
+    throw ConfigError({.who = "adapter '" + folder.string() + "'",
+                       .found = "a base model other than " + base.path + " (" + base.fingerprint.substr(0, 12) + "…)",
+                       .expected = "the one it was trained on: " + trained_on + " (" + provenance->base_fingerprint.substr(0, 12) + "…)",
+                       .remedy = "give that folder as the model"});
   }
   if (!trained_on.empty() && !base.path.empty() && fs::path(trained_on).lexically_normal() != fs::path(base.path).lexically_normal())
     log_warning("adapter {} names the base model '{}', not '{}'; only shapes can be compared", folder.string(), trained_on, base.path);

@@ -7,7 +7,8 @@
 #include "runtime/base/provenance.h"
 #include "runtime/nn/causal_lm.h"
 
-// Hugging Face PEFT's adapter folder: adapter_config.json and adapter_model.safetensors; herd.json beside them says what the adapter belongs to.
+// Hugging Face PEFT's adapter folder: adapter_config.json and adapter_model.safetensors; herd.json beside them says what the adapter
+// belongs to.
 namespace herd {
 
 /// What an adapter was trained on.
@@ -16,15 +17,17 @@ struct AdapterBase {
   std::string fingerprint;  ///< models/hub.h's; empty: not known
 };
 
-/// Writes the folder that PEFT reads, whole or not at all, in place of one that is there: the trained parameters under their names, in their
-/// dtype. @param provenance becomes herd.json. @throws IoError; ConfigError where the method leaves no adapter.
+/// Writes the folder that PEFT reads, whole or not at all, in place of one that is there: the trained parameters under their names, in
+/// their dtype. @param provenance becomes herd.json. @throws IoError; ConfigError where the method leaves no adapter.
 void save_adapter(CausalLm& model, const PeftOptions& options, const std::string& base_path, const Provenance& provenance,
                   const std::filesystem::path& folder);
 
-/// What adapter_config.json says, as options. @throws IoError where there is none or it is no JSON; ConfigError naming a method or a key that herd does not compute.
+/// What adapter_config.json says, as options. @throws IoError where there is none or it is no JSON; ConfigError naming a method or a key
+/// that herd does not compute.
 PeftOptions read_adapter_options(const std::filesystem::path& folder);
 
-/// Overwrites the trained parameters of a model with options attached. Biases that PEFT left out (it writes none for `lora_only`) stay as they are, with a warning.
+/// Overwrites the trained parameters of a model with options attached. Biases that PEFT left out (it writes none for `lora_only`) stay as
+/// they are, with a warning.
 /// @throws IoError listing missing and unexpected tensors, ShapeError where shapes alone differ; the model is then untouched.
 void load_adapter_weights(CausalLm& model, const std::filesystem::path& folder);
 
@@ -33,6 +36,7 @@ void check_adapter_base(const std::filesystem::path& folder, const AdapterBase& 
 
 /// All of it, on a freshly loaded base: checks, attaches, loads. @return the adapter's options.
 /// @param dropout in place of the stored one, to go on training.
-PeftOptions attach_adapter(CausalLm& model, const std::filesystem::path& folder, const AdapterBase& base, std::optional<double> dropout = {});
+PeftOptions attach_adapter(CausalLm& model, const std::filesystem::path& folder, const AdapterBase& base,
+                           std::optional<double> dropout = {});
 
 }  // namespace herd

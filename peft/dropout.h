@@ -13,8 +13,9 @@ class KeyedDropout {
 
   /// Whether this pass drops anything: in training, with a probability above zero.
   bool active() const { return threshold_ > 0 && keys_->training; }
-  /// The mask of x [rows, …], bool, true where an element stays: element i of row r is drawn by Philox at (i / 8, row id of r) under a key of
-  /// (seed, step, layer). Padding a row further does not move it. @throws ShapeError where x's rows are not those of the random keys.
+  /// The mask of x [rows, …], bool, true where an element stays: element i of a row is decided by 16 bits, the (i / 16 % 8)-th, of Philox
+  /// at (i / 128 · 16 + i % 16, row id) under a key of (seed, step, layer). Padding a row further does not move it. @throws ShapeError
+  /// where x's rows are not those of the random keys.
   Tensor mask(const Tensor& x) const;
   /// What stays is multiplied by this.
   double scale() const { return 65536.0 / (65536.0 - threshold_); }

@@ -42,7 +42,9 @@ void read_start(PeftJson& reader) {
 void write_lora_config(const PeftOptions& o, nlohmann::ordered_json& json) {
   for (const auto* keys : {&unused_keys(), &start_keys()}) json.update(*keys);
   json["r"] = o.r;
-  json["lora_alpha"] = o.alpha == static_cast<double>(static_cast<std::int64_t>(o.alpha)) ? nlohmann::ordered_json(static_cast<std::int64_t>(o.alpha)) : nlohmann::ordered_json(o.alpha);
+  json["lora_alpha"] = o.alpha == static_cast<double>(static_cast<std::int64_t>(o.alpha))
+                           ? nlohmann::ordered_json(static_cast<std::int64_t>(o.alpha))
+                           : nlohmann::ordered_json(o.alpha);
   json["lora_dropout"] = o.dropout;
   json["use_rslora"] = o.use_rslora;
   json["init_lora_weights"] = o.init;

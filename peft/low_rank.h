@@ -15,6 +15,7 @@ struct InputMask {
 /// place, and only x (shared with whatever else keeps it), x·Aᵀ [n, r] and the mask are saved. Gradients of x, A and B.
 /// @param x [..., in]. @param a [r, in], b [out, r]: cast to x's format for the products, their gradients cast back.
 /// @param base outlives the backward.
-Tensor low_rank_linear(WeightStorage& base, const Tensor& x, const Tensor& a, const Tensor& b, double s, const std::optional<InputMask>& mask);
+Tensor low_rank_linear(WeightStorage& base, const Tensor& x, const Tensor& a, const Tensor& b, double s,
+                       const std::optional<InputMask>& mask);
 
 }  // namespace herd

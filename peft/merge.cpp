@@ -13,7 +13,11 @@ std::int64_t merge_adapter(CausalLm& model) {
   for_each_linear(model, [&](const std::string& name, Linear& linear) {
     if (!linear.slot()) return;
     const auto weight = linear.slot()->merged(linear.storage().dense());
-    if (!weight) throw ConfigError({.who = name, .found = "a method that no matrix can stand for", .expected = "one that can be merged", .remedy = "use the adapter as it is"});
+    if (!weight)
+      throw ConfigError({.who = name,
+                         .found = "a method that no matrix can stand for",
+                         .expected = "one that can be merged",
+                         .remedy = "use the adapter as it is"});
     linear.weight().value.detach().copy_(*weight);
     linear.fill_slot(nullptr);
     ++merged;
@@ -28,7 +32,8 @@ Batch probe_batch(const CausalLm& model) {
   Random random(0, hash_name("merge probe"));
   std::vector<std::vector<std::int64_t>> rows(kRows);
   for (auto& row : rows)
-    for (std::int64_t i = 0; i < length; ++i) row.push_back(static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(model.facts.vocab_size))));
+    for (std::int64_t i = 0; i < length; ++i)
+      row.push_back(static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(model.facts.vocab_size))));
   return plain_batch(rows);
 }
 
@@ -39,7 +44,8 @@ Tensor probe_logits(CausalLm& model, const Batch& batch) {
 }
 
 MergeDeviation deviation(const Tensor& adapter_logits, const Tensor& merged_logits) {
-  return {.greatest = (merged_logits - adapter_logits).abs().max().item<double>(), .scale = std::max(1.0, adapter_logits.abs().max().item<double>())};
+  return {.greatest = (merged_logits - adapter_logits).abs().max().item<double>(),
+          .scale = std::max(1.0, adapter_logits.abs().max().item<double>())};
 }
 
 double merge_bound(CausalLm& model, at::ScalarType stored) {

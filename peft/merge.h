@@ -23,8 +23,8 @@ struct MergeDeviation {
 MergeDeviation deviation(const Tensor& adapter_logits, const Tensor& merged_logits);
 
 /// The bound on the relative deviation of a sound merge. fp32: 1e-4, the parity tests' bound, sums are only taken in another order.
-/// bf16 and fp16: each stored weight is off by up to u (2^-9, 2^-12) of itself, so each of the n linear layers adds an independent error of about
-/// u of its result; they add up as a random walk, and the greatest of many logits is some four deviations out: 4·u·√n.
+/// bf16 and fp16: each stored weight is off by up to u (2^-9, 2^-12) of itself, so each of the n linear layers adds an independent error of
+/// about u of its result; they add up as a random walk, and the greatest of many logits is some four deviations out: 4·u·√n.
 double merge_bound(CausalLm& model, at::ScalarType stored);
 
 }  // namespace herd

@@ -4,13 +4,17 @@ namespace herd {
 namespace {
 
 bool asks_for_nothing(const nlohmann::json& value) {
-  return value.is_null() || value == false || ((value.is_object() || value.is_array() || value.is_string()) && (value.is_string() ? value == "" : value.empty()));
+  return value.is_null() || value == false ||
+         ((value.is_object() || value.is_array() || value.is_string()) && (value.is_string() ? value == "" : value.empty()));
 }
 
 }  // namespace
 
 void PeftJson::refuse(const std::string& key, const std::string& expected) const {
-  throw ConfigError({.who = "adapter_config.json: '" + key + "'", .found = json_.contains(key) ? json_.at(key).dump() : "nothing", .expected = expected, .remedy = ""});
+  throw ConfigError({.who = "adapter_config.json: '" + key + "'",
+                     .found = json_.contains(key) ? json_.at(key).dump() : "nothing",
+                     .expected = expected,
+                     .remedy = ""});
 }
 
 void PeftJson::refuse_others(const nlohmann::ordered_json& unused) const {
@@ -18,7 +22,8 @@ void PeftJson::refuse_others(const nlohmann::ordered_json& unused) const {
     if (seen_.contains(key) || asks_for_nothing(value)) continue;
     const bool known = unused.contains(key);
     if (known && nlohmann::json(unused[key]) == value) continue;
-    refuse(key, known ? nlohmann::json(unused[key]).dump() + ", which is all that herd computes" : "no such key: it may change what the adapter computes");
+    refuse(key, known ? nlohmann::json(unused[key]).dump() + ", which is all that herd computes"
+                      : "no such key: it may change what the adapter computes");
   }
 }
 

@@ -28,8 +28,8 @@ class PeftJson {
 
   /// @throws ConfigError: this key's value is not what `expected` says.
   [[noreturn]] void refuse(const std::string& key, const std::string& expected) const;
-  /// @throws ConfigError for the first key that was neither read nor ignored and asks for something: its value is not `unused`'s of that name and
-  /// is not null, false or empty.
+  /// @throws ConfigError for the first key that was neither read nor ignored and asks for something: its value is not `unused`'s of that
+  /// name and is not null, false or empty.
   void refuse_others(const nlohmann::ordered_json& unused) const;
 
  private:

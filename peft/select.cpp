@@ -31,16 +31,18 @@ bool names_module(const std::string& entry, const std::string& name) { return na
 
 // PEFT leaves targets out that modules_to_save names: a part of the name, after a dot or at its start, up to a dot or its end.
 bool is_saved_whole(const std::string& name, const std::vector<std::string>& modules_to_save) {
-  return std::any_of(modules_to_save.begin(), modules_to_save.end(), [&](const std::string& m) {
-    return ("." + name + ".").find("." + m + ".") != std::string::npos;
-  });
+  return std::any_of(modules_to_save.begin(), modules_to_save.end(),
+                     [&](const std::string& m) { return ("." + name + ".").find("." + m + ".") != std::string::npos; });
 }
 
 std::regex pattern_of(const std::string& text) {
   try {
     return std::regex(text, std::regex::ECMAScript | std::regex::optimize);
   } catch (const std::regex_error&) {
-    throw ConfigError({.who = "peft.target_modules", .found = "'" + text + "'", .expected = "a regular expression (ECMAScript's grammar) for whole module names", .remedy = ""});
+    throw ConfigError({.who = "peft.target_modules",
+                       .found = "'" + text + "'",
+                       .expected = "a regular expression (ECMAScript's grammar) for whole module names",
+                       .remedy = ""});
   }
 }
 
@@ -132,9 +134,11 @@ void train_modules(CausalLm& model, const std::vector<std::string>& modules_to_s
         if (!module.ends_with(entry)) continue;
         used.insert(entry);
         if (owners.contains(parent_of(name)) || owners.contains(parent_of(parent_of(name))))
-          refuse("'" + entry + "', which holds " + module + " with an update of its own", "modules without updates", "name modules in full, or leave " + last_part(module) + " to target_modules");
+          refuse("'" + entry + "', which holds " + module + " with an update of its own", "modules without updates",
+                 "name modules in full, or leave " + last_part(module) + " to target_modules");
         if (model.facts.tied && embedding.contains(&p))
-          refuse("'" + entry + "' where the head is the embedding matrix", "modules whose weights are their own", "PEFT would train a copy of one of the two; leave it out, or train a model with tie_word_embeddings false");
+          refuse("'" + entry + "' where the head is the embedding matrix", "modules whose weights are their own",
+                 "PEFT would train a copy of one of the two; leave it out, or train a model with tie_word_embeddings false");
         p.set_trainable(true);
         p.name = kPeftPrefix + name;
       }

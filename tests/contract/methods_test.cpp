@@ -19,6 +19,8 @@ struct Case {
   std::string method, family;
 };
 
+std::ostream& operator<<(std::ostream& out, const Case& c) { return out << c.method << " on " << c.family; }
+
 std::vector<Case> cases() {
   std::vector<Case> all;
   for (const auto& method : peft_methods().names())
@@ -51,7 +53,8 @@ Batch toy_batch(const std::vector<Example>& examples) {
 void shake(CausalLm& model) {
   at::NoGradGuard no_grad;
   std::int64_t i = 0;
-  for (auto* p : trained_parameters(model)) p->value.add_(0.05 * at::sin(at::arange(p->value.numel(), p->value.options()) * 0.7 + static_cast<double>(++i)).view_as(p->value));
+  for (auto* p : trained_parameters(model))
+    p->value.add_(0.05 * at::sin(at::arange(p->value.numel(), p->value.options()) * 0.7 + static_cast<double>(++i)).view_as(p->value));
 }
 
 Tensor logits(CausalLm& model) { return probe_logits(model, probe_batch(model)); }
@@ -73,9 +76,7 @@ TEST_P(EveryMethod, TrainsWhatItDeclaresAndNothingElse) {
   });
 }
 
-TEST_P(EveryMethod, StartsAsNoChange) {
-  EXPECT_TRUE(at::equal(logits(*attached(options())), logits(*base())));
-}
+TEST_P(EveryMethod, StartsAsNoChange) { EXPECT_TRUE(at::equal(logits(*attached(options())), logits(*base()))); }
 
 TEST_P(EveryMethod, ComesBackFromItsFolder) {
   if (method().peft_type.empty()) GTEST_SKIP() << "leaves no adapter";
@@ -125,11 +126,13 @@ TEST_P(EveryMethod, IsTheSameOnAnyNumberOfRanks) {
     const auto spread = gradients(ranks, micro_batch);
     ASSERT_EQ(spread.size(), alone.size());
     for (std::size_t i = 0; i < alone.size(); ++i)
-      EXPECT_LT((spread[i] - alone[i]).abs().max().item<double>(), 1e-5 * (1e-3 + alone[i].abs().max().item<double>())) << ranks << " ranks, slice " << i;
+      EXPECT_LT((spread[i] - alone[i]).abs().max().item<double>(), 1e-5 * (1e-3 + alone[i].abs().max().item<double>()))
+          << ranks << " ranks, slice " << i;
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Tables, EveryMethod, testing::ValuesIn(cases()), [](const auto& info) { return info.param.method + "_" + info.param.family; });
+INSTANTIATE_TEST_SUITE_P(Tables, EveryMethod, testing::ValuesIn(cases()),
+                         [](const auto& info) { return info.param.method + "_" + info.param.family; });
 
 }  // namespace
 }  // namespace herd::test

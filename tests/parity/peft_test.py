@@ -1,4 +1,4 @@
-"""LoRA against PEFT: the same adapter gives the same logits and gradients, either reads what the other wrote, merged folders load in transformers."""
+"""LoRA against PEFT: the same adapter gives the same logits and gradients, either reads what the other wrote; merged folders in transformers."""
 
 import json
 import pathlib
@@ -29,7 +29,8 @@ BIASES = dict(attention_bias=True, mlp_bias=True)
 # name: (the base's options, the adapter's)
 ADAPTERS = {
     "two projections": ({}, dict(r=4, lora_alpha=8, target_modules=["q_proj", "v_proj"])),
-    "a pattern, rank-stabilised": ({}, dict(r=5, lora_alpha=3, use_rslora=True, target_modules=r".*\.(0|1)\.(self_attn\.[ko]|mlp\.(up|down))_proj")),
+    "a pattern, rank-stabilised": ({}, dict(r=5, lora_alpha=3, use_rslora=True,
+                                            target_modules=r".*\.(0|1)\.(self_attn\.[ko]|mlp\.(up|down))_proj")),
     "all linear layers": (dict(tie_word_embeddings=True), dict(r=2, lora_alpha=2.5, target_modules="all-linear")),
     "every bias": (BIASES, dict(r=4, bias="all", target_modules=["q_proj", "down_proj"])),
     "biases of updated layers": (BIASES, dict(r=4, bias="lora_only", target_modules=["q_proj", "down_proj"])),
@@ -131,7 +132,8 @@ class Exchange(Scratch):
                 self.write(base_options, **options)
                 found = ask(self.base, self.tokens, new_adapter=self.adapter, save_adapter=self.folder / "new")
                 stored = load_file(self.folder / "new" / "adapter_model.safetensors")
-                written = set(load_file(self.adapter / "adapter_model.safetensors")) - {"base_model.model.lm_head.base_layer.weight"}  # the base's
+                written = set(load_file(self.adapter / "adapter_model.safetensors"))
+                written.discard("base_model.model.lm_head.base_layer.weight")  # a copy of the base's
                 extra = {name for name in stored if name.endswith("base_layer.bias")} if options.get("bias") == "lora_only" else set()
                 self.assertEqual(set(stored) - extra, written)
                 self.assert_near(reference(self.loaded(self.folder / "new"), self.tokens)["logits"], found["logits"], LOGITS)
@@ -167,8 +169,9 @@ class Exchange(Scratch):
 
 class Merge(Scratch):
     def merge(self, *arguments):
-        command = [str(BINARIES / "herd"), "merge", "--model", self.base, "--adapter", self.adapter, "--output", self.folder / "merged", *arguments]
-        return subprocess.run([str(a) for a in command], capture_output=True, text=True)
+        folders = ["--model", self.base, "--adapter", self.adapter, "--output", self.folder / "merged"]
+        command = [str(a) for a in (BINARIES / "herd", "merge", *folders, *arguments)]
+        return subprocess.run(command, capture_output=True, text=True)
 
     def test_merged_folder_in_transformers(self):
         for title, (base_options, options) in ADAPTERS.items():

@@ -39,7 +39,9 @@ Tensor logits(CausalLm& model) { return probe_logits(model, probe_batch(model));
 struct Saved {
   Scratch scratch;
   fs::path folder = scratch / "adapter";
-  explicit Saved(const PeftOptions& o = options(), const Provenance& provenance = {}) { save_adapter(*adapted(o), o, "base", provenance, folder); }
+  explicit Saved(const PeftOptions& o = options(), const Provenance& provenance = {}) {
+    save_adapter(*adapted(o), o, "base", provenance, folder);
+  }
 
   void change_config(const json& changes) const {
     auto config = json::parse(read_file(folder / "adapter_config.json"));
@@ -70,8 +72,18 @@ TEST(AdapterFolder, HoldsWhatPeftWritesAndComesBack) {
   o.target_modules = {{".*\\.(q|v)_proj"}, true};
   const Saved saved(o, {.template_name = "alpaca", .template_fingerprint = "t", .tokenizer_fingerprint = "k", .base_fingerprint = "b"});
   const auto config = json::parse(read_file(saved.folder / "adapter_config.json"));
-  const json expected{{"peft_type", "LORA"}, {"task_type", "CAUSAL_LM"}, {"r", 3}, {"lora_alpha", 7.5}, {"lora_dropout", 0.125}, {"use_rslora", true}, {"bias", "none"},
-                      {"target_modules", ".*\\.(q|v)_proj"}, {"modules_to_save", nullptr}, {"base_model_name_or_path", "base"}, {"fan_in_fan_out", false}, {"inference_mode", true}};
+  const json expected{{"peft_type", "LORA"},
+                      {"task_type", "CAUSAL_LM"},
+                      {"r", 3},
+                      {"lora_alpha", 7.5},
+                      {"lora_dropout", 0.125},
+                      {"use_rslora", true},
+                      {"bias", "none"},
+                      {"target_modules", ".*\\.(q|v)_proj"},
+                      {"modules_to_save", nullptr},
+                      {"base_model_name_or_path", "base"},
+                      {"fan_in_fan_out", false},
+                      {"inference_mode", true}};
   for (const auto& [key, value] : expected.items()) EXPECT_EQ(config[key], value) << key;
   std::vector<std::string> files;
   for (const auto& entry : fs::directory_iterator(saved.folder)) files.push_back(entry.path().filename());
@@ -99,9 +111,10 @@ TEST(AdapterFolder, TensorsThatDoNotFitAreListedByName) {
     tensors[0].first = "base_model.model.model.layers.7.mlp.gate_proj.lora_A.weight";
     tensors[1].second = at::zeros({40, 4});
   });
-  EXPECT_THAT(saved.error(), AllOf(HasSubstr("1 missing: base_model.model.model.layers.0.mlp.gate_proj.lora_A.weight"),
-                                   HasSubstr("1 unexpected: base_model.model.model.layers.7.mlp.gate_proj.lora_A.weight"),
-                                   HasSubstr("1 misshapen: base_model.model.model.layers.0.mlp.gate_proj.lora_B.weight [40, 4], not [40, 3]")));
+  EXPECT_THAT(saved.error(),
+              AllOf(HasSubstr("1 missing: base_model.model.model.layers.0.mlp.gate_proj.lora_A.weight"),
+                    HasSubstr("1 unexpected: base_model.model.model.layers.7.mlp.gate_proj.lora_A.weight"),
+                    HasSubstr("1 misshapen: base_model.model.model.layers.0.mlp.gate_proj.lora_B.weight [40, 4], not [40, 3]")));
 }
 
 // PEFT adds the base's own head or embedding where it thinks that they may have changed.
@@ -137,7 +150,8 @@ TEST(AdapterFolder, WhatHerdDoesNotComputeIsRefusedByName) {
   EXPECT_THAT(refusal({{"init_lora_weights", "pissa"}}), HasSubstr("'init_lora_weights'"));
   EXPECT_THAT(refusal({{"task_type", "SEQ_CLS"}}), HasSubstr("'task_type'"));
   EXPECT_THAT(refusal({{"r", "eight"}}), HasSubstr("'r'"));
-  EXPECT_EQ(refusal({{"use_quantum", nullptr}, {"init_lora_weights", "gaussian"}, {"revision", "main"}, {"peft_version", "9"}}), "no error");
+  EXPECT_EQ(refusal({{"use_quantum", nullptr}, {"init_lora_weights", "gaussian"}, {"revision", "main"}, {"peft_version", "9"}}),
+            "no error");
 }
 
 TEST(AdapterFolder, OfAnotherBaseIsRefused) {
@@ -191,7 +205,8 @@ TEST(Merge, AddsTheScaledProduct) {
   std::map<std::string, Tensor> factors;
   for (const auto* p : trained_parameters(*model)) factors[p->name] = p->value.detach().to(at::kDouble);
   const std::string layer = "base_model.model.model.layers.1.self_attn.q_proj.";
-  const auto expected = q->weight().value.detach().to(at::kDouble) + 2.5 * at::matmul(factors[layer + "lora_B.weight"], factors[layer + "lora_A.weight"]);
+  const auto expected = q->weight().value.detach().to(at::kDouble) +
+                        2.5 * at::matmul(factors[layer + "lora_B.weight"], factors[layer + "lora_A.weight"]);
   merge_adapter(*model);
   EXPECT_TRUE(at::allclose(q->weight().value.detach().to(at::kDouble), expected, 1e-6, 1e-6));
 }

@@ -9,6 +9,7 @@
 #include "peft/registry.h"
 #include "peft/select.h"
 #include "runtime/base/error.h"
+#include "runtime/base/random.h"
 #include "runtime/nn/autograd.h"
 #include "tests/support/toy_model.h"
 
@@ -50,7 +51,8 @@ Batch toy_batch() {
 
 // y = x·Wᵀ + s·(mask(x)·Aᵀ)·Bᵀ in PyTorch's own operations, all in fp64.
 struct Update {
-  Tensor x = at::randn({3, 5, 6}, at::kDouble), w = at::randn({7, 6}, at::kDouble), a = at::randn({2, 6}, at::kDouble), b = at::randn({7, 2}, at::kDouble);
+  Tensor x = at::randn({3, 5, 6}, at::kDouble), w = at::randn({7, 6}, at::kDouble), a = at::randn({2, 6}, at::kDouble),
+         b = at::randn({7, 2}, at::kDouble);
   Tensor kept = at::rand({3, 5, 6}).gt(0.3), grad = at::randn({3, 5, 7}, at::kDouble);
   double s = 0.75, scale = 1 / 0.7;
 
@@ -68,7 +70,8 @@ TEST(LowRank, ForwardAndGradientsAreThePlainFormulas) {
   at::manual_seed(1);
   for (const bool with_mask : {false, true}) {
     Update expected, actual;
-    actual.x = expected.x.clone(), actual.w = expected.w, actual.a = expected.a.clone(), actual.b = expected.b.clone(), actual.kept = expected.kept, actual.grad = expected.grad;
+    actual.x = expected.x.clone(), actual.w = expected.w, actual.a = expected.a.clone(), actual.b = expected.b.clone(),
+    actual.kept = expected.kept, actual.grad = expected.grad;
     for (auto* u : {&expected, &actual})
       for (auto* t : {&u->x, &u->a, &u->b}) t->set_requires_grad(true);
     auto linear = dense_linear(expected.w);
@@ -89,7 +92,8 @@ TEST(LowRank, RunsInTheBasesFormatWithWideFactors) {
   at::manual_seed(2);
   Update u;
   auto linear = dense_linear(u.w.to(at::kBFloat16));
-  const auto x = u.x.to(at::kBFloat16).set_requires_grad(true), a = u.a.to(at::kFloat).set_requires_grad(true), b = u.b.to(at::kFloat).set_requires_grad(true);
+  const auto x = u.x.to(at::kBFloat16).set_requires_grad(true), a = u.a.to(at::kFloat).set_requires_grad(true),
+             b = u.b.to(at::kFloat).set_requires_grad(true);
   const auto y = low_rank_linear(linear.storage(), x, a, b, u.s, std::nullopt);
   EXPECT_EQ(y.scalar_type(), at::kBFloat16);
   EXPECT_LT((y.to(at::kDouble) - u.plain(false)).abs().max().item<double>(), 5 * 0x1p-9 * u.plain(false).abs().max().item<double>());
@@ -122,7 +126,8 @@ TEST(Lora, GradientsAreTheLosssSlopes) {
         const double below = forward_loss(*model, batch).sum;
         *element = before;
         const double slope = (above - below) / (2 * kStep);
-        EXPECT_NEAR(p->value.grad().flatten()[i].item<double>(), slope, 1e-6 * (1 + std::abs(slope))) << p->name << "[" << i << "], dropout " << dropout;
+        EXPECT_NEAR(p->value.grad().flatten()[i].item<double>(), slope, 1e-6 * (1 + std::abs(slope)))
+            << p->name << "[" << i << "], dropout " << dropout;
       }
     }
   }
@@ -131,11 +136,14 @@ TEST(Lora, GradientsAreTheLosssSlopes) {
 TEST(Lora, StartsAsNoChangeAndTrainsItsFactorsAlone) {
   const auto base = toy_model(), model = toy_model();
   attach(*model, lora(), 5);
-  EXPECT_THAT(trained_names(*model),
-              ElementsAre("base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight", "base_model.model.model.layers.0.self_attn.q_proj.lora_B.weight",
-                          "base_model.model.model.layers.0.self_attn.v_proj.lora_A.weight", "base_model.model.model.layers.0.self_attn.v_proj.lora_B.weight",
-                          "base_model.model.model.layers.1.self_attn.q_proj.lora_A.weight", "base_model.model.model.layers.1.self_attn.q_proj.lora_B.weight",
-                          "base_model.model.model.layers.1.self_attn.v_proj.lora_A.weight", "base_model.model.model.layers.1.self_attn.v_proj.lora_B.weight"));
+  EXPECT_THAT(trained_names(*model), ElementsAre("base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight",
+                                                 "base_model.model.model.layers.0.self_attn.q_proj.lora_B.weight",
+                                                 "base_model.model.model.layers.0.self_attn.v_proj.lora_A.weight",
+                                                 "base_model.model.model.layers.0.self_attn.v_proj.lora_B.weight",
+                                                 "base_model.model.model.layers.1.self_attn.q_proj.lora_A.weight",
+                                                 "base_model.model.model.layers.1.self_attn.q_proj.lora_B.weight",
+                                                 "base_model.model.model.layers.1.self_attn.v_proj.lora_A.weight",
+                                                 "base_model.model.model.layers.1.self_attn.v_proj.lora_B.weight"));
   at::NoGradGuard no_grad;
   EXPECT_TRUE(at::equal(model->logits(toy_batch()), base->logits(toy_batch())));
 }
@@ -190,6 +198,23 @@ TEST(Dropout, KeepsEachElementWithItsProbabilityAndIsKeyed) {
   EXPECT_FALSE(dropout.active());
 }
 
+TEST(Dropout, IsPhiloxElementByElement) {
+  const auto keys = std::make_shared<RandomKeys>(RandomKeys{.training = true, .seed = 3, .step = 7, .row_ids = {4, std::int64_t{1} << 40}});
+  const auto kept = KeyedDropout(0.5, "layer", keys).mask(at::zeros({2, 3, 1403}));  // no multiple of anything
+  const auto words = philox(3, 7, hash_name("layer"));
+  const auto key = static_cast<std::uint64_t>(words[1]) << 32 | words[0];
+  std::int64_t wrong = 0;
+  for (const std::int64_t row : {0, 1})
+    for (std::int64_t i = 0; i < 3 * 1403; ++i) {
+      const auto block = philox(key, static_cast<std::uint64_t>(i / 128 * 16 + i % 16),
+                                static_cast<std::uint64_t>(keys->row_ids[static_cast<std::size_t>(row)]));
+      const auto part = i / 16 % 8;
+      const auto bits = block[static_cast<std::size_t>(part / 2)] >> 16 * (part % 2) & 0xffff;
+      wrong += kept.data_ptr<bool>()[row * 3 * 1403 + i] != (bits >= 32768);
+    }
+  EXPECT_EQ(wrong, 0);
+}
+
 TEST(Dropout, MasksARowTheSameWhereverItLies) {
   const auto keys = std::make_shared<RandomKeys>(RandomKeys{.training = true, .seed = 3, .step = 7, .row_ids = {4, 9, 11}});
   const KeyedDropout dropout(0.5, "layer", keys);
@@ -231,14 +256,20 @@ TEST(Targets, ThatMatchNothingAreNamedWithTheNearest) {
   const auto error = complaint([] { targets_of({{"q_proj", "vproj"}, false}); });
   EXPECT_THAT(error, HasSubstr("'vproj'"));
   EXPECT_THAT(error, HasSubstr("did you mean 'v_proj'?"));
-  EXPECT_THAT(complaint([] { targets_of({{"proj"}, false}); }), HasSubstr("one of q_proj, k_proj, v_proj, o_proj, gate_proj"));  // no suffix inside a word
-  EXPECT_THAT(complaint([] { targets_of({{"q_proj"}, true}); }), HasSubstr("'q_proj'"));                                        // a pattern for whole names
+  EXPECT_THAT(complaint([] {
+                targets_of({{"proj"}, false});
+              }),
+              HasSubstr("one of q_proj, k_proj, v_proj, o_proj, gate_proj"));             // no suffix inside a word
+  EXPECT_THAT(complaint([] { targets_of({{"q_proj"}, true}); }), HasSubstr("'q_proj'"));  // a pattern for whole names
   EXPECT_THAT(complaint([] { targets_of({{"(q_proj"}, true}); }), HasSubstr("a regular expression"));
   EXPECT_THAT(complaint([] { targets_of({{"embed_tokens"}, false}); }), HasSubstr("modules_to_save"));
   EXPECT_THAT(complaint([] { attach(*toy_model(), lora({"lm_head"}), 1); }), HasSubstr("head is its embedding"));
   auto dropped = lora({"lm_head"});
   dropped.dropout = 0.1;
-  EXPECT_THAT(complaint([&] { attach(*toy_model(1, {{"tie_word_embeddings", false}}), dropped, 1); }), HasSubstr("no dropout before the head"));
+  EXPECT_THAT(complaint([&] {
+                attach(*toy_model(1, {{"tie_word_embeddings", false}}), dropped, 1);
+              }),
+              HasSubstr("no dropout before the head"));
 }
 
 TEST(Besides, BiasesAndWholeModulesAreTrainedUnderPeftsNames) {
@@ -249,13 +280,15 @@ TEST(Besides, BiasesAndWholeModulesAreTrainedUnderPeftsNames) {
   options.modules_to_save = {"lm_head", "embed_tokens"};
   const auto some = toy_model(1, shape), all = toy_model(1, shape);
   attach(*some, options, 1);
-  EXPECT_THAT(trained_names(*some), ElementsAre("base_model.model.model.embed_tokens.weight", at + "self_attn.q_proj.base_layer.bias", at + "self_attn.q_proj.lora_A.weight",
-                                                at + "self_attn.q_proj.lora_B.weight", "base_model.model.lm_head.weight"));
+  EXPECT_THAT(trained_names(*some),
+              ElementsAre("base_model.model.model.embed_tokens.weight", at + "self_attn.q_proj.base_layer.bias",
+                          at + "self_attn.q_proj.lora_A.weight", at + "self_attn.q_proj.lora_B.weight", "base_model.model.lm_head.weight"));
   options.bias = TrainedBiases::kAll;
   options.modules_to_save = {};
   attach(*all, options, 1);
-  EXPECT_THAT(trained_names(*all), ElementsAre(at + "self_attn.q_proj.base_layer.bias", at + "self_attn.q_proj.lora_A.weight", at + "self_attn.q_proj.lora_B.weight",
-                                               at + "self_attn.k_proj.bias", at + "self_attn.v_proj.bias", at + "self_attn.o_proj.bias"));
+  EXPECT_THAT(trained_names(*all), ElementsAre(at + "self_attn.q_proj.base_layer.bias", at + "self_attn.q_proj.lora_A.weight",
+                                               at + "self_attn.q_proj.lora_B.weight", at + "self_attn.k_proj.bias",
+                                               at + "self_attn.v_proj.bias", at + "self_attn.o_proj.bias"));
 }
 
 TEST(Besides, WhatCannotBeTrainedWholeIsRefused) {

@@ -101,7 +101,8 @@ void adapt(LoadedModel& loaded, Arguments& arguments) {
     options.init = false;
     attach(*loaded.model, options, 3);
   }
-  if (arguments.contains("save_adapter")) save_adapter(*loaded.model, options, arguments["model"], {.base_fingerprint = loaded.fingerprint}, arguments["save_adapter"]);
+  if (arguments.contains("save_adapter"))
+    save_adapter(*loaded.model, options, arguments["model"], {.base_fingerprint = loaded.fingerprint}, arguments["save_adapter"]);
 }
 
 }  // namespace
