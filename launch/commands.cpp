@@ -2,6 +2,7 @@
 
 #include <cstdio>
 
+#include "launch/checkpoint_command.h"
 #include "launch/command_line.h"
 #include "launch/config_command.h"
 #include "launch/data_command.h"
@@ -23,6 +24,7 @@ void print_help(std::FILE* to) {
 const Table<Command>& commands() {
   static const Table<Command> table{"command",
                                     {
+                                        {"checkpoint", {checkpoint_command, "list, verify or show a run's checkpoints"}},
                                         {"config", {config_command, "print a recipe as it is read, or document its keys"}},
                                         {"data", {data_command, "data audit: what a recipe's data become, before anything is trained"}},
                                         {"generate", {generate_command, "answer a prompt, or a file of them, with a model"}},
