@@ -39,8 +39,8 @@ int list(const fs::path& path) {
       std::vector<std::string> marks;
       if (folder.latest() == manifest.step) marks.push_back("latest");
       if (folder.best() == manifest.step) marks.push_back("best");
-      fmt::print("{:<14} {:<20} {:>5} {:>10} {:>13}  {}\n", name, manifest.time.substr(0, 19) + "Z", manifest.ranks, human_bytes(manifest.bytes()),
-                 loss_text(manifest), join(marks));
+      fmt::print("{:<14} {:<20} {:>5} {:>10} {:>13}  {}\n", name, manifest.time.substr(0, 19) + "Z", manifest.ranks,
+                 human_bytes(manifest.bytes()), loss_text(manifest), join(marks));
     } catch (const IoError& error) {
       fmt::print("{:<14} broken: {}\n", name, error.what());
     }
@@ -54,7 +54,8 @@ int verify(const fs::path& path) {
     try {
       verify_checkpoint(checkpoint);
       const auto manifest = read_manifest(checkpoint);
-      fmt::print("{}: good, {} tensors in {} files, {}\n", checkpoint.string(), manifest.tensors.size(), manifest.files.size(), human_bytes(manifest.bytes()));
+      fmt::print("{}: good, {} tensors in {} files, {}\n", checkpoint.string(), manifest.tensors.size(), manifest.files.size(),
+                 human_bytes(manifest.bytes()));
     } catch (const IoError& error) {
       ++bad;
       std::fflush(stdout);
@@ -67,9 +68,10 @@ int verify(const fs::path& path) {
 int show(const fs::path& path) {
   const auto checkpoint = resolve_checkpoint(path);
   const auto manifest = read_manifest(checkpoint);
-  fmt::print("{}\n  step {}, saved {} by herd {} on {} rank{} (incarnation {})\n", checkpoint.string(), manifest.step, manifest.time, manifest.herd, manifest.ranks,
-             manifest.ranks == 1 ? "" : "s", manifest.incarnation);
-  fmt::print("  {} in {} files, held-out loss {}\n\nbelongs to\n", human_bytes(manifest.bytes()), manifest.files.size(), loss_text(manifest));
+  fmt::print("{}\n  step {}, saved {} by herd {} on {} rank{} (incarnation {})\n", checkpoint.string(), manifest.step, manifest.time,
+             manifest.herd, manifest.ranks, manifest.ranks == 1 ? "" : "s", manifest.incarnation);
+  fmt::print("  {} in {} files, held-out loss {}\n\nbelongs to\n", human_bytes(manifest.bytes()), manifest.files.size(),
+             loss_text(manifest));
   for (const auto& [name, value] : manifest.fingerprints) fmt::print("  {:<12} {}\n", name, value.empty() ? "-" : value);
   fmt::print("\nstate\n  {}\n\ntensors\n", manifest.state);
   for (const auto& tensor : manifest.tensors) {

@@ -72,7 +72,10 @@ std::optional<std::int64_t> CheckpointFolder::pointed(const std::string& name) c
   const auto text = trimmed(read_file(path));
   const auto number = step_of(text);
   if (!number)
-    throw IoError({.who = path.string(), .found = "'" + text.substr(0, 40) + "'", .expected = "the name of a checkpoint, as step-120", .remedy = "write one into it"});
+    throw IoError({.who = path.string(),
+                   .found = "'" + text.substr(0, 40) + "'",
+                   .expected = "the name of a checkpoint, as step-120",
+                   .remedy = "write one into it"});
   return number;
 }
 
@@ -93,7 +96,10 @@ std::int64_t CheckpointFolder::incarnation() const {
   if (!fs::exists(path)) return 0;
   const auto text = trimmed(read_file(path));
   if (const auto number = number_of(text)) return *number;
-  throw IoError({.who = path.string(), .found = "'" + text.substr(0, 40) + "'", .expected = "a number", .remedy = "write one into it that is higher than any before"});
+  throw IoError({.who = path.string(),
+                 .found = "'" + text.substr(0, 40) + "'",
+                 .expected = "a number",
+                 .remedy = "write one into it that is higher than any before"});
 }
 
 std::int64_t CheckpointFolder::new_incarnation() const {

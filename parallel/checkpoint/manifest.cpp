@@ -17,19 +17,24 @@ constexpr const char* kFormat = "herd checkpoint";
 constexpr const char* kChecksum = "checksum";
 
 [[noreturn]] void broken(const fs::path& path, const std::string& found, const std::string& expected) {
-  throw IoError({.who = path.string(), .found = found, .expected = expected, .remedy = "the checkpoint is damaged: restore it, or resume from another"});
+  throw IoError({.who = path.string(),
+                 .found = found,
+                 .expected = expected,
+                 .remedy = "the checkpoint is damaged: restore it, or resume from another"});
 }
 
 Json tensor_to_json(const StoredTensor& tensor) {
   Json slices = Json::array();
   for (const auto& s : tensor.slices)
-    slices.push_back({{"file", s.file}, {"dataset", s.dataset}, {"offset", s.offset}, {"begin", s.begin}, {"end", s.end}, {kChecksum, s.checksum}});
+    slices.push_back(
+        {{"file", s.file}, {"dataset", s.dataset}, {"offset", s.offset}, {"begin", s.begin}, {"end", s.end}, {kChecksum, s.checksum}});
   return {{"state", tensor.state}, {"name", tensor.name}, {"shape", tensor.shape}, {"dtype", tensor.dtype}, {"slices", std::move(slices)}};
 }
 
 StoredTensor tensor_from_json(const Json& json) {
   StoredTensor tensor{json.at("state"), json.at("name"), json.at("shape"), json.at("dtype"), {}};
-  for (const auto& s : json.at("slices")) tensor.slices.push_back({s.at("file"), s.at("dataset"), s.at("offset"), s.at("begin"), s.at("end"), s.at(kChecksum)});
+  for (const auto& s : json.at("slices"))
+    tensor.slices.push_back({s.at("file"), s.at("dataset"), s.at("offset"), s.at("begin"), s.at("end"), s.at(kChecksum)});
   return tensor;
 }
 
@@ -57,9 +62,18 @@ std::uint64_t Manifest::bytes() const {
 
 std::string to_json(const Manifest& m) {
   auto state = Json::parse(m.state, nullptr, false);
-  if (!state.is_object()) throw IoError({.who = "the trainer's state", .found = m.state.substr(0, 80), .expected = "a JSON object", .remedy = ""});
-  Json json{{"format", kFormat}, {"version", Manifest::kVersion}, {"herd", m.herd}, {"step", m.step}, {"time", m.time}, {"ranks", m.ranks},
-            {"incarnation", m.incarnation}, {"fingerprints", m.fingerprints}, {"config", m.config}, {"state", std::move(state)}};
+  if (!state.is_object())
+    throw IoError({.who = "the trainer's state", .found = m.state.substr(0, 80), .expected = "a JSON object", .remedy = ""});
+  Json json{{"format", kFormat},
+            {"version", Manifest::kVersion},
+            {"herd", m.herd},
+            {"step", m.step},
+            {"time", m.time},
+            {"ranks", m.ranks},
+            {"incarnation", m.incarnation},
+            {"fingerprints", m.fingerprints},
+            {"config", m.config},
+            {"state", std::move(state)}};
   json["held_out_loss"] = m.held_out_loss ? Json(*m.held_out_loss) : Json();
   for (const auto& file : m.files) json["files"].push_back({{"name", file.name}, {"bytes", file.bytes}, {kChecksum, file.checksum}});
   json["tensors"] = Json::array();
@@ -74,17 +88,19 @@ Manifest parse_manifest(const std::string& text, const fs::path& path) {
     if (json.at("format") != kFormat) broken(path, "format " + json.at("format").dump(), std::string("\"") + kFormat + "\"");
     // Before the checksum, whose rule a newer format may change.
     if (const int version = json.at("version"); version > Manifest::kVersion)
-      throw IoError({.who = path.string(),
-                     .found = "checkpoint format " + std::to_string(version) + ", written by herd " + json.value("herd", "of an unknown version"),
-                     .expected = "at most " + std::to_string(Manifest::kVersion),
-                     .remedy = "use that herd or a newer one"});
+      throw IoError(
+          {.who = path.string(),
+           .found = "checkpoint format " + std::to_string(version) + ", written by herd " + json.value("herd", "of an unknown version"),
+           .expected = "at most " + std::to_string(Manifest::kVersion),
+           .remedy = "use that herd or a newer one"});
     const std::string expected = json.at(kChecksum);
     json.erase(kChecksum);
     if (const auto found = fingerprint(json.dump()); found != expected) broken(path, "checksum " + found, expected);
 
     Manifest m;
     m.herd = json.at("herd"), m.step = json.at("step"), m.time = json.at("time"), m.ranks = json.at("ranks");
-    m.incarnation = json.at("incarnation"), m.fingerprints = json.at("fingerprints"), m.config = json.at("config"), m.state = json.at("state").dump();
+    m.incarnation = json.at("incarnation"), m.fingerprints = json.at("fingerprints"), m.config = json.at("config"),
+    m.state = json.at("state").dump();
     if (!json.at("held_out_loss").is_null()) m.held_out_loss = json.at("held_out_loss").get<double>();
     for (const auto& file : json.at("files")) m.files.push_back({file.at("name"), file.at("bytes"), file.at(kChecksum)});
     for (const auto& tensor : json.at("tensors")) m.tensors.push_back(tensor_from_json(tensor));
@@ -97,7 +113,8 @@ Manifest parse_manifest(const std::string& text, const fs::path& path) {
 
 Manifest read_manifest(const fs::path& checkpoint) {
   const auto path = checkpoint / kManifestName;
-  if (!fs::is_directory(checkpoint)) throw IoError({.who = checkpoint.string(), .found = "no such folder", .expected = "a checkpoint", .remedy = ""});
+  if (!fs::is_directory(checkpoint))
+    throw IoError({.who = checkpoint.string(), .found = "no such folder", .expected = "a checkpoint", .remedy = ""});
   if (!fs::exists(path)) broken(path, "no such file", "the manifest of a checkpoint");
   return parse_manifest(read_file(path), path);
 }
@@ -113,10 +130,11 @@ void compare_fingerprints(const Fingerprints& stored, const Fingerprints& run, c
     expected.push_back(name + " " + ours);
   }
   if (names.empty()) return;
-  throw ConfigError({.who = "checkpoint " + checkpoint.string() + " is of another " + join(names, " and another "),
-                     .found = join(found),
-                     .expected = join(expected) + " as this run has",
-                     .remedy = "resume with what the checkpoint was made with (herd checkpoint show " + checkpoint.string() + " prints its config)"});
+  throw ConfigError(
+      {.who = "checkpoint " + checkpoint.string() + " is of another " + join(names, " and another "),
+       .found = join(found),
+       .expected = join(expected) + " as this run has",
+       .remedy = "resume with what the checkpoint was made with (herd checkpoint show " + checkpoint.string() + " prints its config)"});
 }
 
 }  // namespace herd

@@ -50,7 +50,7 @@ struct Manifest {
   std::int64_t incarnation = 0;
   std::optional<double> held_out_loss;
   Fingerprints fingerprints;
-  std::string config;      ///< the run's, YAML
+  std::string config;        ///< the run's, YAML
   std::string state = "{}";  ///< the trainer's, a JSON object; read again with its keys sorted
   std::vector<StoredFile> files;
   std::vector<StoredTensor> tensors;

@@ -24,13 +24,17 @@ struct Candidates {
 void check_tiling(const StoredTensor& tensor, const Candidates& candidates) {
   std::int64_t reached = 0;
   const auto complain = [&](const std::string& found, std::int64_t expected) {
-    throw ShapeError({.who = tensor.title(), .found = found, .expected = "ranks that hold it once, next from element " + std::to_string(expected), .remedy = ""});
+    throw ShapeError({.who = tensor.title(),
+                      .found = found,
+                      .expected = "ranks that hold it once, next from element " + std::to_string(expected),
+                      .remedy = ""});
   };
   for (const auto& [range, holders] : candidates.stretches) {
     if (range.first != reached) complain("a slice [" + std::to_string(range.first) + ", " + std::to_string(range.second) + ")", reached);
     reached = range.second;
   }
-  if (reached != tensor.elements()) complain("slices up to element " + std::to_string(reached) + " of " + std::to_string(tensor.elements()), reached);
+  if (reached != tensor.elements())
+    complain("slices up to element " + std::to_string(reached) + " of " + std::to_string(tensor.elements()), reached);
 }
 
 }  // namespace
@@ -49,7 +53,10 @@ SavePlan plan_save(const std::vector<std::vector<Piece>>& held) {
       }
       const auto& tensor = plan.tensors[entry->second];
       if (tensor.shape != piece.shape || tensor.dtype != piece.dtype)
-        throw ShapeError({.who = tensor.title(), .found = "another shape or dtype on rank " + std::to_string(rank), .expected = "one on all ranks", .remedy = ""});
+        throw ShapeError({.who = tensor.title(),
+                          .found = "another shape or dtype on rank " + std::to_string(rank),
+                          .expected = "one on all ranks",
+                          .remedy = ""});
       if (piece.begin < piece.end) candidates[entry->second].stretches[{piece.begin, piece.end}].push_back({static_cast<int>(rank), i});
     }
   }

@@ -34,7 +34,9 @@ void read_at(const File& file, std::uint64_t offset, void* to, std::size_t bytes
     const auto count = pread(file.descriptor(), at, bytes, static_cast<off_t>(offset));
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) throw io_error(file.path(), "cannot read", errno);
-    if (count == 0) throw IoError({.who = file.path().string(), .found = "its end at byte " + std::to_string(offset), .expected = "more", .remedy = kRemedy});
+    if (count == 0)
+      throw IoError(
+          {.who = file.path().string(), .found = "its end at byte " + std::to_string(offset), .expected = "more", .remedy = kRemedy});
     at += count, offset += static_cast<std::uint64_t>(count), bytes -= static_cast<std::size_t>(count);
   }
 }
@@ -66,7 +68,8 @@ struct Reading {
   std::string who() const { return fmt::format("{}: {}, elements [{}, {})", file.path().string(), tensor.title(), slice.begin, slice.end); }
 
   void compare(const std::string& checksum) const {
-    if (checksum != slice.checksum) throw IoError({.who = who(), .found = "checksum " + checksum, .expected = slice.checksum, .remedy = kRemedy});
+    if (checksum != slice.checksum)
+      throw IoError({.who = who(), .found = "checksum " + checksum, .expected = slice.checksum, .remedy = kRemedy});
   }
   at::ScalarType dtype() const {
     const auto known = dtype_from_name(tensor.dtype);
@@ -142,7 +145,8 @@ RankPart write_rank_file(const fs::path& folder, int rank, std::int64_t step, st
     const Reading reading{file, tensor, stored};
     const auto info = reader.info(stored.dataset);
     if (info.dtype != s.value.scalar_type() || info.elements != s.end - s.begin)
-      throw IoError({.who = reading.who(), .found = std::to_string(info.elements) + " elements after writing", .expected = "all", .remedy = ""});
+      throw IoError(
+          {.who = reading.who(), .found = std::to_string(info.elements) + " elements after writing", .expected = "all", .remedy = ""});
     stored.offset = info.offset;
     reading.each_piece([](const Tensor&, std::int64_t) {});
   }
@@ -193,7 +197,11 @@ void check_sizes(const fs::path& checkpoint, const Manifest& manifest) {
     const auto path = checkpoint / file.name;
     std::error_code error;
     const auto bytes = fs::file_size(path, error);
-    if (error) throw IoError({.who = path.string(), .found = "no such file", .expected = with_thousands(static_cast<std::int64_t>(file.bytes)) + " bytes", .remedy = kRemedy});
+    if (error)
+      throw IoError({.who = path.string(),
+                     .found = "no such file",
+                     .expected = with_thousands(static_cast<std::int64_t>(file.bytes)) + " bytes",
+                     .remedy = kRemedy});
     if (bytes != file.bytes)
       throw IoError({.who = path.string(),
                      .found = with_thousands(static_cast<std::int64_t>(bytes)) + " bytes",
@@ -208,7 +216,10 @@ void verify_files(const fs::path& checkpoint, const Manifest& manifest) {
     const auto path = checkpoint / manifest.files[i].name;
     verify_slices(File(path, File::Mode::read), manifest.tensors, i);
     if (const auto checksum = hash_of_file(path); checksum != manifest.files[i].checksum)
-      throw IoError({.who = path.string() + ", outside of the tensors' values", .found = "checksum " + checksum, .expected = manifest.files[i].checksum, .remedy = kRemedy});
+      throw IoError({.who = path.string() + ", outside of the tensors' values",
+                     .found = "checksum " + checksum,
+                     .expected = manifest.files[i].checksum,
+                     .remedy = kRemedy});
   }
 }
 

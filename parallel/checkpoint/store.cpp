@@ -22,7 +22,8 @@ std::string done_name(int rank) { return fmt::format("rank-{:04}.done", rank); }
 void check_slice(const NamedSlice& slice) {
   const StoredTensor tensor{slice.state, slice.name, slice.shape, "", {}};
   const auto count = slice.end - slice.begin;
-  if (slice.begin < 0 || count < 0 || slice.end > tensor.elements() || !slice.value.defined() || slice.value.numel() != count || !slice.value.is_contiguous())
+  if (slice.begin < 0 || count < 0 || slice.end > tensor.elements() || !slice.value.defined() || slice.value.numel() != count ||
+      !slice.value.is_contiguous())
     throw ShapeError({.who = tensor.title(),
                       .found = fmt::format("[{}, {}) of {} elements in a tensor of {}", slice.begin, slice.end, tensor.elements(),
                                            slice.value.defined() ? slice.value.numel() : 0),
@@ -34,7 +35,8 @@ std::vector<Piece> pieces_of(std::span<const NamedSlice> slices) {
   std::vector<Piece> pieces;
   for (const auto& s : slices) {
     check_slice(s);
-    pieces.push_back({s.state, s.name, s.shape, std::string(dtype_name(s.value.scalar_type())), static_cast<std::uint64_t>(s.value.element_size()), s.begin, s.end});
+    pieces.push_back({s.state, s.name, s.shape, std::string(dtype_name(s.value.scalar_type())),
+                      static_cast<std::uint64_t>(s.value.element_size()), s.begin, s.end});
   }
   return pieces;
 }
@@ -75,7 +77,8 @@ std::string match(const Manifest& manifest, std::span<const NamedSlice> into) {
   }
   if (!missing.empty())
     throw ShapeError({.who = "checkpoint",
-                      .found = fmt::format("{} tensors of this run missing: {}", missing.size(), join(std::span(missing).first(std::min<std::size_t>(missing.size(), 8)))),
+                      .found = fmt::format("{} tensors of this run missing: {}", missing.size(),
+                                           join(std::span(missing).first(std::min<std::size_t>(missing.size(), 8)))),
                       .expected = "all that the run trains",
                       .remedy = "resume with the settings that it was saved with"});
   return used;
@@ -84,10 +87,12 @@ std::string match(const Manifest& manifest, std::span<const NamedSlice> into) {
 void need_all_used(const Manifest& manifest, const std::vector<std::string>& used_by_rank) {
   std::vector<std::string> left;
   for (std::size_t i = 0; i < manifest.tensors.size(); ++i)
-    if (std::none_of(used_by_rank.begin(), used_by_rank.end(), [i](const auto& used) { return used[i] == '1'; })) left.push_back(manifest.tensors[i].title());
+    if (std::none_of(used_by_rank.begin(), used_by_rank.end(), [i](const auto& used) { return used[i] == '1'; }))
+      left.push_back(manifest.tensors[i].title());
   if (left.empty()) return;
   throw ShapeError({.who = "checkpoint",
-                    .found = fmt::format("{} tensors that this run does not train: {}", left.size(), join(std::span(left).first(std::min<std::size_t>(left.size(), 8)))),
+                    .found = fmt::format("{} tensors that this run does not train: {}", left.size(),
+                                         join(std::span(left).first(std::min<std::size_t>(left.size(), 8)))),
                     .expected = "none",
                     .remedy = "resume with the settings that it was saved with"});
 }

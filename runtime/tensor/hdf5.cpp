@@ -54,7 +54,8 @@ std::pair<std::string, int> last_error() {
   int errno_value = 0;
   for (const auto& line : lines) {
     constexpr std::string_view kErrno = "errno = ";
-    if (const auto at = line.find(kErrno); at != std::string::npos) std::from_chars(line.data() + at + kErrno.size(), line.data() + line.size(), errno_value);
+    if (const auto at = line.find(kErrno); at != std::string::npos)
+      std::from_chars(line.data() + at + kErrno.size(), line.data() + line.size(), errno_value);
   }
   return {lines.empty() ? "no reason given" : lines.front(), errno_value};
 }
@@ -62,7 +63,10 @@ std::pair<std::string, int> last_error() {
 [[noreturn]] void fail(const fs::path& path, const std::string& tried) {
   const auto [reason, errno_value] = last_error();
   if (errno_value != 0) throw io_error(path, tried, errno_value);
-  throw IoError({.who = path.string(), .found = tried + " (HDF5: " + reason + ")", .expected = "", .remedy = "the file is cut off or broken: restore it"});
+  throw IoError({.who = path.string(),
+                 .found = tried + " (HDF5: " + reason + ")",
+                 .expected = "",
+                 .remedy = "the file is cut off or broken: restore it"});
 }
 
 /// Passes a result of the library on; a negative one is an error.
@@ -126,9 +130,11 @@ Id access_without_locks(const fs::path& path) {
 
 void need_flat(const Tensor& tensor, const std::string& dataset) {
   if (!tensor.defined() || !tensor.is_contiguous() || !tensor.is_cpu())
-    throw ShapeError({.who = dataset, .found = "a tensor that is not laid out flat", .expected = "a contiguous one on the CPU", .remedy = ""});
+    throw ShapeError(
+        {.who = dataset, .found = "a tensor that is not laid out flat", .expected = "a contiguous one on the CPU", .remedy = ""});
   if (type_of(tensor.scalar_type()) < 0)
-    throw ShapeError({.who = dataset, .found = c10::toString(tensor.scalar_type()), .expected = "a dtype that HDF5 files hold", .remedy = ""});
+    throw ShapeError(
+        {.who = dataset, .found = c10::toString(tensor.scalar_type()), .expected = "a dtype that HDF5 files hold", .remedy = ""});
 }
 
 }  // namespace
@@ -151,7 +157,8 @@ Hdf5Writer::~Hdf5Writer() {
   keep_quiet();
   file_.reset();
   // What could not be closed holds its room on the disk even once it is removed.
-  if (!finished_) [[maybe_unused]] const auto failed = truncate(path_.c_str(), 0);
+  if (!finished_) [[maybe_unused]]
+    const auto failed = truncate(path_.c_str(), 0);
 }
 
 void Hdf5Writer::attribute(const std::string& name, const std::string& text) {
@@ -225,7 +232,8 @@ Hdf5Info info_of(hid_t id, const fs::path& path, const std::string& dataset) {
   if (H5Sget_simple_extent_ndims(space) != 1) broken(std::to_string(H5Sget_simple_extent_ndims(space)) + " dimensions", "1");
   const auto name = read_text(id, path, kDtype);
   const auto dtype = dtype_from_name(name);
-  if (!dtype || type_of(*dtype) < 0 || H5Tequal(type, type_of(*dtype)) <= 0) broken("dtype '" + name + "' on another stored type", "the type it is stored as");
+  if (!dtype || type_of(*dtype) < 0 || H5Tequal(type, type_of(*dtype)) <= 0)
+    broken("dtype '" + name + "' on another stored type", "the type it is stored as");
   const auto elements = static_cast<std::int64_t>(check(H5Sget_simple_extent_npoints(space), path, tried));
   const auto offset = elements > 0 ? H5Dget_offset(id) : 0;
   if (offset == HADDR_UNDEF) fail(path, tried);

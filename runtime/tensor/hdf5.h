@@ -25,7 +25,8 @@ class Hdf5Writer {
   /// A text of the file itself.
   void attribute(const std::string& name, const std::string& text);
   /// A dataset, new in this file; the groups of its path are made.
-  /// @param flat contiguous CPU tensor, written in its order as one dimension; any stored dtype but complex and fp8. @throws IoError, ShapeError.
+  /// @param flat contiguous CPU tensor, written in its order as one dimension; any stored dtype but complex and fp8. @throws IoError,
+  /// ShapeError.
   void write(const std::string& dataset, const Tensor& flat, const std::map<std::string, std::string>& attributes = {});
   /// Flushes, closes and brings the file to the disk.
   void finish();
@@ -60,7 +61,8 @@ class Hdf5Reader {
   std::vector<std::string> datasets() const;
   Hdf5Info info(const std::string& dataset) const;
   /// Elements [begin, begin + destination.numel()) of a dataset straight into `destination`.
-  /// @param destination contiguous, on the CPU, of the dataset's dtype; may be a leaf that requires a gradient. @throws IoError, ShapeError.
+  /// @param destination contiguous, on the CPU, of the dataset's dtype; may be a leaf that requires a gradient. @throws IoError,
+  /// ShapeError.
   void read(const std::string& dataset, std::int64_t begin, Tensor destination) const;
 
  private:

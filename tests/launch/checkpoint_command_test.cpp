@@ -23,7 +23,8 @@ class CheckpointCommand : public testing::Test {
     CheckpointStore store(scratch_ / "checkpoints", *communicator);
     for (const int step : {5, 10}) {
       store.save(step,
-                 {.slices = {{"value", "model.norm.weight", {3, 4}, 0, 12, at::full({12}, 0.5 * step)}, {"exp_avg", "model.norm.weight", {3, 4}, 0, 12, at::ones({12})}},
+                 {.slices = {{"value", "model.norm.weight", {3, 4}, 0, 12, at::full({12}, 0.5 * step)},
+                             {"exp_avg", "model.norm.weight", {3, 4}, 0, 12, at::ones({12})}},
                   .state = R"({"tokens": 1234})",
                   .fingerprints = {{"tokenizer", "t1"}, {"template", ""}},
                   .config = "train:\n  epochs: 3\n",
@@ -82,7 +83,8 @@ TEST_F(CheckpointCommand, VerifiesEveryByte) {
 
 TEST_F(CheckpointCommand, ShowsTheLatestOrTheOneNamed) {
   ASSERT_EQ(herd({"show", run()}), kExitSuccess) << err_;
-  EXPECT_THAT(out_, AllOf(HasSubstr("step-10\n"), HasSubstr("on 1 rank (incarnation 1)"), HasSubstr("tokenizer    t1"), HasSubstr("template     -"), HasSubstr("\"tokens\":1234"),
+  EXPECT_THAT(out_, AllOf(HasSubstr("step-10\n"), HasSubstr("on 1 rank (incarnation 1)"), HasSubstr("tokenizer    t1"),
+                          HasSubstr("template     -"), HasSubstr("\"tokens\":1234"),
                           HasSubstr("exp_avg     F32   [3, 4]           model.norm.weight\n"), HasSubstr("config\ntrain:\n  epochs: 3\n")));
   ASSERT_EQ(herd({"show", checkpoint(5).string()}), kExitSuccess);
   EXPECT_THAT(out_, AllOf(HasSubstr("step 5, saved"), HasSubstr("held-out loss 0.7500")));

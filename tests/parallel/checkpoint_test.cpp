@@ -56,7 +56,8 @@ std::vector<NamedSlice> layout(const std::vector<Logical>& tensors, Layout how, 
   for (const auto& t : tensors) total += t.numel();
   const std::vector<std::int64_t> weights{3, ranks == 4 ? 0 : 1, 2, 5};
   std::int64_t sum = 0, before = 0;
-  for (int r = 0; r < ranks; ++r) sum += weights[static_cast<std::size_t>(r)], before += r < rank ? weights[static_cast<std::size_t>(r)] : 0;
+  for (int r = 0; r < ranks; ++r)
+    sum += weights[static_cast<std::size_t>(r)], before += r < rank ? weights[static_cast<std::size_t>(r)] : 0;
   auto begin = total * before / sum, end = total * (before + weights[static_cast<std::size_t>(rank)]) / sum;
   if (how == Layout::kReplicas) begin = 0, end = total;
   std::vector<NamedSlice> slices;
@@ -75,7 +76,8 @@ std::vector<NamedSlice> layout(const std::vector<Logical>& tensors, Layout how, 
 
 void expect_filled(const std::vector<NamedSlice>& found, const std::vector<NamedSlice>& wanted, const std::string& what) {
   ASSERT_EQ(found.size(), wanted.size());
-  for (std::size_t i = 0; i < found.size(); ++i) EXPECT_TRUE(at::equal(found[i].value, wanted[i].value)) << what << ": " << found[i].state << " of " << found[i].name;
+  for (std::size_t i = 0; i < found.size(); ++i)
+    EXPECT_TRUE(at::equal(found[i].value, wanted[i].value)) << what << ": " << found[i].state << " of " << found[i].name;
 }
 
 CheckpointContent content(int rank = 0, int ranks = 1, std::int64_t salt = 0, Layout how = Layout::kReplicas) {
@@ -168,14 +170,17 @@ TEST(Checkpoint, ReplicasAreWrittenOnceAndEvenlyDivided) {
     ASSERT_EQ(tensor.slices.size(), 1u) << tensor.title();
     elements[tensor.slices[0].file] += tensor.elements();
   }
-  EXPECT_LE(*std::max_element(elements.begin(), elements.end()) - *std::min_element(elements.begin(), elements.end()), 66);  // the largest tensor
+  EXPECT_LE(*std::max_element(elements.begin(), elements.end()) - *std::min_element(elements.begin(), elements.end()),
+            66);  // the largest tensor
   EXPECT_THAT(names(scratch / "step-1"), ElementsAre("manifest.json", "rank-0000.h5", "rank-0001.h5", "rank-0002.h5", "rank-0003.h5"));
 }
 
 TEST(Checkpoint, LongTensorsAreCutAnywhere) {
   Scratch scratch;
   const std::vector<Logical> tensors{{"value", "long", {5 << 20}, at::kFloat}};  // more than one of the pieces in which a file is read
-  run_threads(1, [&](Communicator& c) { CheckpointStore(scratch.path(), c).save(1, {.slices = layout(tensors, Layout::kReplicas, 0, 1, true, 0)}); });
+  run_threads(1, [&](Communicator& c) {
+    CheckpointStore(scratch.path(), c).save(1, {.slices = layout(tensors, Layout::kReplicas, 0, 1, true, 0)});
+  });
   run_threads(3, [&](Communicator& c) {
     CheckpointStore store(scratch.path(), c);
     const auto into = layout(tensors, Layout::kRanges, c.rank(), 3, false, 0);
@@ -210,7 +215,8 @@ TEST(Checkpoint, AFlippedByteAnywhereInARankFileIsNamed) {
   const auto manifest = read_manifest(scratch / "step-5");
   for (std::uintmax_t at = 0; at < manifest.files[0].bytes; at += 2) {
     flip(file, at);
-    const auto error = error_of([&] { verify_files(scratch / "step-5", manifest); });  // all that is not a value, HDF5's own structures, as well
+    const auto error =
+        error_of([&] { verify_files(scratch / "step-5", manifest); });  // all that is not a value, HDF5's own structures, as well
     EXPECT_THAT(error, HasSubstr("rank-0000.h5")) << at;
     named += error.find(", elements [") != std::string::npos;
     // Reading meets what it needs alone: then it is either told or right (`peek` looks).
@@ -280,7 +286,8 @@ TEST(Checkpoint, ABrokenLatestIsNeverPassedOverInSilence) {
     CheckpointStore store(scratch.path(), c);
     const auto into = layout(toy_tensors(), Layout::kReplicas, 0, 1, false, 0);
     EXPECT_THAT(error_of([&] { store.read(*store.find("auto", {}), into); }),
-                AllOf(HasSubstr("step-15"), HasSubstr("value of model.norm.weight"), HasSubstr("good ones: " + (scratch / "step-5").string() + " "), testing::Not(HasSubstr("step-10"))));
+                AllOf(HasSubstr("step-15"), HasSubstr("value of model.norm.weight"),
+                      HasSubstr("good ones: " + (scratch / "step-5").string() + " "), testing::Not(HasSubstr("step-10"))));
     // That one, named, is taken: by its path, or its run's.
     store.read(*store.find((scratch / "step-5").string(), {}), into);
     expect_filled(into, content(0, 1, 5).slices, "step 5");
@@ -303,7 +310,8 @@ TEST(Checkpoint, AnotherModelTokenizerTemplateOrAdapterIsRefusedByName) {
   }
   auto run = content().fingerprints;
   run["tokenizer"] = "x", run["shoe size"] = "46";
-  EXPECT_THAT(error_of([&] { alone.store.find("auto", run); }), HasSubstr("another shoe size and another tokenizer: shoe size unknown, tokenizer t1;"));
+  EXPECT_THAT(error_of([&] { alone.store.find("auto", run); }),
+              HasSubstr("another shoe size and another tokenizer: shoe size unknown, tokenizer t1;"));
 }
 
 TEST(Checkpoint, TensorsThatDoNotFitAreNamed) {
@@ -317,7 +325,10 @@ TEST(Checkpoint, TensorsThatDoNotFitAreNamed) {
   };
   EXPECT_THAT(complaint([](auto& into) { into[1].name = "q"; }), AllOf(HasSubstr("missing"), HasSubstr("value of q")));
   EXPECT_THAT(complaint([](auto& into) { into.pop_back(); }), HasSubstr("1 tensors that this run does not train: count of rows"));
-  EXPECT_THAT(complaint([](auto& into) { into[0].shape = {6, 11}; }), AllOf(HasSubstr("value of model.embed.weight"), HasSubstr("[11, 6]"), HasSubstr("[6, 11]")));
+  EXPECT_THAT(complaint([](auto& into) {
+                into[0].shape = {6, 11};
+              }),
+              AllOf(HasSubstr("value of model.embed.weight"), HasSubstr("[11, 6]"), HasSubstr("[6, 11]")));
   EXPECT_THAT(complaint([](auto& into) { into[0].value = into[0].value.to(at::kDouble); }), AllOf(HasSubstr("F32"), HasSubstr("F64")));
 }
 
@@ -380,7 +391,8 @@ void die_while_saving(const fs::path& folder, std::int64_t step, const std::stri
 }
 
 TEST(Checkpoint, ACrashAfterAnyStepOfTheSaveLeavesAGoodLatest) {
-  for (const auto* after : {"folder made", "rank file written", "rank file done", "manifest written", "verified", "published", "latest moved", "best moved", "pruned"}) {
+  for (const auto* after : {"folder made", "rank file written", "rank file done", "manifest written", "verified", "published",
+                            "latest moved", "best moved", "pruned"}) {
     for (const int next : {10, 5}) {  // a new step, and the same one again
       Scratch scratch;
       Alone(scratch.path()).store.save(5, content(0, 1, 5));
@@ -410,9 +422,11 @@ TEST(Checkpoint, HalfDoneReplacementsAndRemovalsAreFinished) {
   load(scratch.path(), "auto", 10);
 }
 
-void fill_the_disk(const fs::path& folder, const std::function<void(const std::function<void()>&)>& while_small, const std::string& reason) {
+void fill_the_disk(const fs::path& folder, const std::function<void(const std::function<void()>&)>& while_small,
+                   const std::string& reason) {
   const int ranks = 3;
-  const std::vector<Logical> big{{"value", "w", {300'000}, at::kFloat}, {"exp_avg", "w", {300'000}, at::kFloat}, {"exp_avg_sq", "w", {300'000}, at::kFloat}};
+  const std::vector<Logical> big{
+      {"value", "w", {300'000}, at::kFloat}, {"exp_avg", "w", {300'000}, at::kFloat}, {"exp_avg_sq", "w", {300'000}, at::kFloat}};
   run_threads(ranks, [&](Communicator& c) { CheckpointStore(folder, c).save(5, content(c.rank(), ranks)); });
   const auto before = names(folder);
   while_small([&] {
@@ -432,7 +446,8 @@ void fill_the_disk(const fs::path& folder, const std::function<void(const std::f
 TEST(Checkpoint, AFullDiskEndsAllRanksAndLeavesTheLastOne) {
   SmallDisk disk(1 << 20);
   if (!disk.mounted()) GTEST_SKIP() << "cannot mount a tmpfs: " << disk.why_not();
-  fill_the_disk(disk.path(), [](const auto& save) { save(); }, "No space left on device");
+  fill_the_disk(
+      disk.path(), [](const auto& save) { save(); }, "No space left on device");
 }
 
 TEST(Checkpoint, AFileSizeLimitEndsAllRanksAndLeavesTheLastOne) {

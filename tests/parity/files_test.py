@@ -1,4 +1,5 @@
-"""herd's file formats against the libraries that define them: safetensors written by Hugging Face's library and read by herd, and back."""
+"""herd's file formats against the libraries that define them: safetensors written by Hugging Face's library and read by herd,
+and back; HDF5 written by herd and read by h5py, and back."""
 
 import os
 import pathlib
@@ -9,6 +10,8 @@ import unittest
 
 os.environ.update(HF_HUB_OFFLINE="1", OMP_NUM_THREADS="1")
 
+import h5py
+import numpy
 import safetensors
 import torch
 from safetensors.torch import load_file, save_file
@@ -97,6 +100,43 @@ class Safetensors(unittest.TestCase):
             self.assertIn(str(path), error)
             with self.assertRaises(safetensors.SafetensorError, msg=str(number)):
                 load_file(path)
+
+
+class Hdf5(unittest.TestCase):
+    # What each dtype lies as: HDF5 has no bf16 or bool of its own.
+    STORED = {torch.float32: "<f4", torch.float64: "<f8", torch.int64: "<i8", torch.int32: "<i4", torch.int16: "<i2", torch.int8: "i1",
+              torch.uint8: "u1", torch.bool: "u1", torch.bfloat16: "<u2", torch.float16: "<u2", torch.uint16: "<u2"}
+    NAMES = {torch.float32: "F32", torch.float64: "F64", torch.int64: "I64", torch.int32: "I32", torch.int16: "I16", torch.int8: "I8",
+             torch.uint8: "U8", torch.bool: "BOOL", torch.bfloat16: "BF16", torch.float16: "F16", torch.uint16: "U16"}
+
+    def setUp(self):
+        torch.manual_seed(5)
+        self.scratch = tempfile.TemporaryDirectory()
+        self.addCleanup(self.scratch.cleanup)
+        self.folder = pathlib.Path(self.scratch.name)
+        self.tensors = {f"value/layer.{i}.{NAME}": bits(d, n) for i, n in enumerate([1, 37, 1000]) for d, NAME in self.NAMES.items()}
+
+    def test_h5py_reads_what_herd_wrote(self):
+        save_file(self.tensors, self.folder / "a.safetensors")
+        self.assertEqual(probe(self.folder / "a.safetensors", self.folder / "a.h5"), (0, ""))
+        with h5py.File(self.folder / "a.h5") as file:
+            self.assertEqual(file.attrs["format"], "herd 格式".encode())
+            for name, tensor in self.tensors.items():
+                found = file[name]
+                self.assertEqual((found.dtype.str.lstrip("|"), found.shape), (self.STORED[tensor.dtype], (tensor.numel(),)), name)
+                self.assertEqual(found.attrs["dtype"].decode(), self.NAMES[tensor.dtype])
+                self.assertEqual(found[()].tobytes(), tensor.view(torch.uint8).numpy().tobytes(), name)
+
+    def test_herd_reads_what_h5py_wrote(self):
+        with h5py.File(self.folder / "a.h5", "w") as file:
+            for name, tensor in self.tensors.items():
+                stored = file.create_dataset(name, data=numpy.frombuffer(tensor.view(torch.uint8).numpy().tobytes(), self.STORED[tensor.dtype]))
+                stored.attrs["dtype"] = numpy.bytes_(self.NAMES[tensor.dtype])
+        self.assertEqual(probe(self.folder / "a.h5", self.folder / "b.safetensors"), (0, ""))
+        found = load_file(self.folder / "b.safetensors")
+        self.assertEqual(found.keys(), self.tensors.keys())
+        for name, tensor in self.tensors.items():
+            self.assertTrue(same(found[name], tensor), name)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-
 #include "runtime/base/file.h"
 #include "runtime/base/hash.h"
 #include "runtime/base/text.h"
@@ -16,8 +15,8 @@ namespace fs = std::filesystem;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-const std::vector<at::ScalarType> kDtypes{at::kFloat, at::kDouble, at::kBFloat16, at::kHalf,   at::kLong,   at::kInt,
-                                          at::kShort, at::kChar,   at::kByte,     at::kBool,   at::kUInt16, at::kUInt32};
+const std::vector<at::ScalarType> kDtypes{at::kFloat, at::kDouble, at::kBFloat16, at::kHalf, at::kLong,   at::kInt,
+                                          at::kShort, at::kChar,   at::kByte,     at::kBool, at::kUInt16, at::kUInt32};
 
 // Small whole numbers, exact in every dtype.
 Tensor values(std::int64_t count, at::ScalarType dtype) {
@@ -39,7 +38,8 @@ TEST(Hdf5, EveryDtypeComesBackWholeAndInRanges) {
     Hdf5Writer writer(scratch / "a.h5");
     writer.attribute("format", "herd 格式");
     writer.attribute("empty", "");
-    for (const auto dtype : kDtypes) writer.write(std::string("value/layer.0.") + c10::toString(dtype), values(50, dtype), {{"shape", "5, 10"}});
+    for (const auto dtype : kDtypes)
+      writer.write(std::string("value/layer.0.") + c10::toString(dtype), values(50, dtype), {{"shape", "5, 10"}});
     writer.write("nothing", at::empty({0}));
     writer.finish();
   }
@@ -81,7 +81,8 @@ TEST(Hdf5, WrongRequestsAreRefused) {
 // The library says so at H5Dwrite alone, and then closes in peace.
 void write_until_full(const fs::path& folder, const std::string& expected) {
   const auto big = at::ones({1 << 20});
-  for (const std::int64_t first : {1, 60000, 62000, 63000, 65000}) {  // the end of the disk falls into values, then into the library's own bytes
+  for (const std::int64_t first :
+       {1, 60000, 62000, 63000, 65000}) {  // the end of the disk falls into values, then into the library's own bytes
     const auto message = error_of([&] {
       Hdf5Writer writer(folder / "full.h5");
       writer.write("first", big.narrow(0, 0, first));
