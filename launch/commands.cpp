@@ -8,6 +8,7 @@
 #include "launch/data_command.h"
 #include "launch/generate_command.h"
 #include "launch/merge_command.h"
+#include "launch/train_command.h"
 #include "runtime/base/exit_codes.h"
 
 namespace herd {
@@ -29,6 +30,7 @@ const Table<Command>& commands() {
                                         {"data", {data_command, "data audit: what a recipe's data become, before anything is trained"}},
                                         {"generate", {generate_command, "answer a prompt, or a file of them, with a model"}},
                                         {"merge", {merge_command, "write a base model and its adapter as one Hugging Face folder, verified"}},
+                                        {"train", {train_command, "train what a recipe says, on every rank of an mpirun or srun"}},
                                     }};
   return table;
 }

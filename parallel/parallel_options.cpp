@@ -21,6 +21,7 @@ void describe(Schema& s, ParallelOptions& o) {
   auto names = backends().names();
   names.insert(names.begin(), "auto");
   s.field("backend", o.backend, "how ranks talk; auto: mpi under mpirun or srun, else self; " + summaries(backends())).one_of(names);
+  s.field("check", o.check, "compare operation, shape and dtype over all ranks before any data moves; always on in debug builds");
   s.field("timeout_s", o.timeout_s, "seconds that a collective waits for the last rank before the run ends with its name")
       .above(0)
       .known_as({"deadline_s", "timeout"});

@@ -11,7 +11,8 @@ struct ParallelOptions {
   std::string strategy = "ddp";
   std::int64_t bucket_bytes = 16 << 20;  ///< gradients that travel together
   std::string backend = "auto";          ///< a name in backends() (parallel/comm/backends.h), or auto
-  double timeout_s = 60;                 ///< how long a collective waits for the last rank
+  bool check = false;                    ///< compare operation, shape and dtype over all ranks before data moves
+  double timeout_s = 600;                ///< how long a collective waits for the last rank
 
   bool operator==(const ParallelOptions&) const = default;
 };

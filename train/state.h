@@ -1,7 +1,9 @@
 #pragma once
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "train/loss_scale.h"
 
@@ -16,6 +18,13 @@ struct TrainState {
   double best_loss = std::numeric_limits<double>::infinity();  ///< lowest held-out loss
   std::int64_t best_step = -1;
   std::int64_t evaluations_since_best = 0;
+  std::optional<double> held_out_loss;  ///< of an evaluation after this very step; not stored
 };
+
+/// As a checkpoint keeps it: exact, also the losses.
+std::string to_json(const TrainState& state);
+/// The way back. @param scale what this run's options begin with; where it is active it goes on from the stored factor.
+/// @throws DataError for text that is not `to_json`'s.
+TrainState train_state_from_json(std::string_view text, LossScale scale);
 
 }  // namespace herd

@@ -75,6 +75,7 @@ class Loop {
     else leave_out();
     ++state_.step;
     state_.tokens += rows.tokens;
+    state_.held_out_loss.reset();
     t_.journal.step({.step = state_.step, .loss = all.loss_sum / tokens, .learning_rate = learning_rate, .gradient_norm = norm,
                      .batch_tokens = rows.tokens, .tokens = state_.tokens, .loss_scale = state_.loss_scale.factor()});
     return all.signal;
@@ -125,6 +126,7 @@ class Loop {
   // Whether the held-out loss is the lowest so far.
   bool evaluate_now() {
     const auto evaluation = evaluate(t_.model, t_.communicator, *t_.held_out, t_.options.micro_batch_size);
+    state_.held_out_loss = evaluation.loss;
     t_.journal.evaluation(state_.step, evaluation.loss, evaluation.perplexity());
     if (!(evaluation.loss < state_.best_loss)) {
       ++state_.evaluations_since_best;

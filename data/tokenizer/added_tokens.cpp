@@ -52,16 +52,17 @@ std::size_t leading_space(std::string_view text) {
 
 void AddedTokenFinder::add(std::string pattern, TokenId id, AddedToken token) {
   if (pattern.empty()) return;
-  auto& row = by_first_byte_[static_cast<unsigned char>(pattern[0])];
-  entries_.push_back({std::move(pattern), id, std::move(token)});
-  row.push_back(entries_.size() - 1);
-  std::stable_sort(row.begin(), row.end(),
-                   [&](auto a, auto b) { return entries_[a].pattern.size() > entries_[b].pattern.size(); });
+  auto& lengths = lengths_by_first_byte_[static_cast<unsigned char>(pattern[0])];
+  const auto place = std::lower_bound(lengths.begin(), lengths.end(), pattern.size(), std::greater<>());
+  if (place == lengths.end() || *place != pattern.size()) lengths.insert(place, pattern.size());
+  entries_.try_emplace(std::move(pattern), id, std::move(token));  // of equal patterns the first is found
 }
 
-const AddedTokenFinder::Entry* AddedTokenFinder::match(std::string_view text, std::size_t at) const {
-  for (const auto index : by_first_byte_[static_cast<unsigned char>(text[at])])
-    if (text.substr(at).starts_with(entries_[index].pattern)) return &entries_[index];
+const AddedTokenFinder::Entries::value_type* AddedTokenFinder::match(std::string_view text, std::size_t at) const {
+  for (const auto length : lengths_by_first_byte_[static_cast<unsigned char>(text[at])]) {
+    if (length > text.size() - at) continue;
+    if (const auto found = entries_.find(text.substr(at, length)); found != entries_.end()) return &*found;
+  }
   return nullptr;
 }
 
@@ -69,19 +70,19 @@ std::vector<Section> AddedTokenFinder::split(std::string_view text) const {
   std::vector<Section> out;
   std::size_t done = 0;
   for (std::size_t at = 0; at < text.size() && !entries_.empty();) {
-    const auto* entry = match(text, at);
-    if (!entry) {
+    const auto* found = match(text, at);
+    if (!found) {
       ++at;
       continue;
     }
-    auto start = at, stop = at + entry->pattern.size();
+    auto start = at, stop = at + found->first.size();
     at = stop;
-    const auto& token = entry->token;
+    const auto& [id, token] = found->second;
     if (token.single_word && (ends_with_word(text.substr(0, start)) || starts_with_word(text.substr(stop)))) continue;
     if (token.lstrip) start = std::max(without_trailing_space(text.substr(0, start)), done);
     if (token.rstrip) stop += leading_space(text.substr(stop));
     if (done < start) out.push_back({text.substr(done, start - done), std::nullopt});
-    out.push_back({text.substr(start, stop - start), entry->id});
+    out.push_back({text.substr(start, stop - start), id});
     done = stop;
   }
   if (done < text.size()) out.push_back({text.substr(done), std::nullopt});

@@ -1,9 +1,10 @@
 #pragma once
 #include <array>
-#include <map>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "data/tokenizer/tokenizer.h"
@@ -37,14 +38,17 @@ class AddedTokenFinder {
 
  private:
   struct Entry {
-    std::string pattern;
     TokenId id;
     AddedToken token;
   };
-  const Entry* match(std::string_view text, std::size_t at) const;
+  struct Hash : std::hash<std::string_view> {
+    using is_transparent = void;
+  };
+  using Entries = std::unordered_map<std::string, Entry, Hash, std::equal_to<>>;
+  const Entries::value_type* match(std::string_view text, std::size_t at) const;
 
-  std::vector<Entry> entries_;
-  std::array<std::vector<std::size_t>, 256> by_first_byte_;  // indices into entries_, longest pattern first
+  Entries entries_;  // by pattern: vocabularies have tens of thousands of added tokens
+  std::array<std::vector<std::size_t>, 256> lengths_by_first_byte_;  // of the patterns that begin so, longest first
 };
 
 }  // namespace herd

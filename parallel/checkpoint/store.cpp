@@ -147,7 +147,6 @@ fs::path CheckpointStore::save(std::int64_t step, const CheckpointContent& conte
   } catch (const Error&) {
     std::error_code ignored;
     if (rank == 0) fs::remove_all(temporary, ignored);
-    folder_.need_incarnation(incarnation_);  // who took over has removed our files: that is the cause, not that they are missing
     throw;
   }
   return folder_.step(step);

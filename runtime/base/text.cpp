@@ -45,6 +45,10 @@ std::string with_thousands(std::int64_t value) {
   return text;
 }
 
+std::string plural(std::int64_t count, std::string_view noun) {
+  return with_thousands(count) + " " + std::string(noun) + (count == 1 ? "" : "s");
+}
+
 std::string human_bytes(std::uint64_t bytes) {
   if (bytes < 1024) return fmt::format("{} B", bytes);
   static constexpr const char* kUnits[] = {"KiB", "MiB", "GiB", "TiB", "PiB"};

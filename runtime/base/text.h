@@ -19,6 +19,9 @@ std::string join(std::span<const std::string> parts, std::string_view separator 
 /// `12,345,678`.
 std::string with_thousands(std::int64_t value);
 
+/// `1 rank`, `12,345 ranks`.
+std::string plural(std::int64_t count, std::string_view noun);
+
 /// `1.5 GiB`, `312 B`: binary units, three digits.
 std::string human_bytes(std::uint64_t bytes);
 

@@ -1,0 +1,51 @@
+"""The peer: transformers and PEFT in a plain PyTorch loop, as their documentation writes it. Prints one JSON line."""
+import argparse
+import json
+import os
+import time
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--steps", type=int, required=True)
+    parser.add_argument("--rows", type=int, required=True)
+    parser.add_argument("--tokens", type=int, required=True)
+    parser.add_argument("--dtype", choices=["fp32", "bf16"], required=True)
+    parser.add_argument("--method", choices=["lora", "none"], required=True)
+    parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--device", default="cpu")
+    a = parser.parse_args()
+    os.environ.update(HF_HUB_OFFLINE="1", OMP_NUM_THREADS=str(a.threads))
+
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    torch.set_num_threads(a.threads)
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_pretrained(a.model, dtype=torch.float32 if a.dtype == "fp32" else torch.bfloat16).to(a.device)
+    if a.method == "lora":
+        model = get_peft_model(model, LoraConfig(r=8, lora_alpha=16, target_modules=["q_proj", "k_proj", "v_proj", "o_proj"], task_type="CAUSAL_LM"))
+    model.train()
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(parameters, lr=2e-4)
+    ids = torch.randint(300, model.config.vocab_size, (a.steps, a.rows, a.tokens), device=a.device)
+    wait = torch.cuda.synchronize if a.device == "cuda" else lambda: None
+    times, losses = [], []
+    for step in range(a.steps):
+        wait()
+        start = time.perf_counter()
+        loss = model(input_ids=ids[step], labels=ids[step], use_cache=False).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(loss.item())
+        wait()
+        times.append(time.perf_counter() - start)
+    print(json.dumps({"step_s": times, "first_loss": losses[0], "device_bytes": torch.cuda.max_memory_allocated() if a.device == "cuda" else 0}))
+
+
+if __name__ == "__main__":
+    main()

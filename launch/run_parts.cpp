@@ -1,0 +1,114 @@
+#include "launch/run_parts.h"
+
+#include <fmt/format.h>
+
+#include "parallel/comm/agree.h"
+#include "peft/adapter_io.h"
+#include "peft/registry.h"
+#include "runtime/base/text.h"
+
+namespace herd {
+namespace {
+
+// What decides a run's numbers, by name, in words that ranks compare.
+std::vector<std::pair<std::string, std::string>> identities(const RunParts& parts) {
+  double sum = 0;
+  for_each_parameter(parts.model(), [&](const std::string&, Parameter& p) {
+    if (p.trainable) sum += p.value.detach().sum(at::kDouble).item<double>();
+  });
+  return {{"model", parts.base.fingerprint},
+          {"data", parts.dataset.fingerprint},
+          {"initial weights", fmt::format("{:a}", sum)}};
+}
+
+void check_context(const RunConfig& config, const ModelFacts& facts) {
+  if (config.data.max_tokens <= facts.max_positions) return;
+  throw ConfigError({.who = "data.max_tokens",
+                     .found = std::to_string(config.data.max_tokens),
+                     .expected = "at most " + std::to_string(facts.max_positions) + ", the model's max_position_embeddings",
+                     .remedy = "data.max_tokens=" + std::to_string(facts.max_positions)});
+}
+
+}  // namespace
+
+RunParts load_parts(const RunConfig& config, int threads) {
+  RunParts parts;
+  parts.tokenizer_folder = config.model.tokenizer.empty() ? config.model.path : config.model.tokenizer;
+  parts.tokenizer = load_tokenizer(parts.tokenizer_folder);
+  parts.base = load_model(config.model, parts.tokenizer->vocab_size());
+  check_vocabulary(parts.model().facts, parts.tokenizer->vocab_size(), "tokenizer " + parts.tokenizer_folder.string());
+  check_context(config, parts.model().facts);
+
+  if (config.peft.adapter.empty()) {
+    parts.peft = config.peft;
+    attach(parts.model(), parts.peft, static_cast<std::uint64_t>(config.model.seed));
+  } else {
+    parts.peft = attach_adapter(parts.model(), config.peft.adapter, {config.model.path, parts.base.fingerprint}, config.peft.dropout);
+  }
+
+  auto data = config.data;
+  if (data.threads == 0) data.threads = threads;
+  parts.dataset = load_dataset(data, *parts.tokenizer);
+  parts.provenance = {.template_name = parts.dataset.template_name,
+                      .template_fingerprint = parts.dataset.template_fingerprint,
+                      .tokenizer_fingerprint = parts.dataset.tokenizer_fingerprint,
+                      .base_fingerprint = parts.base.fingerprint};
+  return parts;
+}
+
+void check_same_parts(const RunParts& parts, Communicator& communicator) {
+  for (const auto& [what, mine] : agree(communicator, [&] { return identities(parts); })) {
+    const auto all = all_gather_string(communicator, mine);
+    for (std::size_t rank = 1; rank < all.size(); ++rank) {
+      if (all[rank] == all[0]) continue;
+      throw DataError({.who = "rank " + std::to_string(rank),
+                       .found = "other " + what + " than rank 0's",
+                       .expected = "the same files on every host",
+                       .remedy = "copy them again, or put them on a shared file system",
+                       .everywhere = true});
+    }
+  }
+}
+
+std::string describe_parameters(CausalLm& model) {
+  std::int64_t all = 0, trained = 0;
+  for_each_parameter(model, [&](const std::string&, Parameter& p) {
+    all += p.value.numel();
+    if (p.trainable) trained += p.value.numel();
+  });
+  if (trained == all) return with_thousands(all) + " parameters, all of them trained";
+  return fmt::format("{} parameters, {} ({:.2g} %) of them trained", with_thousands(all), with_thousands(trained),
+                     100.0 * static_cast<double>(trained) / static_cast<double>(all));
+}
+
+Fingerprints fingerprints(const RunParts& parts, const RunConfig& config) {
+  std::string trained;
+  int tensors = 0;
+  for_each_parameter(parts.model(), [&](const std::string&, Parameter& p) {
+    if (!p.trainable) return;
+    trained += fmt::format("{} {}\n", p.name, fmt::join(p.value.sizes(), "x"));
+    ++tensors;
+  });
+  const bool adapter = !peft_methods().at(parts.peft.method).peft_type.empty();
+  const auto scale = adapter ? fmt::format(" with alpha {:g}{}", parts.peft.alpha, parts.peft.use_rslora ? " (rslora)" : "") : "";
+  return {{"base model", parts.base.fingerprint},
+          {"tokenizer", parts.provenance.tokenizer_fingerprint},
+          {"template", parts.provenance.template_name + " " + parts.provenance.template_fingerprint},
+          {"adapter", fmt::format("{} of {} tensors {}{}", parts.peft.method, tensors, fingerprint(trained), scale)},
+          {"data", parts.dataset.fingerprint},
+          {"rows a step", std::to_string(config.train.global_batch_size)}};
+}
+
+void write_result(const RunParts& parts, const RunConfig& config, const std::filesystem::path& folder) {
+  if (!peft_methods().at(parts.peft.method).peft_type.empty()) {
+    save_adapter(parts.model(), parts.peft, config.model.path, parts.provenance, folder);
+    return;
+  }
+  HubSave save{.copies = tokenizer_files(parts.tokenizer_folder), .provenance = parts.provenance, .replace = true};
+  save.bos = parts.tokenizer->bos;
+  save.eos = parts.tokenizer->eos;
+  save.pad = parts.tokenizer->pad;
+  save_hub_folder(parts.model(), parts.base.config, folder, save);
+}
+
+}  // namespace herd

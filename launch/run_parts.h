@@ -1,0 +1,43 @@
+#pragma once
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "data/dataset.h"
+#include "launch/run_config.h"
+#include "models/hub.h"
+#include "parallel/checkpoint/manifest.h"
+#include "parallel/comm/communicator.h"
+
+namespace herd {
+
+/// What a run works with, the same on every rank: tokenizer, examples, and the model with its PEFT method attached.
+struct RunParts {
+  std::filesystem::path tokenizer_folder;
+  std::unique_ptr<Tokenizer> tokenizer;
+  Dataset dataset;
+  LoadedModel base;
+  PeftOptions peft;       ///< the recipe's, or those of the adapter it goes on from
+  Provenance provenance;  ///< stored with everything the run writes
+
+  CausalLm& model() const { return *base.model; }
+};
+
+/// Reads and builds all of it. @param threads of this rank.
+/// @throws ConfigError where the parts do not fit each other (vocabulary, context length), and what each of them throws.
+RunParts load_parts(const RunConfig& config, int threads);
+
+/// @throws DataError on all ranks where one has another model, data or initial weights than rank 0.
+void check_same_parts(const RunParts& parts, Communicator& communicator);
+
+/// "1,838,080 parameters, all of them trained" or "…, 24,576 (1.3 %) of them trained".
+std::string describe_parameters(CausalLm& model);
+
+/// What a checkpoint of this run belongs to.
+Fingerprints fingerprints(const RunParts& parts, const RunConfig& config);
+
+/// Writes what is trained as a folder that Hugging Face's libraries read: the adapter, or the model where the method makes none.
+/// Takes the place of what was there in one step. @throws IoError.
+void write_result(const RunParts& parts, const RunConfig& config, const std::filesystem::path& folder);
+
+}  // namespace herd

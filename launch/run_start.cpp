@@ -1,0 +1,70 @@
+#include "launch/run_start.h"
+
+#include <ATen/Parallel.h>
+
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "parallel/comm/agree.h"
+#include "runtime/base/affinity.h"
+#include "runtime/base/log.h"
+
+namespace herd {
+namespace {
+
+namespace fs = std::filesystem;
+
+// A result or checkpoint that a new run would write over.
+std::optional<fs::path> left_by_a_run(const RunFolder& folder) {
+  for (const auto& path : {folder.checkpoints() / "latest", folder.adapter(), folder.model()}) {
+    if (fs::exists(path)) return path;
+  }
+  return std::nullopt;
+}
+
+void refuse_used(const RunFolder& folder, const std::string& resume) {
+  const auto left = left_by_a_run(folder);
+  if (!left || resume != "none") return;
+  throw IoError({.who = "run folder " + folder.root().string(),
+                 .found = "what an earlier run left there (" + left->filename().string() + ")",
+                 .expected = "a new run's folder",
+                 .remedy = "resume=auto goes on with that run; another run.name begins a new one"});
+}
+
+}  // namespace
+
+ClaimedFolder claim_run_folder(const ResolvedRun& run, Communicator& communicator) {
+  const auto& options = run.config.run;
+  std::optional<RunLock> lock;
+  std::string root;
+  agree(communicator, [&] {
+    if (communicator.rank() != 0) return;
+    const auto parent = fs::absolute(options.folder).lexically_normal();
+    const auto folder = options.name.empty() ? new_run_folder(parent) : RunFolder(parent / options.name);
+    lock.emplace(folder);
+    refuse_used(folder, run.config.checkpoint.resume);
+    run.save(folder.config());
+    attach_log_file(folder.log().string());
+    root = folder.root().string();
+  });
+  return {RunFolder(broadcast_string(communicator, root)), std::move(lock)};
+}
+
+int use_threads(std::int64_t wanted, Communicator& communicator) {
+  int threads = static_cast<int>(wanted);
+  if (wanted > 0) {
+    ensure_cpus(threads);
+  } else {
+    threads = std::max(1, static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN)) / communicator.local_size());
+    try {
+      ensure_cpus(threads);
+    } catch (const ConfigError&) {
+      threads = usable_cpus();  // the share that a batch system or taskset gave this rank
+    }
+  }
+  at::set_num_threads(threads);
+  return threads;
+}
+
+}  // namespace herd

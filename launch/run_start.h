@@ -1,0 +1,24 @@
+#pragma once
+#include <optional>
+
+#include "launch/run_config.h"
+#include "parallel/comm/communicator.h"
+#include "runtime/report/run_folder.h"
+
+namespace herd {
+
+/// A run's folder; rank 0 holds its lock for as long as the object lives.
+struct ClaimedFolder {
+  RunFolder folder;
+  std::optional<RunLock> lock;
+};
+
+/// Rank 0 names the folder, makes and locks it, stores the resolved config and begins its log; the others learn where it is.
+/// @throws on all ranks together: IoError where another run works there, or one has been there that this run does not go on with.
+ClaimedFolder claim_run_folder(const ResolvedRun& run, Communicator& communicator);
+
+/// Sets the threads of this rank's tensor work. @param wanted model.threads; 0: the host's cores divided by its ranks.
+/// @return how many. @throws ConfigError where this process is bound to fewer CPUs than are wanted.
+int use_threads(std::int64_t wanted, Communicator& communicator);
+
+}  // namespace herd

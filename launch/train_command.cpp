@@ -1,0 +1,74 @@
+#include "launch/train_command.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+
+#include "launch/command_line.h"
+#include "launch/run_start.h"
+#include "launch/train_run.h"
+#include "parallel/comm/agree.h"
+#include "parallel/comm/backends.h"
+#include "runtime/base/exit_codes.h"
+#include "runtime/base/log.h"
+
+namespace herd {
+namespace {
+
+int code_of(const std::exception& error) { return dynamic_cast<const ConfigError*>(&error) ? kExitUsage : kExitFailure; }
+
+bool on_all_ranks(const std::exception& error, const Communicator& communicator) {
+  const auto* ours = dynamic_cast<const Error*>(&error);
+  return communicator.size() == 1 || (ours && ours->complaint().everywhere);
+}
+
+// The first cause is told once: by rank 0 where all ranks have it; else by the rank that has it, which ends the others.
+int fail(const std::exception& error, const RunFolder* folder, Communicator& communicator) {
+  const auto rank = communicator.rank();
+  if (on_all_ranks(error, communicator)) {
+    if (rank != 0) return code_of(error);
+    if (folder) write_cause(*folder, rank, error.what());
+    show_status_line("");
+    std::fprintf(stderr, "error: %s\n", error.what());
+    return code_of(error);
+  }
+  const bool consequence = dynamic_cast<const CommError*>(&error) && folder && first_cause(*folder);
+  if (folder) write_cause(*folder, rank, error.what());
+  communicator.abort(code_of(error), consequence ? "" : "error: rank " + std::to_string(rank) + ": " + error.what());
+  __builtin_unreachable();  // gcc does not believe [[noreturn]] of a virtual function
+}
+
+int run_on_rank(const std::vector<std::string>& arguments) {
+  ResolvedRun run;
+  std::exception_ptr error;
+  try {
+    run = resolve_run(recipe_and_overrides(arguments));
+    run.require_trainable();
+  } catch (...) {
+    error = std::current_exception();  // the other ranks see the same; one of them is to tell it
+  }
+  const auto communicator = make_communicator(run.config.parallel.backend, {.deadline_s = run.config.parallel.timeout_s, .check = run.config.parallel.check});
+  set_log_rank(communicator->rank(), communicator->size());
+  std::optional<ClaimedFolder> claimed;
+  try {
+    agree_on(*communicator, error);
+    const Signals signals;
+    claimed = claim_run_folder(run, *communicator);
+    const auto outcome = train_run(run, claimed->folder, *communicator, [&] { return signals.pending(); });
+    communicator->barrier().wait();  // no rank leaves before all have saved: a launcher may end the others then
+    return exit_code(outcome.signal);
+  } catch (const std::exception& e) {
+    return fail(e, claimed ? &claimed->folder : nullptr, *communicator);
+  }
+}
+
+}  // namespace
+
+int train_command(int argc, char** argv) {
+  CLI::App app("Trains what a recipe says, on the ranks that mpirun or srun started.", "herd train");
+  std::vector<std::string> arguments;
+  app.add_option("recipe", arguments, "a YAML recipe (configs/recipes), then overrides as key.path=value")->required();
+  if (!parse_arguments(app, argc, argv)) return kExitSuccess;
+  return run_on_rank(arguments);
+}
+
+}  // namespace herd

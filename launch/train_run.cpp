@@ -1,0 +1,120 @@
+#include "launch/train_run.h"
+
+#include "launch/run_parts.h"
+#include "launch/run_start.h"
+#include "parallel/checkpoint/store.h"
+#include "parallel/comm/agree.h"
+#include "peft/registry.h"
+#include "runtime/base/log.h"
+#include "runtime/base/text.h"
+#include "train/optimizer.h"
+#include "train/resume.h"
+
+namespace herd {
+namespace {
+
+std::unique_ptr<Strategy> make_strategy(const RunConfig& config, CausalLm& model, Communicator& communicator) {
+  return strategies().at(config.parallel.strategy).make({.model = model,
+                                                         .communicator = communicator,
+                                                         .options = config.parallel,
+                                                         .recompute = config.train.activation_checkpointing == Recompute::kFull});
+}
+
+SamplerOptions sample_order(const RunConfig& config) {
+  return {.global_batch_size = config.train.global_batch_size,
+          .max_tokens = config.data.max_tokens,
+          .packing = config.data.packing,
+          .seed = config.data.seed};
+}
+
+void tell(const TrainOutcome& outcome, const RunFolder& folder) {
+  switch (outcome.reason) {
+    case StopReason::kDone: log_info("done: {} steps", outcome.state.step); break;
+    case StopReason::kPatience:
+      log_info("done: the held-out loss has not fallen for {} evaluations; its lowest was {:.4f} at step {}",
+               outcome.state.evaluations_since_best, outcome.state.best_loss, outcome.state.best_step);
+      break;
+    case StopReason::kSignal:
+      log_info("{} came: step {} is saved, resume=auto goes on from it", name(outcome.signal), outcome.state.step);
+      break;
+  }
+  log_info("run folder: {}", folder.root().string());
+}
+
+}  // namespace
+
+TrainOutcome train_run(const ResolvedRun& run, const RunFolder& folder, Communicator& communicator, std::function<Signal()> signal) {
+  const auto& config = run.config;
+  const bool first_rank = communicator.rank() == 0;
+  const int threads = agree(communicator, [&] { return use_threads(config.model.threads, communicator); });
+  const auto parts = agree(communicator, [&] { return load_parts(config, threads); });
+  check_same_parts(parts, communicator);
+  log_info("{} on {} of {}; {}", parts.model().facts.family, plural(communicator.size(), "rank"), plural(threads, "thread"), describe_parameters(parts.model()));
+  log_info("{}", parts.dataset.summary());
+
+  const auto strategy = agree(communicator, [&] { return make_strategy(config, parts.model(), communicator); });
+  AdamW optimizer(strategy->slices(), config.train);
+  const auto order = sample_order(config);
+  const Batches batches(parts.dataset.train, order, parts.dataset.pad_token);
+  std::optional<Batches> held_out;
+  if (!parts.dataset.held_out.empty())
+    held_out.emplace(parts.dataset.held_out, held_out_order(order, parts.dataset.held_out.size()), parts.dataset.pad_token);
+
+  CheckpointStore store(folder.checkpoints(), communicator, {.keep = config.checkpoint.keep});
+  const auto identity = fingerprints(parts, config);
+  const LossScale loss_scale(config.model.dtype == Precision::kFp16, config.train.loss_scale);
+  TrainState state{.loss_scale = loss_scale};
+  const auto checkpoint = config.checkpoint.resume == "none" ? std::nullopt : store.find(config.checkpoint.resume, identity);
+  if (checkpoint) {
+    state = agree(communicator, [&] { return train_state_from_json(checkpoint->manifest.state, loss_scale); });
+    store.read(*checkpoint, checkpoint_slices(optimizer));
+    optimizer.restored(state.updates);
+    strategy->values_changed();
+    log_info("going on from {}", checkpoint->folder.string());
+  }
+  auto journal = agree(communicator, [&] {
+    return first_rank ? Journal(folder, {.first_step = state.step,
+                                         .total_steps = planned_steps(config.train, batches),
+                                         .resumed = checkpoint.has_value(),
+                                         .log_every = config.run.log_every,
+                                         .tensorboard = config.run.tensorboard,
+                                         .plot = config.run.plot})
+                      : Journal();
+  });
+  const auto write = [&](const std::filesystem::path& place) {
+    agree(communicator, [&] {
+      if (first_rank) write_result(parts, config, place);
+    });
+  };
+  const auto save = [&](const TrainState& now, bool is_best) {
+    const bool best = is_best && config.checkpoint.save_best;
+    store.save(now.step, {.slices = checkpoint_slices(optimizer),
+                          .state = to_json(now),
+                          .fingerprints = identity,
+                          .config = to_yaml(run.tree, true),
+                          .held_out_loss = now.held_out_loss}, best);
+    if (best) write(folder.best());
+  };
+  Training training{.model = parts.model(),
+                    .communicator = communicator,
+                    .strategy = *strategy,
+                    .batches = batches,
+                    .held_out = held_out ? &*held_out : nullptr,
+                    .options = config.train,
+                    .save_every = config.checkpoint.every,
+                    .save_best = config.checkpoint.save_best,
+                    .journal = journal,
+                    .save = save,
+                    .signal = std::move(signal)};
+  const auto outcome = train(training, optimizer, state);
+  agree(communicator, [&] { journal.finish(); });
+  if (outcome.reason != StopReason::kSignal) {
+    const auto place = peft_methods().at(parts.peft.method).peft_type.empty() ? folder.model() : folder.adapter();
+    write(place);
+    log_info("{}: {}", place.filename().string(), place.string());
+  }
+  tell(outcome, folder);
+  return outcome;
+}
+
+}  // namespace herd

@@ -1,0 +1,139 @@
+"""herd train as a user runs it: what it leaves, any number of ranks, stopped and resumed."""
+
+import filecmp
+import json
+import os
+import signal
+import unittest
+
+from herd_run import PREEMPTED, Job, run
+
+# Sums over ranks run in another order than over rows of one: relative, after some dozen steps of fp32.
+OTHER_RANKS = 1e-5
+
+
+class Training(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.job = Job()
+        cls.addClassCleanup(cls.job.close)
+
+    def train(self, name, *overrides, code=0, **options):
+        done = self.job.train(name, *overrides, **options)
+        self.assertEqual(done.code, code, done)
+        return done
+
+    def assert_losses_near(self, found, expected, bound=OTHER_RANKS):
+        self.assertEqual(found.keys(), expected.keys())
+        for step, loss in expected.items():
+            self.assertLessEqual(abs(found[step] - loss), bound * abs(loss), f"step {step}")
+
+    def test_what_a_run_leaves(self):
+        self.train("seen", "run.plot=true", "run.tensorboard=true")
+        folder = self.job.run_folder("seen")
+        losses = self.job.metrics("seen")
+        self.assertEqual(sorted(losses), list(range(1, 11)))
+        self.assertLess(losses[10], losses[1])
+        self.assertEqual(sorted(self.job.metrics("seen", "held_out_loss")), [5, 10])
+
+        from PIL import Image
+        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+        events = EventAccumulator(str(folder / "tensorboard")).Reload()
+        for event in events.Scalars("loss"):
+            self.assertAlmostEqual(event.value, losses[event.step], places=5)
+        with Image.open(folder / "loss.png") as picture:
+            self.assertEqual(picture.size, (1200, 720))
+            self.assertGreater(len(picture.convert("RGB").getcolors(1 << 24)), 20)
+        for name in ("model/config.json", "model/model.safetensors", "model/tokenizer.json", "best/model.safetensors", "checkpoints/latest", "log.txt"):
+            self.assertTrue((folder / name).exists(), name)
+        self.assertFalse((folder / "errors").exists())
+        stored = run("config", folder / "config.yaml")
+        self.assertEqual(stored.code, 0, stored)
+        self.assertIn("max_position_embeddings: 192", stored.output)
+        self.assertIn("done: 10 steps", (folder / "log.txt").read_text())
+
+    def test_the_same_on_any_number_of_ranks(self):
+        for packing in ("false", "true"):
+            losses = {}
+            for ranks in (1, 2, 3, 4):
+                name = f"ranks-{ranks}-{packing}"
+                self.train(name, f"data.packing={packing}", ranks=ranks)
+                losses[ranks] = self.job.metrics(name)
+            for ranks in (2, 3, 4):
+                self.assert_losses_near(losses[ranks], losses[1])
+
+    def stopped(self, name, *overrides, at):
+        """A run that ended by SIGUSR1 after some step from `at` on."""
+        started = self.job.start(name, "train.epochs=60", *overrides)
+        self.job.wait_for_step(name, at)
+        # One rank alone hears it: all save the same step.
+        os.kill(started.ranks()[-1], signal.SIGUSR1)
+        done = started.finish()
+        self.assertEqual(done.code, PREEMPTED, done)
+        step = max(self.job.metrics(name))
+        self.assertIn(f"step {step} is saved", done.output)
+        self.assertLess(step, 300, "it ran through before it heard the signal")
+        return step
+
+    def assert_goes_on(self, name, whole, *overrides):
+        step = self.stopped(name, *overrides, at=8)
+        self.job.copy_run(name, f"{name}-other")
+        self.train(name, "train.epochs=60", "resume=auto", *overrides)
+        self.assertEqual(self.job.metrics(name), self.job.metrics(whole), "bit for bit")
+        return step
+
+    def test_resumes_bit_for_bit_and_on_other_ranks(self):
+        self.train("whole", "train.epochs=60")
+        self.assert_goes_on("stopped", "whole")
+        for kind in ("model", "best"):
+            self.assertTrue(filecmp.cmp(*(self.job.run_folder(n) / kind / "model.safetensors" for n in ("whole", "stopped")), shallow=False), kind)
+        self.train("stopped-other", "train.epochs=60", "resume=auto", ranks=3)
+        # Three hundred steps let rounding grow: only the first ones after the resume are compared closely.
+        whole, other = self.job.metrics("whole"), self.job.metrics("stopped-other")
+        self.assert_losses_near({s: other[s] for s in range(1, 30)}, {s: whole[s] for s in range(1, 30)})
+
+    def test_lora_with_dropout_in_bf16_resumes_bit_for_bit(self):
+        self.train("base", ranks=1)
+        lora = [f"model.path={self.job.run_folder('base')}/model", "model.config=null", "model.dtype=bf16", "peft.method=lora", "peft.dropout=0.1"]
+        self.train("lora-whole", "train.epochs=60", *lora)
+        self.assert_goes_on("lora", "lora-whole", *lora)
+        self.assertTrue((self.job.run_folder("lora") / "adapter/adapter_model.safetensors").exists())
+        self.assertTrue(filecmp.cmp(*(self.job.run_folder(n) / "adapter/adapter_model.safetensors" for n in ("lora", "lora-whole")), shallow=False))
+
+    def test_a_checkpoint_of_another_run_is_refused_by_name(self):
+        self.train("first", "train.epochs=1")
+        others = {"base model": ["model.seed=5"], "template": ["data.template=vicuna"], "adapter": ["peft.method=lora"],
+                  "rows a step": ["train.global_batch_size=4"], "data": ["data.seed=3"]}
+        for what, overrides in others.items():
+            with self.subTest(what):
+                done = self.job.train("first", "resume=auto", *overrides)
+                self.assertNotIn(done.code, (0, "still running"), done)
+                self.assertIn(what, done.output)
+                self.assertLess(done.seconds, 10)
+
+    def test_a_used_folder_is_not_written_over(self):
+        self.train("used", "train.epochs=1")
+        before = (self.job.run_folder("used") / "model/model.safetensors").read_bytes()
+        done = self.job.train("used", "train.epochs=1")
+        self.assertEqual(done.code, 1, done)
+        self.assertIn("resume=auto goes on", done.output)
+        self.assertEqual((self.job.run_folder("used") / "model/model.safetensors").read_bytes(), before)
+
+    def test_patience_and_limits(self):
+        self.train("limits", "train.max_steps=3")
+        self.assertEqual(max(self.job.metrics("limits")), 3)
+        done = self.train("patience", "train.epochs=40", "train.learning_rate=0.3", "train.warmup=0", "train.patience=2", "train.evaluate_every=2 steps")
+        self.assertIn("has not fallen for 2 evaluations", done.output)
+        self.assertLess(max(self.job.metrics("patience")), 200)
+
+    def test_fp16_trains(self):
+        self.train("fp16", "model.dtype=fp16", "train.epochs=6")
+        losses = self.job.metrics("fp16")
+        self.assertLess(losses[max(losses)], losses[1])
+        config = json.loads((self.job.run_folder("fp16") / "model/config.json").read_text())
+        self.assertEqual(config.get("dtype", config.get("torch_dtype")), "float16")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

@@ -1,0 +1,14 @@
+#pragma once
+#include <vector>
+
+#include "parallel/checkpoint/rank_file.h"
+#include "train/optimizer.h"
+
+namespace herd {
+
+/// All that this rank's optimizer would be missed for, as a checkpoint stores it: `value` (the fp32 master, or the parameter itself where it is
+/// fp32), `exp_avg` and `exp_avg_sq` of each trained parameter. The slices share the optimizer's memory: reading into them restores it,
+/// and AdamW::restored() then rounds the masters into the parameters.
+std::vector<NamedSlice> checkpoint_slices(AdamW& optimizer);
+
+}  // namespace herd
