@@ -14,3 +14,6 @@ add_executable(sampler_probe parity/sampler_probe.cpp)
 target_link_libraries(sampler_probe PRIVATE herd_infer)
 set_target_properties(sampler_probe PROPERTIES SKIP_PRECOMPILE_HEADERS ON)
 herd_python_test(parity/generate)
+# Training, the whole command.
+herd_python_test(parity/train)
+set_tests_properties(parity/train PROPERTIES PROCESSORS 2)

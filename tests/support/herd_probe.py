@@ -1,19 +1,15 @@
 """Asks herd, through the probe program, what a model makes of given ids (tests/support/probe.cpp)."""
 
 import os
-import pathlib
 import subprocess
-import sys
 import tempfile
+
+from herd_paths import ASSETS, BINARIES, ROOT
 
 os.environ.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false", OMP_NUM_THREADS="1")
 
 import torch
 from safetensors.torch import load_file, save_file
-
-BINARIES = pathlib.Path(sys.argv.pop(1))
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-ASSETS = ROOT.parent / "shared" / "assets"
 
 IGNORE = -100
 torch.set_num_threads(1)

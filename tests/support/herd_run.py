@@ -7,13 +7,11 @@ import pathlib
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 
-BINARIES = pathlib.Path(sys.argv.pop(1))
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-ASSETS = ROOT.parent / "shared" / "assets"
+from herd_paths import ASSETS, BINARIES, ROOT
+
 HERD = str(BINARIES / "herd")
 MPIRUN = str(ROOT / "tests/support/mpirun")
 PREEMPTED, TERMINATED = 75, 76

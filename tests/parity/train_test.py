@@ -1,0 +1,213 @@
+"""Whole runs of `herd train` against transformers and PEFT in a plain loop: each loss, and the weights at the end; adapters either way."""
+
+import itertools
+import json
+import math
+import pathlib
+import tempfile
+import unittest
+import warnings
+
+from herd_probe import IGNORE, ask, reference
+from herd_run import Job
+from order import steps
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from peft.utils import get_peft_model_state_dict
+from safetensors.torch import load_file
+from tokenizers import Tokenizer
+from transformers import LlamaConfig, LlamaForCausalLM
+
+warnings.filterwarnings("ignore", category=UserWarning, module="peft")
+
+# Each bound with its reason.
+LOSS = 1e-4  # fp32, absolute, each of 20 steps, as the issue asks
+WEIGHTS = 1e-3  # fp32, distance over length of a tensor at the end, as the issue asks
+MOVED = 1e-2  # fp32, the same distance over how far the tensor went: Adam turns rounding of near-zero gradients into whole steps
+LOGITS = 1e-4  # fp32, absolute, as the issue asks
+LOW_PRECISION = 1.5  # bf16: neither side is right. Distance (rms over the steps) from the fp32 run of the same weights, over the peer's own
+
+RECORDS, ROWS, STEPS, LONGEST, SEED = 33, 7, 20, 96, 5  # an epoch's last step is smaller, and some records are cut
+RATE, WARMUP, DECAY = 5e-3, 4, 0.05
+SIZES = dict(hidden_size=48, intermediate_size=80, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=192,
+             initializer_range=0.15, attention_bias=True, attn_implementation="eager")
+ADAPTERS = {
+    "two projections": dict(r=4, lora_alpha=8, target_modules=["q_proj", "v_proj"]),
+    "every layer, biases, a whole module": dict(r=3, lora_alpha=4, use_rslora=True, target_modules="all-linear", bias="all", modules_to_save=["lm_head"]),
+}
+PROMPT = ("Below is an instruction that describes a task{}. Write a response that appropriately completes the request.\n\n"
+          "### Instruction:\n{}{}\n\n### Response:")
+
+
+def rows_of(records, tokenizer, end):
+    """(ids, first supervised) of each record, as the Alpaca template and docs/data.md say."""
+    out = []
+    for record in records:
+        more = (", paired with an input that provides further context", f"\n\n### Input:\n{record['input']}") if record["input"] else ("", "")
+        prompt = PROMPT.format(more[0], record["instruction"], more[1])
+        ids, whole = tokenizer.encode(prompt).ids, tokenizer.encode(f"{prompt} {record['output']}").ids
+        assert whole[: len(ids)] == ids, "this tokenizer merges across the prompt's end: not for this test"
+        out.append(((whole + [tokenizer.token_to_id(end)])[:LONGEST], len(ids)))
+    return out
+
+
+def batch(rows):
+    """Padded on the right; ids, labels, attention mask."""
+    longest = max(len(ids) for ids, _ in rows)
+    tokens, labels = torch.zeros(len(rows), longest, dtype=torch.long), torch.full((len(rows), longest), IGNORE)
+    mask = torch.zeros(len(rows), longest, dtype=torch.long)
+    for i, (ids, first) in enumerate(rows):
+        tokens[i, : len(ids)] = torch.tensor(ids)
+        labels[i, first : len(ids)] = tokens[i, first : len(ids)]
+        mask[i, : len(ids)] = 1
+    return tokens, labels, mask
+
+
+def learning_rate(step):
+    """Linear warm-up, then half a cosine to 0."""
+    if step < WARMUP:
+        return RATE * (step + 1) / WARMUP
+    return RATE * 0.5 * (1 + math.cos(math.pi * (step - WARMUP) / (STEPS - WARMUP)))
+
+
+def plain_loop(model, batches):
+    """The losses of fine-tuning as it is commonly written; bf16 parameters have fp32 masters."""
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    masters = [p.detach().float().requires_grad_() for p in parameters]  # the same memory where it is fp32 already
+    optimizer = torch.optim.AdamW([{"params": [p for p in masters if p.dim() > 1], "weight_decay": DECAY},
+                                   {"params": [p for p in masters if p.dim() < 2], "weight_decay": 0.0}], lr=RATE)
+    losses = []
+    for step, (tokens, labels, mask) in enumerate(batches):
+        logits = model(input_ids=tokens, attention_mask=mask, use_cache=False).logits[:, :-1]
+        kept = labels[:, 1:] != IGNORE
+        loss = torch.nn.functional.cross_entropy(logits[kept].float(), labels[:, 1:][kept])
+        model.zero_grad()
+        loss.backward()
+        for p, master in zip(parameters, masters):
+            master.grad = p.grad.float()
+        torch.nn.utils.clip_grad_norm_(masters, 1.0)
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(step)
+        optimizer.step()
+        with torch.no_grad():
+            for p, master in zip(parameters, masters):
+                p.copy_(master)
+        losses.append(loss.item())
+    return losses
+
+
+def length(x):
+    return float(x.double().norm())
+
+
+class Runs(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.job = Job(RECORDS)
+        cls.addClassCleanup(cls.job.close)
+        cls.base = cls.job.folder / "tokenizer"  # with a model beside it: a whole Hugging Face folder
+        end = json.loads((cls.base / "tokenizer_config.json").read_text())["eos_token"]
+        cls.rows = rows_of(cls.job.records, Tokenizer.from_file(str(cls.base / "tokenizer.json")), end)
+        assert any(len(ids) == LONGEST for ids, _ in cls.rows) and any(len(ids) < LONGEST for ids, _ in cls.rows)
+        torch.manual_seed(3)
+        vocabulary = json.loads((cls.base / "tokenizer.json").read_text())["added_tokens"][-1]["id"] + 1
+        model = LlamaForCausalLM(LlamaConfig(vocab_size=vocabulary, **SIZES)).bfloat16().float()  # exact in both formats
+        model.save_pretrained(cls.base)
+
+    def setUp(self):
+        scratch = tempfile.TemporaryDirectory()
+        self.addCleanup(scratch.cleanup)
+        self.folder = pathlib.Path(scratch.name)
+        self.name = self.folder.name
+
+    def load(self, dtype=torch.float32):
+        return LlamaForCausalLM.from_pretrained(self.base, dtype=dtype, attn_implementation="eager")
+
+    def adapted(self, folder, dtype=torch.float32, trainable=True):
+        return PeftModel.from_pretrained(self.load(dtype), folder, is_trainable=trainable, autocast_adapter_dtype=False)
+
+    def new_adapter(self, **options):
+        torch.manual_seed(4)
+        get_peft_model(self.load(), LoraConfig(task_type="CAUSAL_LM", lora_dropout=0.0, **options)).save_pretrained(self.folder / "first")
+        return self.folder / "first"
+
+    def batches(self, packing=False):
+        order = steps([len(ids) for ids, _ in self.rows], SEED, ROWS, LONGEST if packing else None)
+        return [batch([self.rows[i] for i in step]) for step in itertools.islice(order, STEPS)]
+
+    def train(self, name, *overrides, ranks):
+        done = self.job.train(name, f"model.path={self.base}", "model.config=null", f"data.max_tokens={LONGEST}", "data.held_out=0", f"data.seed={SEED}",
+                              f"train.learning_rate={RATE}", f"train.warmup={WARMUP}", f"train.weight_decay={DECAY}", "train.epochs=100",
+                              f"train.max_steps={STEPS}", f"train.global_batch_size={ROWS}", "checkpoint.every=never", *overrides, ranks=ranks)
+        self.assertEqual(done.code, 0, done)
+        losses = self.job.metrics(name)
+        self.assertEqual(sorted(losses), list(range(1, STEPS + 1)))
+        return [losses[step] for step in sorted(losses)]
+
+    def assert_same_run(self, found, expected, ours, theirs, start):
+        """Losses, and weights by name."""
+        self.assertLess(max(abs(a - b) for a, b in zip(found, expected, strict=True)), LOSS)
+        self.assertLess(min(expected), expected[0] - 0.2, "nothing was learnt: nothing was tested")
+        self.assertEqual(ours.keys(), theirs.keys())
+        for name, x in theirs.items():
+            distance = length(ours[name] - x)
+            self.assertLess(distance, WEIGHTS * length(x), name)
+            self.assertLess(distance, MOVED * max(length(x - start[name]), 1e-30), name)
+
+    def assert_lora_runs_agree(self, first, *overrides, packing=False):
+        model = self.adapted(first)
+        expected = plain_loop(model, self.batches(packing))
+        theirs = get_peft_model_state_dict(model)
+        for ranks, micro_batch in ((1, 3), (2, 2)):
+            with self.subTest(ranks=ranks):
+                name = f"{self.name}-{ranks}"
+                found = self.train(name, "peft.method=lora", f"peft.adapter={first}", f"data.packing={str(packing).lower()}",
+                                   f"train.micro_batch_size={micro_batch}", *overrides, ranks=ranks)
+                folder = self.job.run_folder(name) / "adapter"
+                self.assert_same_run(found, expected, load_file(folder / "adapter_model.safetensors"), theirs, load_file(first / "adapter_model.safetensors"))
+                self.assert_same_logits(folder)
+
+    def assert_same_logits(self, adapter):
+        tokens, labels, _ = batch(self.rows[:1])
+        found = ask(self.base, tokens, labels, adapter=adapter)["logits"]
+        expected = reference(self.adapted(adapter, trainable=False).eval(), tokens)["logits"]
+        self.assertLess(float((found - expected).abs().max()), LOGITS)
+
+    def test_lora(self):
+        for title, options in ADAPTERS.items():
+            with self.subTest(title):
+                self.name = f"lora-{len(options)}"
+                self.assert_lora_runs_agree(self.new_adapter(**options))
+
+    def test_lora_packed(self):
+        """Packed rows in herd, the same records one a row in the peer."""
+        self.assert_lora_runs_agree(self.new_adapter(**ADAPTERS["two projections"]), packing=True)
+
+    def test_an_adapter_that_peft_trained_goes_on_in_herd(self):
+        model = self.adapted(self.new_adapter(**ADAPTERS["two projections"]))
+        plain_loop(model, self.batches()[:8])
+        model.save_pretrained(self.folder / "trained")
+        self.assert_lora_runs_agree(self.folder / "trained")
+
+    def test_full_fine_tuning(self):
+        model = self.load()
+        expected = plain_loop(model, self.batches())
+        theirs = {name: p.detach() for name, p in model.named_parameters()}
+        for ranks in (1, 2):
+            with self.subTest(ranks=ranks):
+                found = self.train(f"full-{ranks}", "peft.method=none", "train.micro_batch_size=2", ranks=ranks)
+                ours = load_file(self.job.run_folder(f"full-{ranks}") / "model/model.safetensors")
+                self.assert_same_run(found, expected, ours, theirs, load_file(self.base / "model.safetensors"))
+
+    def test_bf16(self):
+        first = self.new_adapter(**ADAPTERS["two projections"])
+        exact = plain_loop(self.adapted(first), self.batches())
+        theirs = plain_loop(self.adapted(first, torch.bfloat16), self.batches())
+        ours = self.train("bf16", "model.dtype=bf16", "peft.method=lora", f"peft.adapter={first}", ranks=2)
+        distance = [math.sqrt(sum((a - b) ** 2 for a, b in zip(losses, exact)) / STEPS) for losses in (ours, theirs)]
+        self.assertLess(distance[0], LOW_PRECISION * distance[1])
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2, warnings="ignore")

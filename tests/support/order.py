@@ -1,0 +1,68 @@
+"""Which records make which step, worked out again from docs/data.md alone."""
+
+WORD, LONG = (1 << 32) - 1, (1 << 64) - 1
+OPEN_ROWS = 64
+
+
+def philox(key, low, high):
+    """Philox-4x32-10 (Salmon et al. 2011)."""
+    c = [low & WORD, low >> 32, high & WORD, high >> 32]
+    k = [key & WORD, key >> 32]
+    for _ in range(10):
+        a, b = 0xD2511F53 * c[0], 0xCD9E8D57 * c[2]
+        c = [(b >> 32) ^ c[1] ^ k[0], b & WORD, (a >> 32) ^ c[3] ^ k[1], a & WORD]
+        k = [(k[0] + 0x9E3779B9) & WORD, (k[1] + 0xBB67AE85) & WORD]
+    return c
+
+
+assert philox(LONG, LONG, LONG) == [0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD]  # Random123's known answer
+
+
+def words(seed, stream):
+    block = 0
+    while True:
+        yield from philox(seed, block, stream)
+        block += 1
+
+
+def fnv1a(text):
+    value = 0xCBF29CE484222325
+    for byte in text.encode():
+        value = (value ^ byte) * 0x100000001B3 & LONG
+    return value
+
+
+def shuffled(count, seed, epoch):
+    order, drawn = list(range(count)), words(seed, epoch ^ fnv1a("sample order"))
+    for i in range(count, 1, -1):
+        while True:
+            value = next(drawn) << 32 | next(drawn)
+            if value < LONG - LONG % i:
+                break
+        j = value % i
+        order[i - 1], order[j] = order[j], order[i - 1]
+    return order
+
+
+def packed(order, lengths, most):
+    """First fit over the rows begun last."""
+    rows = []
+    for record in order:
+        for row in rows[-OPEN_ROWS:]:
+            if sum(lengths[i] for i in row) + lengths[record] <= most:
+                row.append(record)
+                break
+        else:
+            rows.append([record])
+    return rows
+
+
+def steps(lengths, seed, rows_a_step, pack_to=None):
+    """The records of each step, over all epochs without end."""
+    epoch = 0
+    while True:
+        order = shuffled(len(lengths), seed, epoch)
+        rows = packed(order, lengths, pack_to) if pack_to else [[i] for i in order]
+        for begin in range(0, len(rows), rows_a_step):
+            yield [record for row in rows[begin : begin + rows_a_step] for record in row]
+        epoch += 1
