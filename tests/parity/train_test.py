@@ -26,7 +26,9 @@ LOSS = 1e-4  # fp32, absolute, each of 20 steps, as the issue asks
 WEIGHTS = 1e-3  # fp32, distance over length of a tensor at the end, as the issue asks
 MOVED = 1e-2  # fp32, the same distance over how far the tensor went: Adam turns rounding of near-zero gradients into whole steps
 LOGITS = 1e-4  # fp32, absolute, as the issue asks
-LOW_PRECISION = 1.5  # bf16: neither side is right. Distance (rms over the steps) from the fp32 run of the same weights, over the peer's own
+# bf16: neither side is right. Distance (rms over steps and adapters) from the fp32 runs, over the peer's own. A run is one draw of rounding,
+# whose traces stay in the weights: single runs lay between 0.8 and 2.1 times the peer's, whichever ranks and micro-batches.
+LOW_PRECISION = 2
 
 RECORDS, ROWS, STEPS, LONGEST, SEED = 33, 7, 20, 96, 5  # an epoch's last step is smaller, and some records are cut
 RATE, WARMUP, DECAY = 5e-3, 4, 0.05
@@ -127,10 +129,11 @@ class Runs(unittest.TestCase):
     def adapted(self, folder, dtype=torch.float32, trainable=True):
         return PeftModel.from_pretrained(self.load(dtype), folder, is_trainable=trainable, autocast_adapter_dtype=False)
 
-    def new_adapter(self, **options):
-        torch.manual_seed(4)
-        get_peft_model(self.load(), LoraConfig(task_type="CAUSAL_LM", lora_dropout=0.0, **options)).save_pretrained(self.folder / "first")
-        return self.folder / "first"
+    def new_adapter(self, seed=4, **options):
+        torch.manual_seed(seed)
+        folder = self.folder / f"adapter-{seed}"
+        get_peft_model(self.load(), LoraConfig(task_type="CAUSAL_LM", lora_dropout=0.0, **options)).save_pretrained(folder)
+        return folder
 
     def batches(self, packing=False):
         order = steps([len(ids) for ids, _ in self.rows], SEED, ROWS, LONGEST if packing else None)
@@ -201,12 +204,16 @@ class Runs(unittest.TestCase):
                 self.assert_same_run(found, expected, ours, theirs, load_file(self.base / "model.safetensors"))
 
     def test_bf16(self):
-        first = self.new_adapter(**ADAPTERS["two projections"])
-        exact = plain_loop(self.adapted(first), self.batches())
-        theirs = plain_loop(self.adapted(first, torch.bfloat16), self.batches())
-        ours = self.train("bf16", "model.dtype=bf16", "peft.method=lora", f"peft.adapter={first}", ranks=2)
-        distance = [math.sqrt(sum((a - b) ** 2 for a, b in zip(losses, exact)) / STEPS) for losses in (ours, theirs)]
-        self.assertLess(distance[0], LOW_PRECISION * distance[1])
+        distance = {"ours": 0.0, "theirs": 0.0}
+        for seed in (4, 5, 6):
+            first = self.new_adapter(seed, **ADAPTERS["two projections"])
+            exact = plain_loop(self.adapted(first), self.batches())
+            losses = {"ours": self.train(f"bf16-{seed}", "model.dtype=bf16", "peft.method=lora", f"peft.adapter={first}", ranks=2),
+                      "theirs": plain_loop(self.adapted(first, torch.bfloat16), self.batches())}
+            for side in distance:
+                distance[side] += sum((a - b) ** 2 for a, b in zip(losses[side], exact, strict=True))
+        self.assertGreater(distance["ours"], 0)
+        self.assertLess(distance["ours"], LOW_PRECISION**2 * distance["theirs"])
 
 
 if __name__ == "__main__":
