@@ -26,6 +26,7 @@ std::string fingerprint_of(const Records& records, const DataOptions& options, c
 std::string Dataset::summary() const {
   auto text = "train: " + train_report.summary();
   if (held_out_report.records) text += "\nheld out: " + held_out_report.summary();
+  if (records_without_input) text += fmt::format("\nno field 'input' in {}: read as empty", plural(records_without_input, "record"));
   return text;
 }
 
@@ -37,6 +38,7 @@ Dataset load_dataset(const DataOptions& options, const Tokenizer& tokenizer) {
 
   auto records = read_records(options.sets);
   out.files = records.files;
+  out.records_without_input = records.without_input;
   out.fingerprint = fingerprint_of(records, options, out);
 
   auto split = split_records(std::move(records), options.held_out, options.seed);

@@ -13,6 +13,7 @@ namespace herd {
 /// Everything a run learns from and is measured on, and the fingerprints by which it is known again.
 struct Dataset {
   std::vector<std::string> files;
+  std::int64_t records_without_input = 0;
   std::vector<Example> train, held_out;
   std::vector<Record> held_out_records;   ///< as text, for sample answers and exact-match questions
   FormatReport train_report, held_out_report;
@@ -21,7 +22,7 @@ struct Dataset {
   /// Hash of all records and of every option that decides examples or their order: the same, the same run of batches.
   std::string fingerprint;
 
-  /// A line for the training records, and one for those held out where there are any.
+  /// A line for the training records, one for those held out where there are any, and one for records without an input.
   std::string summary() const;
 };
 

@@ -20,6 +20,7 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr std::array<const char*, 3> kFields{"instruction", "input", "output"};
+constexpr std::size_t kInput = 1;
 
 /// Characters of a stream buffer that count the lines as they pass, so that an error can name the line.
 class LineCounter {
@@ -63,7 +64,11 @@ class RecordSink final : public nlohmann::json_sax<Json> {
   void at_line(const std::uint32_t* line) { line_ = line; }
   std::uint32_t records() const { return count_; }
 
-  bool null() override { return value("null"); }
+  bool null() override {
+    if (depth_ != record_depth_ || field_ < 0 || index() != kInput) return value("null");
+    ++out_.without_input;
+    return true;
+  }
   bool boolean(bool) override { return value("a truth value"); }
   bool number_integer(number_integer_t) override { return value("a number"); }
   bool number_unsigned(number_unsigned_t) override { return value("a number"); }
@@ -131,10 +136,12 @@ class RecordSink final : public nlohmann::json_sax<Json> {
     for (std::size_t i = 0; i < kFields.size(); ++i) {
       if (seen_[i]) continue;
       const auto close = nearest(kFields[i], others_);
+      if (i == kInput && close.empty()) {
+        ++out_.without_input;
+        continue;
+      }
       fail(fmt::format("no field '{}'", kFields[i]), "the fields 'instruction', 'input' and 'output'",
-           !close.empty() ? fmt::format("is '{}' meant to be '{}'?", close, kFields[i])
-           : i == 1       ? "write \"input\": \"\" where a record has none"
-                          : "");
+           close.empty() ? "" : fmt::format("is '{}' meant to be '{}'?", close, kFields[i]));
     }
     out_.records.push_back(std::exchange(current_, Record{{}, {}, {}, current_.source}));
   }

@@ -86,7 +86,7 @@ int show(const fs::path& path) {
 }  // namespace
 
 int checkpoint_command(int argc, char** argv) {
-  CLI::App app("Lists a run's checkpoints, compares all their checksums, or shows what one holds.", "checkpoint");
+  CLI::App app("Lists a run's checkpoints, compares all their checksums, or shows what one holds.", "herd checkpoint");
   app.require_subcommand(1);
   std::string path;
   int code = kExitSuccess;

@@ -30,7 +30,7 @@ bool wants_color() { return isatty(STDOUT_FILENO) && !std::getenv("NO_COLOR"); }
 }  // namespace
 
 int data_command(int argc, char** argv) {
-  CLI::App app("Shows what a recipe's data become: samples with the learnt tokens marked, lengths, what is cut or left out.", "data");
+  CLI::App app("Shows what a recipe's data become: samples with the learnt tokens marked, lengths, what is cut or left out.", "herd data");
   std::vector<std::string> arguments;
   AuditOptions options{.samples = 3, .color = wants_color()};
   app.add_option("audit", arguments, "audit, then a YAML recipe, then overrides as key.path=value");

@@ -159,7 +159,7 @@ void report(const std::vector<Generation>& generations, double seconds) {
 }  // namespace
 
 int generate_command(int argc, char** argv) {
-  CLI::App app("Answers a prompt, streamed to the terminal, or a file of prompts.", "generate");
+  CLI::App app("Answers a prompt, streamed to the terminal, or a file of prompts.", "herd generate");
   GenerateOptions options;
   declare(app, options);
   if (!parse_arguments(app, argc, argv)) return kExitSuccess;

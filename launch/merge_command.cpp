@@ -11,7 +11,7 @@
 namespace herd {
 
 int merge_command(int argc, char** argv) {
-  CLI::App app("Writes a base model and its adapter as one Hugging Face folder, and compares the two before it is kept.", "merge");
+  CLI::App app("Writes a base model and its adapter as one Hugging Face folder, and compares the two before it is kept.", "herd merge");
   MergeRequest request;
   double bound = 0;
   app.add_option("--model", request.model, "Hugging Face folder of the base model")->required();

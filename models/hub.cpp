@@ -7,6 +7,7 @@
 
 #include "models/registry.h"
 #include "runtime/base/file.h"
+#include "runtime/base/text.h"
 #include "runtime/tensor/dtype.h"
 
 namespace herd {
@@ -19,12 +20,6 @@ nlohmann::json parse_config(const std::string& text, const std::string& where) {
   if (!json.is_object())
     throw IoError({.who = where, .found = "no JSON object", .expected = "a Hugging Face model's config", .remedy = ""});
   return json;
-}
-
-std::string shape_text(at::IntArrayRef shape) {
-  std::vector<std::string> dims;
-  for (const auto dim : shape) dims.push_back(std::to_string(dim));
-  return "[" + join(dims) + "]";
 }
 
 // Where each parameter of the model lies in the file, and what does not fit.

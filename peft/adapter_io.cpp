@@ -11,6 +11,8 @@
 #include "peft/select.h"
 #include "runtime/base/file.h"
 #include "runtime/base/log.h"
+#include "runtime/base/text.h"
+#include "runtime/tensor/dtype.h"
 #include "runtime/tensor/safetensors.h"
 
 namespace herd {
@@ -69,12 +71,6 @@ void replace_folder(const fs::path& ready, const fs::path& folder) {
   if (!replaces && errno != ENOENT) throw io_error(folder, "cannot be replaced by its new version", errno);
   if (std::rename(ready.c_str(), folder.c_str()) != 0) throw io_error(folder, "cannot make this folder", errno);
   if (replaces) fs::remove_all(aside);
-}
-
-std::string shape_text(at::IntArrayRef shape) {
-  std::vector<std::string> dims;
-  for (const auto dim : shape) dims.push_back(std::to_string(dim));
-  return "[" + join(dims) + "]";
 }
 
 struct Mismatch {

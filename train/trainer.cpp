@@ -42,16 +42,15 @@ class Loop {
         total_steps_(planned_steps(training.options, training.batches)), schedule_(training.options, total_steps_) {}
 
   TrainOutcome run() {
-    while (state_.step < total_steps_) {
+    // A resumed run may have run out of patience before it was stopped.
+    while (state_.step < total_steps_ && patient()) {
       const auto signal = step();
       const bool best = evaluation_due() && evaluate_now();
-      const bool patient = t_.options.patience == 0 || state_.evaluations_since_best < t_.options.patience;
-      const bool last = state_.step == total_steps_ || !patient || signal != Signal::none;
+      const bool last = state_.step == total_steps_ || !patient() || signal != Signal::none;
       if (last || due(t_.save_every) || (best && t_.save_best)) t_.save(state_, best);
       if (signal != Signal::none) return {StopReason::kSignal, signal, state_};
-      if (!patient) return {StopReason::kPatience, Signal::none, state_};
     }
-    return {StopReason::kDone, Signal::none, state_};
+    return {patient() ? StopReason::kDone : StopReason::kPatience, Signal::none, state_};
   }
 
  private:
@@ -138,6 +137,7 @@ class Loop {
     return true;
   }
 
+  bool patient() const { return t_.options.patience == 0 || state_.evaluations_since_best < t_.options.patience; }
   int rank() const { return t_.communicator.rank(); }
 
   Training& t_;

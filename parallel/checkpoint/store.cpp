@@ -51,8 +51,6 @@ std::vector<std::vector<Piece>> gather_pieces(Communicator& communicator, const 
   return all;
 }
 
-std::string shape_text(const std::vector<std::int64_t>& shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
-
 /// Each wanted slice against the checkpoint's tensors. @return for each of them '1' where this rank wants of it.
 std::string match(const Manifest& manifest, std::span<const NamedSlice> into) {
   std::map<std::pair<std::string, std::string>, std::size_t> index;

@@ -7,15 +7,12 @@
 
 #include "parallel/comm/flight.h"
 #include "runtime/base/text.h"
+#include "runtime/tensor/dtype.h"
 
 namespace herd {
 namespace {
 
-std::string shape_text(const Tensor& tensor) {
-  std::string text = std::string(c10::toString(tensor.scalar_type())) + " [";
-  for (std::int64_t d = 0; d < tensor.dim(); ++d) text += (d ? ", " : "") + std::to_string(tensor.size(d));
-  return text + "]";
-}
+std::string describe(const Tensor& tensor) { return fmt::format("{} {}", c10::toString(tensor.scalar_type()), shape_text(tensor.sizes())); }
 
 // A list of counts in full while short; its sum and a checksum beyond that, so that every description fits one line.
 std::string counts_text(std::span<const std::int64_t> counts) {
@@ -39,11 +36,11 @@ std::string Operation::title() const { return fmt::format("{} #{}", herd::name_o
 std::string Operation::description() const {
   const std::string name(herd::name_of(kind));
   switch (kind) {
-    case CommKind::kAllReduce: return fmt::format("{}({}) of {}", name, name_of(op), shape_text(output));
+    case CommKind::kAllReduce: return fmt::format("{}({}) of {}", name, name_of(op), describe(output));
     case CommKind::kReduceScatter:
       return fmt::format("{}({}) of {} {}", name, name_of(op), c10::toString(input.scalar_type()), counts_text(send_counts));
     case CommKind::kAllGather: return fmt::format("{} of {} {}", name, c10::toString(input.scalar_type()), counts_text(send_counts));
-    case CommKind::kBroadcast: return fmt::format("{} from rank {} of {}", name, root, shape_text(output));
+    case CommKind::kBroadcast: return fmt::format("{} from rank {} of {}", name, root, describe(output));
     case CommKind::kAllToAll: return fmt::format("{} of {}", name, c10::toString(input.scalar_type()));
     default: return name;
   }

@@ -1,5 +1,7 @@
 #include "runtime/tensor/dtype.h"
 
+#include <fmt/format.h>
+
 #include <array>
 #include <utility>
 
@@ -35,5 +37,7 @@ const std::vector<at::ScalarType>& stored_dtypes() {
   }();
   return all;
 }
+
+std::string shape_text(at::IntArrayRef shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
 
 }  // namespace herd

@@ -14,5 +14,7 @@ std::string_view dtype_name(at::ScalarType dtype);
 std::optional<at::ScalarType> dtype_from_name(std::string_view name);
 /// All of them, by alignment, the smallest first: the order of Hugging Face's safetensors, which lays tensors out by it.
 const std::vector<at::ScalarType>& stored_dtypes();
+/// `[2, 3]`, as errors name shapes.
+std::string shape_text(at::IntArrayRef shape);
 
 }  // namespace herd

@@ -17,12 +17,6 @@ constexpr std::uint64_t kLengthBytes = 8;
 constexpr std::uint64_t kMaxHeaderBytes = 100'000'000;  // as Hugging Face's reader
 constexpr const char* kAgain = "download or write the file again";
 
-std::string shape_text(at::IntArrayRef shape) {
-  std::vector<std::string> parts;
-  for (const auto size : shape) parts.push_back(std::to_string(size));
-  return "[" + join(parts) + "]";
-}
-
 /// Bytes of a tensor of this shape, or nothing where the product overflows.
 std::optional<std::uint64_t> bytes_of(const std::vector<std::int64_t>& shape, at::ScalarType dtype) {
   auto bytes = static_cast<std::uint64_t>(c10::elementSize(dtype));

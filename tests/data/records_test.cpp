@@ -68,18 +68,30 @@ TEST_F(RecordFiles, ReadsArraysAndLinesByContent) {
 TEST_F(RecordFiles, NamesFileLineRecordAndReason) {
   const auto good = line("i", "o");
   EXPECT_THAT(complaint(good + "{\"instruction\": \"a\", \"input\": \"\"}"), AllOf(HasSubstr("bad.json:2 (record 2)"), HasSubstr("no field 'output'")));
-  EXPECT_THAT(complaint(good + "{\"instruction\": \"a\", \"output\": \"\"}"), AllOf(HasSubstr("no field 'input'"), HasSubstr("\"input\": \"\"")));
   EXPECT_THAT(complaint("[" + good + ",\n" + good + ",\n{\"instruction\": \"a\", \"inptu\": \"\", \"output\": \"b\"}]"),
               AllOf(HasSubstr("bad.json:5 (record 3)"), HasSubstr("no field 'input'"), HasSubstr("is 'inptu' meant to be 'input'?")));
   EXPECT_THAT(complaint(good + "\n{\"instruction\": 7, \"input\": \"\", \"output\": \"\"}"),
               AllOf(HasSubstr("bad.json:3 (record 2)"), HasSubstr("a number in field 'instruction'"), HasSubstr("expected a string")));
-  for (const auto* value : {"null", "true", "1.5", "[\"a\"]", "{\"a\": \"b\"}"})
+  for (const auto* value : {"true", "1.5", "[\"a\"]", "{\"a\": \"b\"}"})
     EXPECT_THAT(complaint("[{\"instruction\": \"a\", \"input\": " + std::string(value) + ", \"output\": \"\"}]"), HasSubstr("in field 'input'")) << value;
+  EXPECT_THAT(complaint("[{\"instruction\": \"a\", \"output\": null}]"), HasSubstr("null in field 'output'"));
   EXPECT_THAT(complaint("{\"instruction\": \"a\", \"instruction\": \"b\"}"), HasSubstr("field 'instruction' twice"));
   EXPECT_THAT(complaint("[" + good + ", \"loose\"]"), AllOf(HasSubstr("bad.json:2 (record 2)"), HasSubstr("a string")));
   EXPECT_THAT(complaint("[" + good + ", [1]]"), HasSubstr("an array"));
   EXPECT_THAT(complaint(good + "[1]"), HasSubstr("an array"));
   EXPECT_THAT(complaint("plain text"), HasSubstr("broken JSON"));
+}
+
+TEST_F(RecordFiles, AnInputMayBeMissingOrNull) {
+  const auto array = file("a.json", "[{\"instruction\": \"i\", \"input\": \"x\", \"output\": \"o\"}, {\"output\": \"p\", \"instruction\": \"j\"}]");
+  const auto lines = file("b.jsonl", "{\"instruction\": \"k\", \"input\": null, \"output\": \"q\", \"context\": null}\r\n" + line("l", "r"));
+  const auto read = read_records(std::vector{array, lines});
+  ASSERT_EQ(read.records.size(), 4u);
+  EXPECT_EQ(read.records[1].input, "");
+  EXPECT_EQ(read.records[1].output, "p");
+  EXPECT_EQ(read.records[2].input, "");
+  EXPECT_EQ(read.records[2].instruction, "k");
+  EXPECT_EQ(read.without_input, 2);
 }
 
 TEST_F(RecordFiles, NamesTheLineOfBrokenJson) {

@@ -130,11 +130,16 @@ TEST(Trainer, EndsWhenTheHeldOutLossNoLongerFalls) {
   setting.options.epochs = 20;
   setting.options.evaluate_every = Every::steps(1);
   setting.options.patience = 2;
-  const auto result = run(setting);
+  Saved saved;
+  const auto result = run(setting, nullptr, &saved);
   EXPECT_EQ(result.outcome.reason, StopReason::kPatience);
   EXPECT_EQ(result.outcome.state.step, result.outcome.state.best_step + 2);
   const auto losses = result.values(metric::kHeldOutLoss);
   EXPECT_EQ(result.outcome.state.best_loss, *std::min_element(losses.begin(), losses.end()));
+
+  const auto again = run(setting, &saved);
+  EXPECT_EQ(again.outcome.reason, StopReason::kPatience);
+  EXPECT_EQ(again.outcome.state.step, result.outcome.state.step) << "nothing is trained any more";
 }
 
 TEST(Trainer, HeldOutLossDoesNotDependOnRanks) {
