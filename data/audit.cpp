@@ -153,7 +153,7 @@ std::string audit(const Dataset& dataset, const Tokenizer& tokenizer, const Data
   const auto packed = packed_fill(dataset, data);
   auto out = samples(dataset, tokenizer, data, options);
   out += "lengths of the training examples, in tokens\n" + length_histogram(dataset.train) + "\n";
-  out += dataset.summary() + "\n";
+  out += join(dataset.summary(), "\n") + "\n";
   out += fmt::format("packed: {} rows of {} tokens in the first epoch, {:.1f} % full, {:.1f} examples a row{}\n", with_thousands(packed.rows),
                      data.max_tokens, 100 * packed.full, share(dataset.train_report.examples, packed.rows), data.packing ? "" : " (data.packing is off)");
   out += fmt::format("padded to the longest: {} rows, {:.1f} % full in micro-batches of 4, {:.1f} % in those of 16{}\n",

@@ -23,11 +23,11 @@ std::string fingerprint_of(const Records& records, const DataOptions& options, c
 
 }  // namespace
 
-std::string Dataset::summary() const {
-  auto text = "train: " + train_report.summary();
-  if (held_out_report.records) text += "\nheld out: " + held_out_report.summary();
-  if (records_without_input) text += fmt::format("\nno field 'input' in {}: read as empty", plural(records_without_input, "record"));
-  return text;
+std::vector<std::string> Dataset::summary() const {
+  std::vector lines{"train: " + train_report.summary()};
+  if (held_out_report.records) lines.push_back("held out: " + held_out_report.summary());
+  if (records_without_input) lines.push_back(fmt::format("no field 'input' in {}: read as empty", plural(records_without_input, "record")));
+  return lines;
 }
 
 Dataset load_dataset(const DataOptions& options, const Tokenizer& tokenizer) {

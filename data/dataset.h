@@ -23,7 +23,7 @@ struct Dataset {
   std::string fingerprint;
 
   /// A line for the training records, one for those held out where there are any, and one for records without an input.
-  std::string summary() const;
+  std::vector<std::string> summary() const;
 };
 
 /// Reads the records of `options.sets`, keeps the held-out ones back, and turns both into examples.

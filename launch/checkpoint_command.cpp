@@ -29,8 +29,9 @@ std::vector<fs::path> checkpoints_at(const fs::path& path) {
 }
 
 int list(const fs::path& path) {
+  const auto checkpoints = checkpoints_at(path);
   fmt::print("{:<14} {:<20} {:>5} {:>10} {:>13}  {}\n", "checkpoint", "saved", "ranks", "size", "held-out loss", "");
-  for (const auto& checkpoint : checkpoints_at(path)) {
+  for (const auto& checkpoint : checkpoints) {
     const auto name = checkpoint.filename().string();
     try {
       const CheckpointFolder folder(checkpoint.parent_path());

@@ -15,12 +15,11 @@
 namespace herd {
 namespace {
 
-constexpr const char* kUsage = "herd data audit RECIPE [key=value…] [--samples N]";
-
 void audit_recipe(const RunConfig& config, const AuditOptions& options) {
   const auto& folder = config.model.tokenizer.empty() ? config.model.path : config.model.tokenizer;
   if (folder.empty())
-    throw ConfigError({.who = "model.tokenizer", .found = "no tokenizer", .expected = "the folder of one, here or as model.path", .remedy = ""});
+    throw ConfigError(
+        {.who = "model.tokenizer", .found = "no tokenizer", .expected = "the folder of one, here or as model.path", .remedy = ""});
   const auto tokenizer = load_tokenizer(folder);
   std::cout << audit(load_dataset(config.data, *tokenizer), *tokenizer, config.data, options);
 }
@@ -30,15 +29,14 @@ bool wants_color() { return isatty(STDOUT_FILENO) && !std::getenv("NO_COLOR"); }
 }  // namespace
 
 int data_command(int argc, char** argv) {
-  CLI::App app("Shows what a recipe's data become: samples with the learnt tokens marked, lengths, what is cut or left out.", "herd data");
+  CLI::App app("What a recipe's data become, before anything is trained.", "herd data");
+  app.require_subcommand(1);
+  auto* command = app.add_subcommand("audit", "samples with the learnt tokens marked, lengths, what is cut or left out");
   std::vector<std::string> arguments;
   AuditOptions options{.samples = 3, .color = wants_color()};
-  app.add_option("audit", arguments, "audit, then a YAML recipe, then overrides as key.path=value");
-  app.add_option("--samples", options.samples, "examples to print")->check(CLI::NonNegativeNumber);
+  command->add_option("recipe", arguments, "a YAML recipe, then overrides as key.path=value")->required();
+  command->add_option("--samples", options.samples, "examples to print")->check(CLI::NonNegativeNumber)->capture_default_str();
   if (!parse_arguments(app, argc, argv)) return kExitSuccess;
-  if (arguments.size() < 2 || arguments[0] != "audit")
-    throw ConfigError({.who = "command line", .found = arguments.empty() ? "nothing to do" : "'" + arguments[0] + "'", .expected = kUsage, .remedy = ""});
-  arguments.erase(arguments.begin());
   audit_recipe(resolve_run(recipe_and_overrides(arguments)).config, options);
   return kExitSuccess;
 }

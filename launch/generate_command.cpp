@@ -74,8 +74,22 @@ void declare(CLI::App& app, GenerateOptions& o) {
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   app.add_option("--batch-size", o.generation.batch_size, "with --file: prompts answered side by side")->capture_default_str();
-  app.add_option("--dtype", o.dtype, "fp32, bf16 or fp16")->transform(CLI::CheckedTransformer(dtypes));
+  app.add_option("--dtype", o.dtype, "number format of weights and arithmetic")->option_text("fp32|bf16|fp16 [fp32]")->transform(CLI::CheckedTransformer(dtypes));
   app.add_option("--threads", o.threads, "0: the machine's cores")->capture_default_str();
+}
+
+// The slips that a run's folder invites.
+void check_model_folder(const std::filesystem::path& folder) {
+  namespace fs = std::filesystem;
+  if (fs::exists(folder / "config.json")) return;
+  const bool adapter = fs::exists(folder / "adapter_config.json"), run = fs::exists(folder / "checkpoints");
+  if (!adapter && !run) return;  // what is missing is told by who looks for it
+  throw ConfigError({.who = "--model " + folder.string(),
+                     .found = adapter ? "an adapter" : "a run's folder",
+                     .expected = "a model's folder",
+                     .remedy = adapter ? "--model BASE --adapter " + folder.string()
+                               : fs::exists(folder / "adapter") ? "--model BASE --adapter " + (folder / "adapter").string()
+                                                                : "--model " + (folder / "model").string()});
 }
 
 std::vector<Question> questions(const GenerateOptions& o) {
@@ -166,6 +180,7 @@ int generate_command(int argc, char** argv) {
   options.validate();
   if (options.threads > 0) at::set_num_threads(options.threads);
 
+  check_model_folder(options.model);
   const auto asked = questions(options);
   const auto tokenizer = load_tokenizer(options.tokenizer_folder());
   const auto given = prompts(asked, *tokenizer, options);

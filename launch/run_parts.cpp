@@ -81,6 +81,8 @@ std::string describe_parameters(CausalLm& model) {
                      100.0 * static_cast<double>(trained) / static_cast<double>(all));
 }
 
+bool makes_adapter(const RunParts& parts) { return !peft_methods().at(parts.peft.method).peft_type.empty(); }
+
 Fingerprints fingerprints(const RunParts& parts, const RunConfig& config) {
   std::string trained;
   int tensors = 0;
@@ -89,8 +91,7 @@ Fingerprints fingerprints(const RunParts& parts, const RunConfig& config) {
     trained += fmt::format("{} {}\n", p.name, fmt::join(p.value.sizes(), "x"));
     ++tensors;
   });
-  const bool adapter = !peft_methods().at(parts.peft.method).peft_type.empty();
-  const auto scale = adapter ? fmt::format(" with alpha {:g}{}", parts.peft.alpha, parts.peft.use_rslora ? " (rslora)" : "") : "";
+  const auto scale = makes_adapter(parts) ? fmt::format(" with alpha {:g}{}", parts.peft.alpha, parts.peft.use_rslora ? " (rslora)" : "") : "";
   return {{"base model", parts.base.fingerprint},
           {"tokenizer", parts.provenance.tokenizer_fingerprint},
           {"template", parts.provenance.template_name + " " + parts.provenance.template_fingerprint},
@@ -100,7 +101,7 @@ Fingerprints fingerprints(const RunParts& parts, const RunConfig& config) {
 }
 
 void write_result(const RunParts& parts, const RunConfig& config, const std::filesystem::path& folder) {
-  if (!peft_methods().at(parts.peft.method).peft_type.empty()) {
+  if (makes_adapter(parts)) {
     save_adapter(parts.model(), parts.peft, config.model.path, parts.provenance, folder);
     return;
   }

@@ -33,6 +33,9 @@ void check_same_parts(const RunParts& parts, Communicator& communicator);
 /// "1,838,080 parameters, all of them trained" or "…, 24,576 (1.3 %) of them trained".
 std::string describe_parameters(CausalLm& model);
 
+/// Whether the result is an adapter; else it is the whole model.
+bool makes_adapter(const RunParts& parts);
+
 /// What a checkpoint of this run belongs to.
 Fingerprints fingerprints(const RunParts& parts, const RunConfig& config);
 

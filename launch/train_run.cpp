@@ -4,7 +4,6 @@
 #include "launch/run_start.h"
 #include "parallel/checkpoint/store.h"
 #include "parallel/comm/agree.h"
-#include "peft/registry.h"
 #include "runtime/base/log.h"
 #include "runtime/base/text.h"
 #include "train/optimizer.h"
@@ -49,8 +48,12 @@ TrainOutcome train_run(const ResolvedRun& run, const RunFolder& folder, Communic
   const int threads = agree(communicator, [&] { return use_threads(config.model.threads, communicator); });
   const auto parts = agree(communicator, [&] { return load_parts(config, threads); });
   check_same_parts(parts, communicator);
-  log_info("{} on {} of {}; {}", parts.model().facts.family, plural(communicator.size(), "rank"), plural(threads, "thread"), describe_parameters(parts.model()));
-  log_info("{}", parts.dataset.summary());
+  log_info("{} on {} of {}; {}", parts.model().facts.family, plural(communicator.size(), "rank"), plural(threads, "thread"),
+           describe_parameters(parts.model()));
+  for (const auto& line : parts.dataset.summary()) log_info("{}", line);
+
+  if (first_rank && config.model.config && makes_adapter(parts))
+    log_warning("an adapter of random weights (model.config), which no folder holds: herd generate and merge have no base to put it on");
 
   const auto strategy = agree(communicator, [&] { return make_strategy(config, parts.model(), communicator); });
   AdamW optimizer(strategy->slices(), config.train);
@@ -109,7 +112,7 @@ TrainOutcome train_run(const ResolvedRun& run, const RunFolder& folder, Communic
   const auto outcome = train(training, optimizer, state);
   agree(communicator, [&] { journal.finish(); });
   if (outcome.reason != StopReason::kSignal) {
-    const auto place = peft_methods().at(parts.peft.method).peft_type.empty() ? folder.model() : folder.adapter();
+    const auto place = makes_adapter(parts) ? folder.adapter() : folder.model();
     write(place);
     log_info("{}: {}", place.filename().string(), place.string());
   }

@@ -7,8 +7,7 @@ namespace herd {
 
 Journal::Journal(const RunFolder& folder, const JournalOptions& options) {
   const auto resumed = options.resumed ? std::optional(options.first_step) : std::nullopt;
-  writers_ = std::make_unique<Writers>(MetricsWriter(folder.metrics(), resumed), std::nullopt, std::nullopt, std::nullopt, folder.metrics(),
-                                       std::chrono::steady_clock::now());
+  writers_ = std::make_unique<Writers>(MetricsWriter(folder.metrics(), resumed), std::nullopt, std::nullopt, std::nullopt, folder.metrics());
   if (options.tensorboard) writers_->tensorboard.emplace(folder.tensorboard(), resumed);
   writers_->progress.emplace(options.first_step, options.total_steps, options.log_every);
   if (options.plot) writers_->picture = folder.loss_picture();
@@ -16,9 +15,7 @@ Journal::Journal(const RunFolder& folder, const JournalOptions& options) {
 
 void Journal::step(const StepReport& report) {
   if (!writers_) return;
-  const auto now = std::chrono::steady_clock::now();
-  const auto tokens_per_s = static_cast<double>(report.batch_tokens) / std::chrono::duration<double>(now - writers_->last).count();
-  writers_->last = now;
+  const auto tokens_per_s = static_cast<double>(report.batch_tokens) / report.seconds;
   Scalars values{{metric::kLoss, report.loss},
                  {metric::kLearningRate, report.learning_rate},
                  {metric::kGradientNorm, report.gradient_norm},
@@ -34,7 +31,6 @@ void Journal::evaluation(std::int64_t step, double loss, double perplexity) {
   if (!writers_) return;
   write(step, {{metric::kHeldOutLoss, loss}, {metric::kPerplexity, perplexity}});
   log_info("step {}: held-out loss {:.4f}, perplexity {:.4g}", step, loss, perplexity);
-  writers_->last = std::chrono::steady_clock::now();  // the next step's speed leaves the evaluation out
 }
 
 void Journal::write(std::int64_t step, const Scalars& values) {

@@ -1,5 +1,4 @@
 #pragma once
-#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -18,6 +17,7 @@ struct StepReport {
   double learning_rate = 0;
   double gradient_norm = 0;  ///< before clipping; NaN for a step left out
   std::int64_t batch_tokens = 0, tokens = 0;
+  double seconds = 0;  ///< of this step alone: no evaluation, no save
   double loss_scale = 1;
 };
 
@@ -46,7 +46,6 @@ class Journal {
     std::optional<Progress> progress;
     std::optional<std::filesystem::path> picture;
     std::filesystem::path metrics_path;
-    std::chrono::steady_clock::time_point last;
   };
   void write(std::int64_t step, const Scalars& values);
   std::unique_ptr<Writers> writers_;

@@ -1,5 +1,6 @@
 #include "train/trainer.h"
 
+#include <chrono>
 #include <cmath>
 
 #include "parallel/comm/agree.h"
@@ -55,6 +56,7 @@ class Loop {
 
  private:
   Signal step() {
+    const auto began = std::chrono::steady_clock::now();
     const auto rows = t_.batches.rows(state_.step);
     const auto tokens = static_cast<double>(rows.supervised_tokens);
     const auto micro_batches = t_.batches.micro_batches(state_.step, rank(), t_.communicator.size(), t_.options.micro_batch_size);
@@ -76,7 +78,8 @@ class Loop {
     state_.tokens += rows.tokens;
     state_.held_out_loss.reset();
     t_.journal.step({.step = state_.step, .loss = all.loss_sum / tokens, .learning_rate = learning_rate, .gradient_norm = norm,
-                     .batch_tokens = rows.tokens, .tokens = state_.tokens, .loss_scale = state_.loss_scale.factor()});
+                     .batch_tokens = rows.tokens, .tokens = state_.tokens,
+                     .seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count(), .loss_scale = state_.loss_scale.factor()});
     return all.signal;
   }
 

@@ -188,6 +188,10 @@ std::string Schema::explain(const std::string& path) const {
   const auto alias = aliases_.find(path);
   const auto& key = alias == aliases_.end() ? path : alias->second;
   std::string out;
+  std::size_t width = 0;
+  visit([&](const std::string& known, const Field&) {
+    if (section_of(known) == key) width = std::max(width, known.size());
+  });
   visit([&](const std::string& known, const Field& field) {
     if (known == key) {
       out += fmt::format("{}: {}\n  type     {}\n", key, field.doc, field.expectation());
@@ -197,7 +201,7 @@ std::string Schema::explain(const std::string& path) const {
       if (field.children) out += "\n";
     } else if (section_of(known) == key) {
       const auto what = !field.children ? "default " + field.unset : field.is_list ? "list" : "section";
-      out += fmt::format("  {:<24} {}  ({})\n", known, field.doc, what);
+      out += fmt::format("  {:<{}}  {}  ({})\n", known, width, field.doc, what);
     }
   });
   if (!out.empty()) return out;

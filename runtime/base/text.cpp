@@ -23,7 +23,8 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 
 std::string nearest(std::string_view name, std::span<const std::string> candidates) {
   std::string best;
-  std::size_t best_distance = std::max<std::size_t>(2, name.size() / 3) + 1;
+  const std::size_t farthest = name.size() < 5 ? 1 : std::max<std::size_t>(2, name.size() / 3);
+  std::size_t best_distance = farthest + 1;
   for (const auto& candidate : candidates) {
     const auto distance = edit_distance(name, candidate);
     if (distance < best_distance) {

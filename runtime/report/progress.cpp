@@ -24,8 +24,9 @@ std::vector<std::string> facts(const ProgressState& s) {
   std::vector<std::string> out{count_of(s), fmt::format("loss {:.4f}", s.loss)};
   if (s.eta_s >= 0) out.push_back("eta " + human_time(s.eta_s));
   out.push_back(with_thousands(std::llround(std::isfinite(s.tokens_per_s) ? s.tokens_per_s : 0)) + " tok/s");
+  if (s.memory.resident > 0) out.push_back("mem " + human_bytes(s.memory.resident));
   out.push_back(fmt::format("lr {:.2e}", s.learning_rate));
-  if (s.memory.resident > 0) out.push_back(fmt::format("mem {} (peak {})", human_bytes(s.memory.resident), human_bytes(s.memory.peak)));
+  if (s.memory.peak > 0) out.push_back("peak mem " + human_bytes(s.memory.peak));
   return out;
 }
 

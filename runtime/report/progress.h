@@ -22,7 +22,7 @@ struct ProgressState {
 /// `1:02:03`, `4:05`, `3d 4h`: seconds for people; "?" where negative or not finite.
 std::string human_time(double seconds);
 
-/// ` 34% [===>      ] step 34/100  loss 1.2345  eta 1:23  12,345 tok/s  lr 3.00e-04  mem 1.5 GiB (peak 2 GiB)`, less than `columns` wide:
+/// ` 34% [===>      ] step 34/100  loss 1.2345  eta 1:23  12,345 tok/s  mem 1.5 GiB  lr 3.00e-04  peak mem 2 GiB`, less than `columns` wide:
 /// first the bar gives way, then what matters least.
 std::string render_bar(const ProgressState& state, int columns);
 /// The same without a bar, for logs.

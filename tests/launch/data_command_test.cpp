@@ -69,7 +69,7 @@ TEST_F(DataCommand, OverridesAndSamplesCount) {
 TEST_F(DataCommand, TellsWhatIsWrong) {
   EXPECT_EQ(herd({}), kExitUsage);
   EXPECT_EQ(herd({"adit", recipe()}), kExitUsage);
-  EXPECT_THAT(err_, HasSubstr("herd data audit RECIPE"));
+  EXPECT_THAT(err_, HasSubstr("herd data --help"));
   EXPECT_EQ(herd({"audit", recipe(), "data.max_tokens=100"}), kExitFailure);
   EXPECT_THAT(err_, AllOf(HasSubstr("set.jsonl:1 (record 1)"), HasSubstr("no token to learn"), HasSubstr("data.unsupervised")));
   EXPECT_EQ(herd({"audit", recipe(), "model.tokenizer="}), kExitUsage);

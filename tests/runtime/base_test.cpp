@@ -68,6 +68,8 @@ TEST(Nearest, FindsSlipsAndNothingElse) {
   EXPECT_EQ(nearest("lerning_rate", names), "learning_rate");
   EXPECT_EQ(nearest("epoch", names), "epochs");
   EXPECT_EQ(nearest("bananas", names), "");
+  EXPECT_EQ(nearest("nope", std::vector<std::string>{"type", "nose"}), "nose");
+  EXPECT_EQ(nearest("nope", std::vector<std::string>{"type"}), "") << "half of a short word is another word";
   EXPECT_EQ(nearest("epochs", std::vector<std::string>{}), "");
 }
 
