@@ -187,6 +187,19 @@ TEST_F(GenerateCommand, WhatTrainingStoredIsHeldAgainstWhatIsHere) {
   EXPECT_THAT(err_, AllOf(HasSubstr("4567"), HasSubstr(tokenizer_->fingerprint), HasSubstr("--tokenizer")));
 }
 
+TEST_F(GenerateCommand, ARunsFolderIsNoModelButSaysWhereOneIs) {
+  const auto refused = [&](const std::string& remedy) {
+    EXPECT_EQ(herd(folder("run"), {"--prompt", "a"}), kExitUsage);
+    EXPECT_THAT(err_, AllOf(HasSubstr("expected a model's folder"), HasSubstr(remedy)));
+  };
+  fs::create_directories(scratch_ / "run/checkpoints");
+  refused("--model " + folder("run/model"));
+  fs::create_directories(scratch_ / "run/adapter");
+  refused("--model BASE --adapter " + folder("run/adapter"));
+  std::ofstream(scratch_ / "run/adapter_config.json") << "{}";
+  refused("--model BASE --adapter " + folder("run"));
+}
+
 TEST_F(GenerateCommand, TellsWhatIsWrong) {
   const auto model = folder("model");
   const auto refused = [&](std::vector<std::string> arguments, int code, std::vector<std::string> words) {
