@@ -1,4 +1,5 @@
 # Tests of e2e.
 herd_python_test(e2e/train)
 herd_python_test(e2e/faults)
-set_tests_properties(e2e/train e2e/faults PROPERTIES PROCESSORS 2)
+herd_python_test(e2e/real)
+set_tests_properties(e2e/train e2e/faults e2e/real PROPERTIES PROCESSORS 2)
