@@ -6,7 +6,7 @@ import os
 import signal
 import unittest
 
-from herd_run import PREEMPTED, Job, run
+from herd_run import PREEMPTED, ROOT, Job, run
 
 # Sums over ranks run in another order than over rows of one: relative, after some dozen steps of fp32.
 OTHER_RANKS = 1e-5
@@ -126,6 +126,23 @@ class Training(unittest.TestCase):
         done = self.train("patience", "train.epochs=40", "train.learning_rate=0.3", "train.warmup=0", "train.patience=2", "train.evaluate_every=2 steps")
         self.assertIn("has not fallen for 2 evaluations", done.output)
         self.assertLess(max(self.job.metrics("patience")), 200)
+
+    def test_the_houses_recipes(self):
+        for recipe in sorted((ROOT / "configs/recipes").glob("*.yaml")):
+            with self.subTest(recipe.name):
+                self.assertEqual(run("config", recipe).code, 0)
+                if recipe.stem.startswith("quickstart"):
+                    continue
+                # They ask for what they leave open, and then run.
+                done = run("train", recipe)
+                self.assertEqual(done.code, 2, done)
+                self.assertRegex(done.output, rf"{recipe.name}:\d+:\d+: 'model.path' is empty")
+                model = ["model.family=llama", f"model.tokenizer={self.job.folder}/tokenizer", "model.config={hidden_size: 32, intermediate_size: 64, "
+                         "num_hidden_layers: 2, num_attention_heads: 4}"]
+                done = run("train", recipe, *model, f"data.sets=[{self.job.folder}/data.json]", f"run.folder={self.job.folder}/runs", f"run.name={recipe.stem}",
+                           "data.held_out=4", "model.threads=1", ranks=2)
+                self.assertEqual(done.code, 0, done)
+                self.assertTrue((self.job.run_folder(recipe.stem) / ("adapter" if "lora" in recipe.stem else "model")).is_dir())
 
     def test_fp16_trains(self):
         self.train("fp16", "model.dtype=fp16", "train.epochs=6")
