@@ -1,13 +1,12 @@
 #include "launch/merge.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include "data/tokenizer/tokenizer.h"
 #include "models/hub.h"
 #include "peft/adapter_io.h"
 #include "peft/merge.h"
-#include "runtime/base/file.h"
+#include "runtime/base/new_folder.h"
 #include "runtime/base/registry.h"
 
 namespace herd {
@@ -43,42 +42,10 @@ void convert(CausalLm& model, at::ScalarType dtype) {
   model.tie();
 }
 
-// A folder beside its final place; gone with the object unless it was given its name.
-class Staging {
- public:
-  explicit Staging(const fs::path& output)
-      : output_((output.has_filename() ? output : output.parent_path()).lexically_normal()),
-        path_(output_.parent_path() / ("." + output_.filename().string() + ".merging-" + std::to_string(getpid()))) {
-    if (fs::exists(output_) && !(fs::is_directory(output_) && fs::is_empty(output_)))
-      throw IoError({.who = output_.string(),
-                     .found = "something there already",
-                     .expected = "a new or empty folder",
-                     .remedy = "choose another --output, or remove this one"});
-    fs::remove_all(path_);
-  }
-  ~Staging() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  Staging(const Staging&) = delete;
-  Staging& operator=(const Staging&) = delete;
-
-  const fs::path& path() const { return path_; }
-  void commit() const {
-    std::error_code failed;
-    fs::rename(path_, output_, failed);
-    if (failed) throw io_error(output_, "cannot make this folder", failed.value());
-    sync_folder(output_.has_parent_path() ? output_.parent_path() : fs::path("."));
-  }
-
- private:
-  fs::path output_, path_;
-};
-
 }  // namespace
 
 MergeReport merge_folders(const MergeRequest& request) {
-  const Staging staging(request.output);
+  const NewFolder staging(request.output, NewFolder::Place::kFree);
   const auto dtype = output_dtype(request);
   MergeReport report{.dtype = name_of(dtype)};
   Batch batch;

@@ -74,6 +74,8 @@ TrainOutcome train_run(const ResolvedRun& run, const RunFolder& folder, Communic
     optimizer.restored(state.updates);
     strategy->values_changed();
     log_info("going on from {}", checkpoint->folder.string());
+  } else if (config.checkpoint.resume == "auto") {
+    log_info("no checkpoint in {} yet: a new run", folder.root().string());
   }
   auto journal = agree(communicator, [&] {
     return first_rank ? Journal(folder, {.first_step = state.step,

@@ -1,9 +1,5 @@
 #include "peft/adapter_io.h"
 
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -11,6 +7,7 @@
 #include "peft/select.h"
 #include "runtime/base/file.h"
 #include "runtime/base/log.h"
+#include "runtime/base/new_folder.h"
 #include "runtime/base/text.h"
 #include "runtime/tensor/dtype.h"
 #include "runtime/tensor/safetensors.h"
@@ -61,16 +58,6 @@ std::string config_text(const PeftOptions& options, const PeftMethod& method, co
   else json["target_modules"] = options.target_modules.values;
   json["modules_to_save"] = options.modules_to_save.empty() ? nlohmann::json() : nlohmann::json(options.modules_to_save);
   return json.dump(2) + "\n";
-}
-
-void replace_folder(const fs::path& ready, const fs::path& folder) {
-  auto aside = ready;
-  aside += "-old";
-  fs::remove_all(aside);
-  const bool replaces = std::rename(folder.c_str(), aside.c_str()) == 0;
-  if (!replaces && errno != ENOENT) throw io_error(folder, "cannot be replaced by its new version", errno);
-  if (std::rename(ready.c_str(), folder.c_str()) != 0) throw io_error(folder, "cannot make this folder", errno);
-  if (replaces) fs::remove_all(aside);
 }
 
 struct Mismatch {
@@ -144,33 +131,20 @@ Weights open_adapter(const fs::path& folder) {
 }  // namespace
 
 void save_adapter(CausalLm& model, const PeftOptions& options, const std::string& base_path, const Provenance& provenance,
-                  const fs::path& folder_given) {
+                  const fs::path& folder) {
   const auto& method = peft_methods().at(options.method);
   if (method.peft_type.empty())
     throw ConfigError({.who = "peft.method",
                        .found = "'" + options.method + "'",
                        .expected = "a method that leaves an adapter",
                        .remedy = "it trains the model itself: save that"});
-  const auto folder = (folder_given.has_filename() ? folder_given : folder_given.parent_path()).lexically_normal();
-  const auto parent = folder.has_parent_path() ? folder.parent_path() : fs::path(".");
-  const auto ready = parent / ("." + folder.filename().string() + ".tmp-" + std::to_string(getpid()));
-  make_folder(parent);
-  fs::remove_all(ready);
-  try {
-    make_folder(ready);
-    NamedTensors tensors;
-    for (auto* p : trained_parameters(model)) tensors.emplace_back(p->name, p->value.detach());
-    write_safetensors(ready / (std::string(kStem) + ".safetensors"), tensors);
-    write_file_atomically(ready / kConfigFile, config_text(options, method, base_path));
-    write_provenance(ready, provenance);
-    sync_folder(ready);
-    replace_folder(ready, folder);
-    sync_folder(parent);
-  } catch (...) {
-    std::error_code ignored;
-    fs::remove_all(ready, ignored);
-    throw;
-  }
+  const NewFolder ready(folder, NewFolder::Place::kAnything);
+  NamedTensors tensors;
+  for (auto* p : trained_parameters(model)) tensors.emplace_back(p->name, p->value.detach());
+  write_safetensors(ready.path() / (std::string(kStem) + ".safetensors"), tensors);
+  write_file_atomically(ready.path() / kConfigFile, config_text(options, method, base_path));
+  write_provenance(ready.path(), provenance);
+  ready.commit();
 }
 
 PeftOptions read_adapter_options(const fs::path& folder) {

@@ -38,8 +38,8 @@ std::string describe_fault(Communicator& communicator, const std::optional<Fault
 
 class Loop {
  public:
-  Loop(Training& training, AdamW& optimizer, TrainState state)
-      : t_(training), optimizer_(optimizer), state_(std::move(state)),
+  Loop(Training& training, AdamW& optimizer, const TrainState& state)
+      : t_(training), optimizer_(optimizer), state_(state),
         total_steps_(planned_steps(training.options, training.batches)), schedule_(training.options, total_steps_) {}
 
   TrainOutcome run() {
@@ -164,6 +164,6 @@ std::int64_t planned_steps(const TrainOptions& options, const Batches& batches) 
   return steps;
 }
 
-TrainOutcome train(Training& training, AdamW& optimizer, TrainState state) { return Loop(training, optimizer, std::move(state)).run(); }
+TrainOutcome train(Training& training, AdamW& optimizer, TrainState state) { return Loop(training, optimizer, state).run(); }
 
 }  // namespace herd

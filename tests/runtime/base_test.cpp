@@ -25,6 +25,7 @@
 #include "runtime/base/error.h"
 #include "runtime/base/exit_codes.h"
 #include "runtime/base/file.h"
+#include "runtime/base/new_folder.h"
 #include "runtime/base/launcher.h"
 #include "runtime/base/process.h"
 #include "runtime/base/registry.h"
@@ -131,6 +132,31 @@ TEST(File, WritesWholeFilesAndLeavesNothingElse) {
   write_file_atomically(path, "");
   EXPECT_EQ(read_file(path), "");
   EXPECT_EQ(std::distance(fs::directory_iterator(scratch.path()), {}), 1) << "no neighbour stays behind";
+}
+
+TEST(NewFolder, TakesItsPlaceWholeOrNotAtAll) {
+  const Scratch scratch;
+  const auto place = scratch / "a/result";
+  const auto write = [&](NewFolder::Place state, const std::string& text, bool commit) {
+    const NewFolder fresh(place, state);
+    write_file_atomically(fresh.path() / text, text);
+    if (commit) fresh.commit();
+  };
+  const auto names = [](const std::filesystem::path& folder) {
+    std::vector<std::string> all;
+    for (const auto& entry : std::filesystem::directory_iterator(folder)) all.push_back(entry.path().filename());
+    return all;
+  };
+  write(NewFolder::Place::kFree, "lost", false);
+  EXPECT_THAT(names(scratch / "a"), testing::IsEmpty());
+  write(NewFolder::Place::kFree, "first", true);
+  EXPECT_THAT(names(place), testing::ElementsAre("first"));
+  EXPECT_THROW(write(NewFolder::Place::kFree, "second", true), IoError);
+  write(NewFolder::Place::kAnything, "third", false);
+  EXPECT_THAT(names(place), testing::ElementsAre("first"));
+  write(NewFolder::Place::kAnything, "fourth", true);
+  EXPECT_THAT(names(place), testing::ElementsAre("fourth"));
+  EXPECT_THAT(names(scratch / "a"), testing::ElementsAre("result")) << "nothing is left beside it";
 }
 
 TEST(File, ReadsFilesThatClaimNoSize) { EXPECT_THAT(read_file("/proc/self/status"), HasSubstr("VmRSS:")); }
