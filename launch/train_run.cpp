@@ -26,7 +26,24 @@ SamplerOptions sample_order(const RunConfig& config) {
           .seed = config.data.seed};
 }
 
-void tell(const TrainOutcome& outcome, const RunFolder& folder) {
+JournalOptions journal_options(const RunConfig& config, const Batches& batches, std::int64_t step, bool resumed) {
+  return {.first_step = step,
+          .total_steps = planned_steps(config.train, batches),
+          .resumed = resumed,
+          .log_every = config.run.log_every,
+          .tensorboard = config.run.tensorboard,
+          .plot = config.run.plot};
+}
+
+void tell_start(const RunParts& parts, const RunConfig& config, const Communicator& communicator, int threads) {
+  log_info("{} on {} of {}; {}", parts.model().facts.family, plural(communicator.size(), "rank"), plural(threads, "thread"),
+           describe_parameters(parts.model()));
+  for (const auto& line : parts.dataset.summary()) log_info("{}", line);
+  if (communicator.rank() == 0 && config.model.config && makes_adapter(parts))
+    log_warning("an adapter of random weights (model.config), which no folder holds: herd generate and merge have no base to put it on");
+}
+
+void tell_end(const TrainOutcome& outcome, const RunFolder& folder) {
   switch (outcome.reason) {
     case StopReason::kDone: log_info("done: {} steps", outcome.state.step); break;
     case StopReason::kPatience:
@@ -48,12 +65,7 @@ TrainOutcome train_run(const ResolvedRun& run, const RunFolder& folder, Communic
   const int threads = agree(communicator, [&] { return use_threads(config.model.threads, communicator); });
   const auto parts = agree(communicator, [&] { return load_parts(config, threads); });
   check_same_parts(parts, communicator);
-  log_info("{} on {} of {}; {}", parts.model().facts.family, plural(communicator.size(), "rank"), plural(threads, "thread"),
-           describe_parameters(parts.model()));
-  for (const auto& line : parts.dataset.summary()) log_info("{}", line);
-
-  if (first_rank && config.model.config && makes_adapter(parts))
-    log_warning("an adapter of random weights (model.config), which no folder holds: herd generate and merge have no base to put it on");
+  tell_start(parts, config, communicator, threads);
 
   const auto strategy = agree(communicator, [&] { return make_strategy(config, parts.model(), communicator); });
   AdamW optimizer(strategy->slices(), config.train);
@@ -78,13 +90,7 @@ TrainOutcome train_run(const ResolvedRun& run, const RunFolder& folder, Communic
     log_info("no checkpoint in {} yet: a new run", folder.root().string());
   }
   auto journal = agree(communicator, [&] {
-    return first_rank ? Journal(folder, {.first_step = state.step,
-                                         .total_steps = planned_steps(config.train, batches),
-                                         .resumed = checkpoint.has_value(),
-                                         .log_every = config.run.log_every,
-                                         .tensorboard = config.run.tensorboard,
-                                         .plot = config.run.plot})
-                      : Journal();
+    return first_rank ? Journal(folder, journal_options(config, batches, state.step, checkpoint.has_value())) : Journal();
   });
   const auto write = [&](const std::filesystem::path& place) {
     agree(communicator, [&] {
@@ -118,7 +124,7 @@ TrainOutcome train_run(const ResolvedRun& run, const RunFolder& folder, Communic
     write(place);
     log_info("{}: {}", place.filename().string(), place.string());
   }
-  tell(outcome, folder);
+  tell_end(outcome, folder);
   return outcome;
 }
 

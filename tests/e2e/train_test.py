@@ -103,13 +103,18 @@ class Training(unittest.TestCase):
 
     def test_a_checkpoint_of_another_run_is_refused_by_name(self):
         self.train("first", "train.epochs=1")
-        others = {"base model": ["model.seed=5"], "template": ["data.template=vicuna"], "adapter": ["peft.method=lora"],
+        tokenizer = json.loads((self.job.folder / "tokenizer/tokenizer.json").read_text())
+        ids = tokenizer["model"]["vocab"]
+        ids["a"], ids["b"] = ids["b"], ids["a"]
+        self.job.write("other/tokenizer.json", tokenizer)
+        self.job.write("other/tokenizer_config.json", (self.job.folder / "tokenizer/tokenizer_config.json").read_text())
+        others = {"base model": ["model.seed=5"], "tokenizer": [f"model.tokenizer={self.job.folder}/other"], "adapter": ["peft.method=lora"],
                   "rows a step": ["train.global_batch_size=4"], "data": ["data.seed=3"]}
         for what, overrides in others.items():
             with self.subTest(what):
                 done = self.job.train("first", "resume=auto", *overrides)
                 self.assertNotIn(done.code, (0, "still running"), done)
-                self.assertIn(what, done.output)
+                self.assertRegex(done.output, f"is of another (.* another )?{what}")
                 self.assertLess(done.seconds, 10)
 
     def test_a_used_folder_is_not_written_over(self):
