@@ -74,7 +74,9 @@ void declare(CLI::App& app, GenerateOptions& o) {
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   app.add_option("--batch-size", o.generation.batch_size, "with --file: prompts answered side by side")->capture_default_str();
-  app.add_option("--dtype", o.dtype, "number format of weights and arithmetic")->option_text("fp32|bf16|fp16 [fp32]")->transform(CLI::CheckedTransformer(dtypes));
+  app.add_option("--dtype", o.dtype, "number format of weights and arithmetic")
+      ->option_text("fp32|bf16|fp16 [fp32]")
+      ->transform(CLI::CheckedTransformer(dtypes));
   app.add_option("--threads", o.threads, "0: the machine's cores")->capture_default_str();
 }
 

@@ -91,7 +91,8 @@ Fingerprints fingerprints(const RunParts& parts, const RunConfig& config) {
     trained += fmt::format("{} {}\n", p.name, fmt::join(p.value.sizes(), "x"));
     ++tensors;
   });
-  const auto scale = makes_adapter(parts) ? fmt::format(" with alpha {:g}{}", parts.peft.alpha, parts.peft.use_rslora ? " (rslora)" : "") : "";
+  const auto scale = 
+      makes_adapter(parts) ? fmt::format(" with alpha {:g}{}", parts.peft.alpha, parts.peft.use_rslora ? " (rslora)" : "") : "";
   return {{"base model", parts.base.fingerprint},
           {"tokenizer", parts.provenance.tokenizer_fingerprint},
           {"template", parts.provenance.template_name + " " + parts.provenance.template_fingerprint},

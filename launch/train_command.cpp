@@ -46,7 +46,8 @@ int run_on_rank(const std::vector<std::string>& arguments) {
   } catch (...) {
     error = std::current_exception();  // the other ranks see the same; one of them is to tell it
   }
-  const auto communicator = make_communicator(run.config.parallel.backend, {.deadline_s = run.config.parallel.timeout_s, .check = run.config.parallel.check});
+  const auto& parallel = run.config.parallel;
+  const auto communicator = make_communicator(parallel.backend, {.deadline_s = parallel.timeout_s, .check = parallel.check});
   set_log_rank(communicator->rank(), communicator->size());
   std::optional<ClaimedFolder> claimed;
   try {

@@ -7,7 +7,8 @@ namespace herd {
 
 Journal::Journal(const RunFolder& folder, const JournalOptions& options) {
   const auto resumed = options.resumed ? std::optional(options.first_step) : std::nullopt;
-  writers_ = std::make_unique<Writers>(MetricsWriter(folder.metrics(), resumed), std::nullopt, std::nullopt, std::nullopt, folder.metrics());
+  writers_ = std::make_unique<Writers>(MetricsWriter(folder.metrics(), resumed), std::nullopt, std::nullopt, std::nullopt,
+                                       folder.metrics());
   if (options.tensorboard) writers_->tensorboard.emplace(folder.tensorboard(), resumed);
   writers_->progress.emplace(options.first_step, options.total_steps, options.log_every);
   if (options.plot) writers_->picture = folder.loss_picture();

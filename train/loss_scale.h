@@ -10,7 +10,8 @@ namespace herd {
 class LossScale {
  public:
   LossScale() = default;
-  LossScale(bool active, const LossScaleOptions& options) : active_(active), factor_(active ? options.initial : 1), growth_(options.growth_interval) {}
+  LossScale(bool active, const LossScaleOptions& options)
+      : active_(active), factor_(active ? options.initial : 1), growth_(options.growth_interval) {}
 
   bool active() const { return active_; }
   double factor() const { return factor_; }

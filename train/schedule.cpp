@@ -14,7 +14,8 @@ Schedule::Schedule(const TrainOptions& options, std::int64_t total_steps)
 
 double Schedule::learning_rate(std::int64_t step) const {
   if (step < warmup_) return peak_ * static_cast<double>(step + 1) / static_cast<double>(warmup_);
-  const auto left = static_cast<double>(std::max<std::int64_t>(total_ - step, 0)) / static_cast<double>(std::max<std::int64_t>(total_ - warmup_, 1));
+  const auto to_go = std::max<std::int64_t>(total_ - step, 0), falling = std::max<std::int64_t>(total_ - warmup_, 1);
+  const auto left = static_cast<double>(to_go) / static_cast<double>(falling);
   switch (kind_) {
     case ScheduleKind::kConstant: return peak_;
     case ScheduleKind::kLinear: return peak_ * left;

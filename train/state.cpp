@@ -30,7 +30,10 @@ TrainState train_state_from_json(std::string_view text, LossScale scale) {
     if (s.best_step >= 0) s.best_loss = json.at("best_loss");
     s.evaluations_since_best = json.at("evaluations_since_best");
   } catch (const nlohmann::json::exception& e) {
-    throw DataError({.who = "the checkpoint's training state", .found = e.what(), .expected = "what herd wrote", .remedy = "take another checkpoint"});
+    throw DataError({.who = "the checkpoint's training state",
+                     .found = e.what(),
+                     .expected = "what herd wrote",
+                     .remedy = "take another checkpoint"});
   }
   s.loss_scale = scale;
   return s;

@@ -79,7 +79,8 @@ class Loop {
     state_.held_out_loss.reset();
     t_.journal.step({.step = state_.step, .loss = all.loss_sum / tokens, .learning_rate = learning_rate, .gradient_norm = norm,
                      .batch_tokens = rows.tokens, .tokens = state_.tokens,
-                     .seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count(), .loss_scale = state_.loss_scale.factor()});
+                     .seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count(),
+                     .loss_scale = state_.loss_scale.factor()});
     return all.signal;
   }
 
@@ -106,12 +107,13 @@ class Loop {
     const auto fault = describe_fault(t_.communicator, t_.strategy.fault());
     const auto step = "step " + std::to_string(state_.step + 1);
     if (state_.loss_scale.step_overflowed()) {
-      log_line(0, fmt::format("{}: {} overflowed; left out, the loss scale is {:g} now", step, fault, state_.loss_scale.factor()));
+      log_info("{}: {} overflowed; left out, the loss scale is {:g} now", step, fault, state_.loss_scale.factor());
     } else if (t_.options.non_finite == NonFinite::kSkip) {
-      log_line(rank() == 0 ? 1 : 0, fmt::format("{}: {} is not finite; the step is left out", step, fault));
+      if (rank() == 0) log_warning("{}: {} is not finite; the step is left out", step, fault);
     } else {
       throw Error({.who = step, .found = fault + " is not finite", .expected = "finite numbers",
-                   .remedy = "try a lower train.learning_rate, more train.warmup or model.dtype=fp32, or leave such steps out by train.non_finite=skip",
+                   .remedy = "try a lower train.learning_rate, more train.warmup or model.dtype=fp32, "
+                             "or leave such steps out by train.non_finite=skip",
                    .everywhere = true});
     }
   }
@@ -123,7 +125,10 @@ class Loop {
     return t_.batches.sampler().first_step(epoch + 1) == state_.step && (epoch + 1) % every.count == 0;
   }
 
-  bool evaluation_due() const { return t_.held_out && (due(t_.options.evaluate_every) || (state_.step == total_steps_ && !t_.options.evaluate_every.never())); }
+  bool evaluation_due() const {
+    const auto& every = t_.options.evaluate_every;
+    return t_.held_out && (due(every) || (state_.step == total_steps_ && !every.never()));
+  }
 
   // Whether the held-out loss is the lowest so far.
   bool evaluate_now() {
