@@ -14,6 +14,7 @@ namespace {
 
 constexpr auto kRedrawEvery = std::chrono::milliseconds(100);
 constexpr int kMinBar = 10, kMaxBar = 40;
+constexpr std::size_t kMoreThanABar = 5;  // so many of the facts are worth more than the bar
 
 std::string count_of(const ProgressState& s) {
   return s.steps > 0 ? fmt::format("step {}/{}", s.step, s.steps) : fmt::format("step {}", s.step);
@@ -58,7 +59,8 @@ std::string render_bar(const ProgressState& state, int columns) {
   auto text = fmt::format("{}", fmt::join(parts, "  "));
   // The last column stays free: many terminals wrap when it is written.
   const auto room = [&] { return columns - 1 - static_cast<int>(percent.size() + text.size()); };
-  while (room() < 0 && parts.size() > 1) {
+  const auto wanted = [&] { return state.steps > 0 && parts.size() > kMoreThanABar ? kMinBar + 3 : 0; };
+  while (room() < wanted() && parts.size() > 1) {
     parts.pop_back();
     text = fmt::format("{}", fmt::join(parts, "  "));
   }

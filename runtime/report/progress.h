@@ -23,7 +23,7 @@ struct ProgressState {
 std::string human_time(double seconds);
 
 /// ` 34% [===>      ] step 34/100  loss 1.2345  eta 1:23  12,345 tok/s  mem 1.5 GiB  lr 3.00e-04  peak mem 2 GiB`, less than `columns` wide:
-/// first the bar gives way, then what matters least.
+/// first the last two give way, then the bar, then what matters least.
 std::string render_bar(const ProgressState& state, int columns);
 /// The same without a bar, for logs.
 std::string render_line(const ProgressState& state);

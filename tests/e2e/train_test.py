@@ -126,8 +126,10 @@ class Training(unittest.TestCase):
         self.assertEqual((self.job.run_folder("used") / "model/model.safetensors").read_bytes(), before)
 
     def test_patience_and_limits(self):
-        self.train("limits", "train.max_steps=3")
+        done = self.train("limits", "train.max_steps=3", "resume=auto", "peft.method=lora")
         self.assertEqual(max(self.job.metrics("limits")), 3)
+        self.assertIn("yet: a new run", done.output)
+        self.assertEqual(done.output.count("an adapter of random weights"), 1, done)
         done = self.train("patience", "train.epochs=40", "train.learning_rate=0.3", "train.warmup=0", "train.patience=2", "train.evaluate_every=2 steps")
         self.assertIn("has not fallen for 2 evaluations", done.output)
         self.assertLess(max(self.job.metrics("patience")), 200)
