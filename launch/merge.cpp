@@ -55,7 +55,7 @@ MergeReport merge_folders(const MergeRequest& request) {
     auto& model = *base.model;
     batch = probe_batch(model);
     const auto untouched = probe_logits(model, batch);
-    attach_adapter(model, request.adapter, {request.model.string(), base.fingerprint});
+    attach_adapter(model, request.adapter, {request.model.string(), request.force_base ? "" : base.fingerprint});
     expected = probe_logits(model, batch);
     report.adapter_effect = deviation(untouched, expected).greatest;
     report.merged = merge_adapter(model);

@@ -8,6 +8,7 @@ namespace herd {
 struct MergeRequest {
   std::filesystem::path model, adapter, output;
   std::string dtype;            ///< fp32, bf16 or fp16; empty: as the base's weights are stored
+  bool force_base = false;      ///< merge into another base than the adapter's herd.json names
   std::optional<double> bound;  ///< on the relative deviation; none: peft/merge.h's merge_bound
 };
 

@@ -18,6 +18,7 @@ int merge_command(int argc, char** argv) {
   app.add_option("--adapter", request.adapter, "PEFT folder of the adapter")->required();
   app.add_option("--output", request.output, "folder to write; new or empty")->required();
   app.add_option("--dtype", request.dtype, "fp32, bf16 or fp16; default: as the base's weights are stored");
+  app.add_flag("--force-base", request.force_base, "put the adapter onto another model than it was trained on");
   auto* given =
       app.add_option("--bound", bound,
                      "greatest deviation of a logit, relative to the greatest logit; default: 1e-4 for fp32, by the number of layers else")

@@ -81,6 +81,14 @@ std::string describe_parameters(CausalLm& model) {
                      100.0 * static_cast<double>(trained) / static_cast<double>(all));
 }
 
+std::string describe_adapter(const PeftOptions& o) {
+  const auto list = [](const char* what, const std::vector<std::string>& names) {
+    return names.empty() ? "" : fmt::format("{}{}", what, fmt::join(names, ", "));
+  };
+  return fmt::format("{}, r {}, alpha {:g}{}{}{}", o.method, o.r, o.alpha, o.use_rslora ? " (rslora)" : "",
+                     list(", on ", o.target_modules.values), list(", whole: ", o.modules_to_save));
+}
+
 bool makes_adapter(const RunParts& parts) { return !peft_methods().at(parts.peft.method).peft_type.empty(); }
 
 Fingerprints fingerprints(const RunParts& parts, const RunConfig& config) {

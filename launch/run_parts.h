@@ -33,6 +33,9 @@ void check_same_parts(const RunParts& parts, Communicator& communicator);
 /// "1,838,080 parameters, all of them trained" or "…, 24,576 (1.3 %) of them trained".
 std::string describe_parameters(CausalLm& model);
 
+/// "lora, r 16, alpha 32, on q_proj, v_proj": the shape that an adapter folder gave the run, whatever the recipe says of it.
+std::string describe_adapter(const PeftOptions& options);
+
 /// Whether the result is an adapter; else it is the whole model.
 bool makes_adapter(const RunParts& parts);
 

@@ -38,6 +38,8 @@ JournalOptions journal_options(const RunConfig& config, const Batches& batches, 
 void tell_start(const RunParts& parts, const RunConfig& config, const Communicator& communicator, int threads) {
   log_info("{} on {} of {}; {}", parts.model().facts.family, plural(communicator.size(), "rank"), plural(threads, "thread"),
            describe_parameters(parts.model()));
+  const auto& adapter = config.peft.adapter;
+  if (!adapter.empty()) log_info("going on from adapter {}, which says what is trained: {}", adapter, describe_adapter(parts.peft));
   for (const auto& line : parts.dataset.summary()) log_info("{}", line);
   if (communicator.rank() == 0 && config.model.config && makes_adapter(parts))
     log_warning("an adapter of random weights (model.config), which no folder holds: herd generate and merge have no base to put it on");

@@ -212,7 +212,7 @@ void check_adapter_base(const fs::path& folder, const AdapterBase& base) {
     throw ConfigError({.who = "adapter '" + folder.string() + "'",
                        .found = "a base model other than " + base.path + " (" + base.fingerprint.substr(0, 12) + "…)",
                        .expected = "the one it was trained on: " + trained_on + " (" + provenance->base_fingerprint.substr(0, 12) + "…)",
-                       .remedy = "give that folder as the model"});
+                       .remedy = "give that folder as the model (herd generate and herd merge: or --force-base to go on)"});
   }
   if (!trained_on.empty() && !base.path.empty() && fs::path(trained_on).lexically_normal() != fs::path(base.path).lexically_normal())
     log_warning("adapter {} names the base model '{}', not '{}'; only shapes can be compared", folder.string(), trained_on, base.path);

@@ -92,6 +92,14 @@ class RealInput(unittest.TestCase):
         deviation, bound = map(float, re.search(r"\((\S+) relative, bound (\S+)\)", done.output).groups())
         print(f"  {job.model.name}: merged, logits deviate by {deviation:.1e} (bound {bound:.0e})", flush=True)
         self.assertLess(deviation, bound)
+        # The same weights in another format are another base, unless one says so.
+        rounded = ["--model", ASSETS / "models/tinystories-656k-bf16", "--adapter", adapter, "--output", job.folder / "rounded"]
+        refused = run("merge", *rounded)
+        self.assertNotEqual(refused.code, 0)
+        self.assertIn("--force-base", refused.output)
+        done = run("merge", *rounded, "--force-base")
+        self.assertIn("written as bf16", done.output)
+        self.assertEqual(done.code, 0, done)
         job.write("questions.json", creak(400)[-6:])  # not among the 320
         answers = self.generate(job, "--model", job.model, "--adapter", adapter)
         self.assertEqual(self.generate(job, "--model", merged), answers)

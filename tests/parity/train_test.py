@@ -168,6 +168,7 @@ class Runs(unittest.TestCase):
                 found = self.train(name, "peft.method=lora", f"peft.adapter={first}", f"data.packing={str(packing).lower()}",
                                    f"train.micro_batch_size={micro_batch}", *overrides, ranks=ranks)
                 folder = self.job.run_folder(name) / "adapter"
+                self.assertRegex((self.job.run_folder(name) / "log.txt").read_text(), rf"going on from adapter {first}, which says what is trained: lora, r \d")
                 self.assert_same_run(found, expected, load_file(folder / "adapter_model.safetensors"), theirs, load_file(first / "adapter_model.safetensors"))
                 self.assert_same_logits(folder)
 
