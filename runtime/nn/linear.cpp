@@ -11,7 +11,7 @@ class DenseWeight final : public WeightStorage {
   DenseWeight(std::int64_t in, std::int64_t out, std::string out_axis, std::string in_axis)
       : weight({out, in}, {std::move(out_axis), std::move(in_axis)}) {}
   Tensor multiply(const Tensor& x) override { return matmul_transposed(x, weight.value); }
-  Tensor input_gradient(const Tensor& grad) override { return at::matmul(grad, weight.value.detach()); }
+  Tensor input_gradient(const Tensor& grad) override { return frozen_input_gradient(grad, weight.value); }
   Tensor dense() const override { return weight.value.detach().to(at::kFloat); }
   void visit(Visitor& v) override { v("weight", weight); }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "runtime/nn/autograd.h"
+#include "runtime/nn/on_cpu.h"
 
 namespace herd {
 namespace {
@@ -13,25 +14,45 @@ using torch::autograd::AutogradContext;
 using torch::autograd::Function;
 using torch::autograd::variable_list;
 
-// Σ (logsumexp − logit of the target). The logits' own memory becomes the gradient, softmax − onehot: no second matrix.
+// One pass over each row while it is in the cache.
+Tensor losses_on_cpu(const Tensor& logits_nv, const Tensor& targets_n, double scale) {
+  const auto n = logits_nv.size(0), vocab = logits_nv.size(1);
+  const auto losses = at::empty({n}, at::kDouble);
+  with_storage(logits_nv, [&](auto type) {
+    using S = typename decltype(type)::type;
+    parallel_rows(n, vocab, [&](std::int64_t begin, std::int64_t end) {
+      for (auto i = begin; i < end; ++i)
+        data_of<double>(losses)[i] = kernel::cross_entropy(data_of<S>(logits_nv) + i * vocab, vocab, data_of<std::int64_t>(targets_n)[i],
+                                                           static_cast<float>(scale));
+    });
+  });
+  return losses;
+}
+
+// Σ (logsumexp − logit of the target). The logits' own memory becomes the gradient, scale · (softmax − onehot): no second matrix. Nobody reads
+// logits any more then: the backward of a matrix product and of an addition needs their inputs alone.
 struct CrossEntropySum : Function<CrossEntropySum> {
-  static Tensor forward(AutogradContext* ctx, const Tensor& logits, const Tensor& targets) {
+  static Tensor forward(AutogradContext* ctx, const Tensor& logits, const Tensor& targets, double scale) {
+    const bool learns = logits.requires_grad();
+    if (has_kernel(logits) && logits.is_contiguous()) {
+      const auto loss = losses_on_cpu(logits, targets, learns ? scale : 0).sum();
+      if (learns) ctx->save_for_backward({logits.detach()});
+      return loss;
+    }
     const auto wide = logits.to(wide_type(logits));
     auto log_p = at::log_softmax(wide, -1);
     const auto column = targets.unsqueeze(1);
     const auto loss = -log_p.gather(1, column).sum(at::kDouble);
-    if (logits.requires_grad()) {
+    if (learns) {
       auto grad = log_p.exp_();
       grad.scatter_add_(1, column, at::full_like(column, -1, grad.options()));
-      ctx->save_for_backward({grad.to(logits.scalar_type())});
+      // A scalar factor keeps its own precision here; turned into bf16 first, it would bend every gradient by up to 0.4 %.
+      ctx->save_for_backward({grad.mul_(scale).to(logits.scalar_type())});
     }
     return loss;
   }
-  static variable_list backward(AutogradContext* ctx, variable_list grads) {
-    auto grad = ctx->get_saved_variables()[0];
-    // A scalar factor keeps its own precision here; turned into bf16 first, it would bend every gradient by up to 0.4 %.
-    return {grad.mul_(grads[0]), Tensor()};
-  }
+  // The seed is 1: `scale` is in the gradient.
+  static variable_list backward(AutogradContext* ctx, variable_list) { return {ctx->get_saved_variables()[0], Tensor(), Tensor()}; }
 };
 
 }  // namespace
@@ -60,10 +81,10 @@ LossResult chunked_loss(const Tensor& hidden_btd, const Tensor& labels_bt, const
     const auto index = rows.narrow(0, begin, n);
     auto x = flat.index_select(0, index).detach();
     x.set_requires_grad(with_gradient);
-    const auto loss = CrossEntropySum::apply(logits_of(x), targets.index_select(0, kept.narrow(0, begin, n)));
+    const auto loss = CrossEntropySum::apply(logits_of(x), targets.index_select(0, kept.narrow(0, begin, n)), scale);
     result.sum += loss.item<double>();
     if (!with_gradient) continue;
-    backward(loss, at::scalar_tensor(scale, loss.options()));
+    backward(loss, at::ones({}, loss.options()));
     result.grad_hidden.view({-1, d}).index_copy_(0, index, x.grad());
   }
   return result;

@@ -18,6 +18,6 @@ struct LossResult {
 /// @param logits_of hidden [n, d] → logits [n, vocab] (final norm and head); its trainable parameters get their gradients here.
 /// @param scale factor of the gradient (1 / tokens of the global batch, times the loss scale).
 LossResult chunked_loss(const Tensor& hidden_btd, const Tensor& labels_bt, const std::function<Tensor(const Tensor&)>& logits_of,
-                        double scale, bool with_gradient, std::int64_t chunk_elements = 1 << 22);
+                        double scale, bool with_gradient, std::int64_t chunk_elements = 1 << 23);
 
 }  // namespace herd

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <numbers>
 
+#include "runtime/nn/on_cpu.h"
+
 namespace herd {
 namespace {
 
@@ -12,8 +14,26 @@ using torch::autograd::AutogradContext;
 using torch::autograd::Function;
 using torch::autograd::variable_list;
 
+// x [b, t, h, e], cos and sin [b, t, e/2] or [1, t, e/2].
+Tensor rotate_on_cpu(const Tensor& x_given, const Tensor& cos_given, const Tensor& sin_given, float direction) {
+  const auto x = x_given.stride(-1) == 1 ? x_given : x_given.contiguous();
+  const auto b = x.size(0), t = x.size(1), h = x.size(2), half = x.size(3) / 2;
+  const auto cos = cos_given.expand({b, t, half}).contiguous(), sin = sin_given.expand({b, t, half}).contiguous();
+  const auto y = at::empty(x.sizes(), x.options());
+  with_storage(x, [&](auto type) {
+    using S = typename decltype(type)::type;
+    parallel_rows(b * t, 2 * h * half, [&](std::int64_t begin, std::int64_t end) {
+      for (auto i = begin; i < end; ++i)
+        kernel::rotate(data_of<S>(x) + i / t * x.stride(0) + i % t * x.stride(1), x.stride(2), data_of<S>(y) + i * 2 * h * half, h, half,
+                       data_of<float>(cos) + i * half, data_of<float>(sin) + i * half, direction);
+    });
+  });
+  return y;
+}
+
 // direction +1 rotates forward, −1 back: the rotation is orthogonal, so its backward is its inverse.
 Tensor rotate(const Tensor& x, const Tensor& cos, const Tensor& sin, float direction) {
+  if (has_kernel(x) && cos.scalar_type() == at::kFloat && x.dim() == 4) return rotate_on_cpu(x, cos, sin, direction);
   const auto half = x.size(-1) / 2;
   const auto c = cos.unsqueeze(2), s = sin.unsqueeze(2) * direction;
   const auto a = x.narrow(-1, 0, half).to(wide_type(x)), b = x.narrow(-1, half, half).to(wide_type(x));

@@ -1,6 +1,7 @@
 """Bad input and bad luck: each ends all ranks within 10 s with one clear message, and the last good checkpoint stays loadable."""
 
 import contextlib
+import json
 import os
 import pathlib
 import random
@@ -87,10 +88,11 @@ class Faults(unittest.TestCase):
         os.truncate(cut / "model.safetensors", 5000)
         self.refused(FAILURE, self.from_folder(cut), cut / "model.safetensors", "cut off")
         other = self.copy_of_model("other-tokenizer")
-        text = (other / "config.json").read_text()
-        (other / "config.json").write_text(text.replace('"vocab_size": 409', '"vocab_size": 32000'))
+        config = json.loads((other / "config.json").read_text())
+        tokens = config["vocab_size"]
+        (other / "config.json").write_text(json.dumps({**config, "vocab_size": 32000}))
         self.refused(FAILURE, self.from_folder(other), "32000")
-        self.refused(USAGE, ["model.config.vocab_size=300"], "409", "300")
+        self.refused(USAGE, ["model.config.vocab_size=300"], str(tokens), "300")
         self.refused(FAILURE, self.from_folder("/no/such/model"), "/no/such/model")
 
     def test_adapter_for_another_base(self):

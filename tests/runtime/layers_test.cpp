@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "runtime/nn/causal_lm.h"
 #include "runtime/nn/rope.h"
 #include "tests/support/oracles.h"
 
@@ -193,6 +194,53 @@ TEST(LinearSlot, HooksStandWhereTheFormulaSays) {
   EXPECT_EQ(linear(x).item<double>(), 3 * 7 + 0.5);
   linear.fill_slot(std::make_unique<Marks>());
   EXPECT_EQ(linear(x).item<double>(), ((3 * (7 + 1) + 700) * 2 + 0.5) * 1000);
+}
+
+// --- the loops of runtime/nn/kernels.h, which fp32 and bf16 on the CPU take, against the tensor operations that fp64 takes
+
+struct LoopCase {
+  const char* name;
+  Layer layer;
+  std::vector<std::vector<std::int64_t>> shapes;
+};
+
+class Loops : public testing::TestWithParam<LoopCase> {};
+
+TEST_P(Loops, AreTheOperations) {
+  for (const auto& [dtype, bound] : {std::pair(at::kFloat, 2e-6), std::pair(at::kBFloat16, kBf16)}) {
+    Inputs inputs, wide;
+    for (const auto& shape : GetParam().shapes) {
+      inputs.push_back(random(shape, dtype, static_cast<int>(inputs.size())) * 3);
+      wide.push_back(inputs.back().to(at::kDouble));
+    }
+    const auto expected = GetParam().layer(wide);
+    const auto relative = [&](const Tensor& found, const Tensor& truth) { return deviation(found.to(at::kDouble), truth) / truth.abs().max().item<double>(); };
+    EXPECT_LT(relative(GetParam().layer(inputs), expected), bound);
+    const auto grad = random(expected.sizes().vec(), dtype, 9);
+    const auto found = gradients(GetParam().layer, inputs, grad), truth = gradients(GetParam().layer, wide, grad.to(at::kDouble));
+    for (std::size_t i = 0; i < truth.size(); ++i) EXPECT_LT(relative(found[i], truth[i]), bound) << "gradient " << i;
+  }
+}
+
+// Odd widths leave a rest behind every vector; 300 rows are several parts of the weight's gradient; the last rotates heads that lie apart.
+INSTANTIATE_TEST_SUITE_P(All, Loops,
+                         testing::Values(LoopCase{"RmsNorm", [](const Inputs& in) { return rms_norm(in[0], in[1], 1e-5); }, {{300, 67}, {67}}},
+                                         LoopCase{"SiluMul", [](const Inputs& in) { return silu_mul(in[0], in[1]); }, {{5, 4099}, {5, 4099}}},
+                                         LoopCase{"Rope", [](const Inputs& in) {
+                                           const auto batch = plain_batch({std::vector<std::int64_t>(70, 1), std::vector<std::int64_t>(70, 1)});
+                                           return rope(in[0].transpose(1, 2), rope_table({.dim = 22, .max_positions = 70}, batch));
+                                         }, {{2, 3, 70, 22}}}),
+                         [](const auto& info) { return std::string(info.param.name); });
+
+TEST(LoopsOfNorms, WhatIsNotFiniteStaysSeen) {
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    const auto x = at::full({1, 33}, 1.0, dtype), nan = x.clone();
+    nan[0][7] = std::nan("");
+    EXPECT_TRUE(at::isnan(rms_norm(nan, at::ones({33}, dtype), 1e-5)).all().item<bool>());
+    EXPECT_TRUE(at::isnan(silu_mul(nan, x))[0][7].item<bool>());
+    EXPECT_TRUE(at::isinf(silu_mul(at::full({33}, INFINITY, dtype), x[0])).all().item<bool>());
+    EXPECT_EQ(silu_mul(at::full({33}, -1000.0, dtype), x[0]).abs().max().item<double>(), 0);
+  }
 }
 
 }  // namespace
