@@ -72,7 +72,7 @@ std::vector<Question> read_questions(const std::string& path) {
 
 std::string answer_line(const Question& question, const Generation& generation) {
   auto json = Json::parse(question.json);
-  json["answer"] = generation.text;
+  json["generated"] = generation.text;
   json["finish"] = name(generation.finish);
   json["new_tokens"] = generation.ids.size();
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);

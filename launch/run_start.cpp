@@ -9,6 +9,7 @@
 #include "parallel/comm/agree.h"
 #include "runtime/base/affinity.h"
 #include "runtime/base/log.h"
+#include "runtime/base/text.h"
 
 namespace herd {
 namespace {
@@ -63,6 +64,9 @@ int use_threads(std::int64_t wanted, Communicator& communicator) {
       threads = usable_cpus();  // the share that a batch system or taskset gave this rank
     }
   }
+  const auto cpus = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
+  if (threads * communicator.local_size() > cpus)
+    log_info("{} of {} on {}: they will take turns", plural(communicator.local_size(), "rank"), plural(threads, "thread"), plural(cpus, "CPU"));
   at::set_num_threads(threads);
   return threads;
 }

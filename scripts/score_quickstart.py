@@ -3,7 +3,7 @@
 
     score_quickstart.py BEFORE.jsonl AFTER.jsonl
 
-Each line is a record with its expected "output" and the "answer" answer. Prints three answers before and after, then the accuracies;
+Each line is a record with its expected "output" and the "generated" answer. Prints three answers before and after, then the accuracies;
 ends with 1 where the accuracy after is below 0.9.
 """
 import json
@@ -18,7 +18,7 @@ def read(path):
 
 
 def right(record):
-    return record["answer"].strip() == record["output"].strip()
+    return record["generated"].strip() == record["output"].strip()
 
 
 def accuracy(records):
@@ -41,7 +41,7 @@ def main():
     chinese = next((i for i, r in enumerate(before) if not r["instruction"].isascii()), 1)
     for i in sorted({0, chinese, len(before) - 1}):
         print(f"{before[i]['instruction']} {before[i]['input']}")
-        print(f"  before    {short(before[i]['answer'])}\n  after     {short(after[i]['answer'])}\n  expected  {short(before[i]['output'])}\n")
+        print(f"  before    {short(before[i]['generated'])}\n  after     {short(after[i]['generated'])}\n  expected  {short(before[i]['output'])}\n")
     print(f"{len(before)} held-out questions, exact match: accuracy before {accuracy(before):.2f} after {accuracy(after):.2f}")
     sys.exit(0 if accuracy(after) >= TARGET else 1)
 

@@ -32,7 +32,7 @@ void describe(Schema& s, TrainOptions& o) {
   s.field("global_batch_size", o.global_batch_size, "rows of one optimizer step, over all ranks; need not divide by them")
       .at_least(1)
       .known_as({"batch_size", "total_batch_size"});
-  s.field("micro_batch_size", o.micro_batch_size, "rows that a rank holds at once; accumulation follows from global_batch_size")
+  s.field("micro_batch_size", o.micro_batch_size, "most rows that a rank holds at once; accumulation follows from global_batch_size")
       .at_least(1).known_as({"per_device_train_batch_size", "gradient_accumulation_steps"});
   s.field("evaluate_every", o.evaluate_every, "how often the held-out records are evaluated (data.held_out)")
       .known_as({"eval_steps", "evaluation_strategy"});
@@ -48,9 +48,6 @@ void describe(Schema& s, TrainOptions& o) {
 }
 
 void TrainOptions::validate() const {
-  if (micro_batch_size > global_batch_size)
-    throw InvalidSetting(
-        "micro_batch_size", std::to_string(micro_batch_size), "at most global_batch_size, which is " + std::to_string(global_batch_size));
   if (warmup >= 1 && warmup != std::floor(warmup))
     throw InvalidSetting("warmup", write_value(warmup).text, "a fraction below 1 or a whole number of steps");
 }

@@ -31,7 +31,7 @@ struct TrainOptions {
   double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
   double max_grad_norm = 1;            ///< 0: no clipping
   std::int64_t global_batch_size = 32; ///< rows of one optimizer step, over all ranks
-  std::int64_t micro_batch_size = 4;   ///< rows of one forward and backward on one rank
+  std::int64_t micro_batch_size = 4;   ///< at most so many rows in one forward and backward on one rank
   Every evaluate_every = Every::epochs(1);
   std::int64_t patience = 0;           ///< evaluations without a better held-out loss before the run ends; 0: never
   NonFinite non_finite = NonFinite::kStop;

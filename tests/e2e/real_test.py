@@ -83,7 +83,7 @@ class RealInput(unittest.TestCase):
     def generate(self, job, *arguments):
         done = run("generate", "--file", job.folder / "questions.json", "--max-new-tokens", 40, "--output", job.folder / "answers.jsonl", *arguments)
         self.assertEqual(done.code, 0, done)
-        return [json.loads(line)["answer"] for line in (job.folder / "answers.jsonl").read_text().splitlines()]
+        return [json.loads(line)["generated"] for line in (job.folder / "answers.jsonl").read_text().splitlines()]
 
     def assert_merges(self, job):
         adapter, merged = job.run_folder("ranks-2") / "adapter", job.folder / "merged"

@@ -133,10 +133,9 @@ TEST_F(ConfigCommand, ErrorsSayWhereAndEndWith2) {
   EXPECT_EQ(
       output.err,
       "error: " + recipe + ":4:5: unknown key 'train.lora_alhpa'\n       did you mean 'peft.alpha'?  (herd config --explain peft.alpha)\n");
-  EXPECT_EQ(herd({"config", write("train: {micro_batch_size: 64}\n")}).err,
+  EXPECT_EQ(herd({"config", write("train: {warmup: 2.5}\n")}).err,
             "error: " + recipe +
-                ":1:27: 'train.micro_batch_size' is 64; expected at most global_batch_size, which is 32\n       (herd config --explain "
-                "train.micro_batch_size)\n");
+                ":1:17: 'train.warmup' is 2.5; expected a fraction below 1 or a whole number of steps\n       (herd config --explain train.warmup)\n");
   EXPECT_THAT(herd({"config", write("train: {lr: 1}\n")}).err, HasSubstr("did you mean 'train.learning_rate'?"));
   EXPECT_THAT(herd({"config", write("include: models/lama\n")}).err, HasSubstr("did you mean 'models/llama'?"));
   for (const auto& wrong : std::vector<std::vector<std::string>>{

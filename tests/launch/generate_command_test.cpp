@@ -123,14 +123,14 @@ TEST_F(GenerateCommand, AFileIsAnsweredLineByLine) {
   EXPECT_EQ(found[1]["output"], "3");
   for (const auto& line : found) EXPECT_LE(line["new_tokens"], 20);
   EXPECT_EQ(answer(folder("model"), {"--prompt", "Once", "--temperature", "0.9", "--seed", "4"}),
-            found[0]["answer"].get<std::string>() + "\n");
+            found[0]["generated"].get<std::string>() + "\n");
   auto side_by_side = arguments;
   side_by_side.insert(side_by_side.end(), {"--batch-size", "2", "--output", folder("answers.jsonl")});
   EXPECT_EQ(answer(folder("model"), side_by_side), "");
   EXPECT_EQ(lines(read_file(scratch_ / "answers.jsonl")), found);
   std::ofstream(scratch_ / "set.json") << R"([{"prompt": "Once"}])";
-  EXPECT_EQ(lines(answer(folder("model"), {"--file", folder("set.json"), "--temperature", "0.9", "--seed", "4"}))[0]["answer"],
-            found[0]["answer"]);
+  EXPECT_EQ(lines(answer(folder("model"), {"--file", folder("set.json"), "--temperature", "0.9", "--seed", "4"}))[0]["generated"],
+            found[0]["generated"]);
 }
 
 TEST_F(GenerateCommand, AnAdapterAnswersAsTheFolderItMergesInto) {

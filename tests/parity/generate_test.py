@@ -69,7 +69,7 @@ class Generate(unittest.TestCase):
                     new = new[:-1] if ended else new
                     self.assertEqual(found["new_tokens"], len(new))
                     self.assertEqual(found["finish"], "eos" if ended else "length")
-                    self.assertEqual(prompt + found["answer"], tokenizer.decode(ids[0].tolist() + new, skip_special_tokens=True))
+                    self.assertEqual(prompt + found["generated"], tokenizer.decode(ids[0].tolist() + new, skip_special_tokens=True))
                     ends.add(found["finish"])
         self.assertEqual(ends, {"eos", "length"})  # both were tried
 
