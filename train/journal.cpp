@@ -8,7 +8,7 @@ namespace herd {
 Journal::Journal(const RunFolder& folder, const JournalOptions& options) {
   const auto resumed = options.resumed ? std::optional(options.first_step) : std::nullopt;
   writers_ = std::make_unique<Writers>(MetricsWriter(folder.metrics(), resumed), std::nullopt, std::nullopt, std::nullopt,
-                                       folder.metrics());
+                                       folder.metrics(), "loss of " + folder.root().filename().string());
   if (options.tensorboard) writers_->tensorboard.emplace(folder.tensorboard(), resumed);
   writers_->progress.emplace(options.first_step, options.total_steps, options.log_every);
   if (options.plot) writers_->picture = folder.loss_picture();
@@ -42,7 +42,7 @@ void Journal::write(std::int64_t step, const Scalars& values) {
 void Journal::finish() {
   if (!writers_) return;
   writers_->progress.reset();
-  if (writers_->picture) plot_losses(*writers_->picture, loss_curves(read_metrics(writers_->metrics_path), "loss"));
+  if (writers_->picture) plot_losses(*writers_->picture, loss_curves(read_metrics(writers_->metrics_path), writers_->title));
 }
 
 }  // namespace herd

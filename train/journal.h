@@ -46,6 +46,7 @@ class Journal {
     std::optional<Progress> progress;
     std::optional<std::filesystem::path> picture;
     std::filesystem::path metrics_path;
+    std::string title;  // of the picture
   };
   void write(std::int64_t step, const Scalars& values);
   std::unique_ptr<Writers> writers_;
