@@ -65,7 +65,7 @@ LossResult Pass::forward_backward(const Batch& batch, double scale) {
     if (!input_learns[i + 1]) inputs[i].reset();
   }
 
-  auto loss = chunked_loss(x, batch.labels_bt, head_of(model), scale, true);
+  auto loss = chunked_loss(x, batch.labels_bt, head_of(model), model.facts.vocab_size, scale, true);
   done(0);
   x.reset();
   auto grad = std::move(loss.grad_hidden);
@@ -85,7 +85,7 @@ LossResult Pass::forward_backward(const Batch& batch, double scale) {
 
 LossResult forward_loss(CausalLm& model, const Batch& batch) {
   at::NoGradGuard no_grad;
-  return chunked_loss(model.hidden(batch), batch.labels_bt, head_of(model), 0, false);
+  return chunked_loss(model.hidden(batch), batch.labels_bt, head_of(model), model.facts.vocab_size, 0, false);
 }
 
 }  // namespace herd

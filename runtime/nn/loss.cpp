@@ -58,7 +58,7 @@ struct CrossEntropySum : Function<CrossEntropySum> {
 }  // namespace
 
 LossResult chunked_loss(const Tensor& hidden_btd, const Tensor& labels_bt, const std::function<Tensor(const Tensor&)>& logits_of,
-                        double scale, bool with_gradient, std::int64_t chunk_elements) {
+                        std::int64_t vocab, double scale, bool with_gradient, std::int64_t chunk_elements) {
   const auto t = labels_bt.size(1), d = hidden_btd.size(2);
   // The label at i is predicted from i − 1.
   const auto targets = labels_bt.narrow(1, 1, t - 1).reshape(-1);
@@ -70,11 +70,7 @@ LossResult chunked_loss(const Tensor& hidden_btd, const Tensor& labels_bt, const
 
   const auto rows = at::floor_divide(kept, t - 1) * t + at::remainder(kept, t - 1);
   const auto flat = hidden_btd.reshape({-1, d});
-  const auto probe_width = [&] {
-    at::NoGradGuard no_grad;
-    return logits_of(flat.narrow(0, 0, 1)).size(1);
-  };
-  const auto chunk = std::max<std::int64_t>(1, chunk_elements / probe_width());
+  const auto chunk = std::max<std::int64_t>(1, chunk_elements / vocab);
   at::AutoGradMode grad_mode(with_gradient);
   for (std::int64_t begin = 0; begin < result.tokens; begin += chunk) {
     const auto n = std::min(chunk, result.tokens - begin);

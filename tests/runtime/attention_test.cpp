@@ -118,7 +118,7 @@ Tensor with_a_last_row(const Tensor& rows) { return at::cat({rows, at::full({1, 
 const auto kIdentity = [](const Tensor& x) { return x; };
 
 TEST(Loss, OfEqualLogitsIsTheLogOfTheVocabulary) {
-  const auto result = chunked_loss(at::zeros({2, 4, 10}), at::full({2, 4}, 3, at::kLong), kIdentity, 0.5, true);
+  const auto result = chunked_loss(at::zeros({2, 4, 10}), at::full({2, 4}, 3, at::kLong), kIdentity, 10, 0.5, true);
   EXPECT_EQ(result.tokens, 6);  // the first of a row has nothing before it
   EXPECT_NEAR(result.sum, 6 * std::log(10.0), 1e-5);
   // softmax − onehot, times the scale; the last position predicts nothing.
@@ -135,10 +135,10 @@ TEST(Loss, OnlySupervisedPositionsMeetTheHead) {
   labels[1][4].fill_(0);
   std::int64_t rows = 0;
   const auto head = [&](const Tensor& x) {
-    if (at::GradMode::is_enabled()) rows += x.size(0);
+    rows += x.size(0);
     return matmul_transposed(x, w);
   };
-  const auto result = chunked_loss(hidden, labels, head, 1, true);
+  const auto result = chunked_loss(hidden, labels, head, 11, 1, true);
   EXPECT_EQ(rows, 2);
   const auto log_p = at::log_softmax(matmul_transposed(hidden, w), -1);
   EXPECT_NEAR(result.sum, -(log_p[0][1][4] + log_p[1][3][0]).item<double>(), 1e-12);
@@ -146,7 +146,7 @@ TEST(Loss, OnlySupervisedPositionsMeetTheHead) {
 
 TEST(Loss, NothingSupervisedCostsNothing) {
   const auto never = [](const Tensor&) -> Tensor { throw std::logic_error("asked for logits"); };
-  const auto result = chunked_loss(random({2, 3, 4}), at::full({2, 3}, kIgnoreLabel, at::kLong), never, 1, true);
+  const auto result = chunked_loss(random({2, 3, 4}), at::full({2, 3}, kIgnoreLabel, at::kLong), never, 4, 1, true);
   EXPECT_EQ(result.tokens, 0);
   EXPECT_EQ(result.sum, 0);
   EXPECT_LT(deviation(result.grad_hidden, at::zeros({2, 3, 4})), kGolden);
@@ -158,7 +158,7 @@ TEST(Loss, ChunksChangeNothing) {
   Inputs weight_gradients;
   for (const std::int64_t elements : {1, 13 * 3, 13 * 16, 1 << 20}) {
     const auto w = leaf(random({13, 4}, at::kDouble, 2));
-    results.push_back(chunked_loss(hidden, labels, [&](const Tensor& x) { return matmul_transposed(x, w); }, 0.1, true, elements));
+    results.push_back(chunked_loss(hidden, labels, [&](const Tensor& x) { return matmul_transposed(x, w); }, 13, 0.1, true, elements));
     weight_gradients.push_back(w.grad());
     EXPECT_NEAR(results.back().sum, results[0].sum, kGolden * 100);
     EXPECT_LT(deviation(results.back().grad_hidden, results[0].grad_hidden), kGolden);
@@ -170,12 +170,12 @@ TEST(Loss, GradientsAreTheDifferences) {
   constexpr double h = 1e-5;
   const auto hidden = random({1, 4, 3}), w = random({6, 3}, at::kDouble, 2), labels = at::tensor({0, 5, 2, 2}, at::kLong).unsqueeze(0);
   const auto head = [&](const Tensor& x) { return matmul_transposed(x, w); };
-  const auto found = chunked_loss(hidden, labels, head, 2, true).grad_hidden;
+  const auto found = chunked_loss(hidden, labels, head, 6, 2, true).grad_hidden;
   for (std::int64_t j = 0; j < hidden.numel(); ++j) {
     const auto moved = [&](double by) {
       auto x = hidden.clone();
       x.view(-1)[j].add_(by);
-      return chunked_loss(x, labels, head, 2, false).sum;
+      return chunked_loss(x, labels, head, 6, 2, false).sum;
     };
     EXPECT_NEAR(found.view(-1)[j].item<double>(), 2 * (moved(h) - moved(-h)) / (2 * h), kDifference);
   }
@@ -183,7 +183,7 @@ TEST(Loss, GradientsAreTheDifferences) {
 
 TEST(Loss, HugeLogitsStayFinite) {
   const auto logits = at::tensor({5e4f, -5e4f, 0.0f}).view({1, 1, 3}).expand({1, 2, 3});
-  const auto result = chunked_loss(logits, shifted(at::tensor({1}, at::kLong)), kIdentity, 1, true);
+  const auto result = chunked_loss(logits, shifted(at::tensor({1}, at::kLong)), kIdentity, 3, 1, true);
   EXPECT_NEAR(result.sum, 1e5, 1e-2);
   EXPECT_LT(deviation(result.grad_hidden[0][0], at::tensor({1.0f, -1.0f, 0.0f})), kFp32);
 }
@@ -193,7 +193,7 @@ TEST(Loss, Golden) {
   for (const auto& [dtype, bound] : kPrecisions) {
     const Golden forward("cross_entropy_loss"), back("cross_entropy_backward");
     const auto hidden = with_a_last_row(forward("inputs", "logits", dtype));
-    const auto result = chunked_loss(hidden, shifted(forward("inputs", "targets")), kIdentity, 1.0 / 3, true);
+    const auto result = chunked_loss(hidden, shifted(forward("inputs", "targets")), kIdentity, hidden.size(2), 1.0 / 3, true);
     EXPECT_NEAR(result.sum, forward("outputs", "loss").sum().item<double>(), bound * 10);
     EXPECT_LT(deviation(result.grad_hidden[0].narrow(0, 0, 3), back("outputs", "d_logits")), bound);
   }
@@ -205,7 +205,7 @@ TEST(Loss, GoldenWithItsHead) {
     const Golden forward("fused_lm_head_loss"), back("fused_lm_head_loss_backward");
     const auto w = leaf(back("inputs", "weight", dtype));
     const auto result = chunked_loss(with_a_last_row(back("inputs", "xF_flat", dtype)), shifted(back("inputs", "targets")),
-                                     [&](const Tensor& x) { return matmul_transposed(x, w); }, 1.0 / 3, true, 4);
+                                     [&](const Tensor& x) { return matmul_transposed(x, w); }, w.size(0), 1.0 / 3, true, 4);
     EXPECT_NEAR(result.sum, forward("outputs", "loss").sum().item<double>(), bound * 10);
     EXPECT_LT(deviation(result.grad_hidden[0].narrow(0, 0, 3), back("outputs", "d_xF")), bound);
     EXPECT_LT(deviation(w.grad(), back("outputs", "d_weight")), bound);
