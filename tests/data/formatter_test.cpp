@@ -14,6 +14,7 @@
 #include "tests/data/toy_records.h"
 #include "tests/data/toy_tokenizers.h"
 #include "tests/support/assets.h"
+#include "tests/support/errors.h"
 #include "tests/support/scratch.h"
 
 namespace herd {
@@ -23,6 +24,7 @@ using test::ByteTokenizer;
 using test::kWithInput;
 using test::kWithoutInput;
 using test::line;
+using test::message_of;
 using test::options;
 using test::records_of;
 using test::Spaces;
@@ -105,12 +107,8 @@ TEST(Formatter, OverlongRecordsAreSkippedOrRefusedByChoice) {
   ASSERT_EQ(out.examples.size(), 1u);
   EXPECT_EQ(out.examples[0].source.record, 1u);
   choice.overlong = Overlong::kError;
-  try {
-    format_records(records, ByteTokenizer(), choice);
-    FAIL() << "an overlong record passed";
-  } catch (const DataError& error) {
-    EXPECT_THAT(error.what(), AllOf(HasSubstr("made.json:2 (record 2)"), HasSubstr(std::to_string(length + 12) + " tokens")));
-  }
+  EXPECT_THAT(message_of<DataError>([&] { format_records(records, ByteTokenizer(), choice); }),
+              AllOf(HasSubstr("made.json:2 (record 2)"), HasSubstr(std::to_string(length + 12) + " tokens")));
 }
 
 TEST(Formatter, NoTokenToLearnIsNeverSilent) {
@@ -118,12 +116,8 @@ TEST(Formatter, NoTokenToLearnIsNeverSilent) {
   for (const auto& [records, max_tokens] : {std::pair{records_of({{"Add.", "", "x", {}}, {"Add.", "", "", {}}}), length + 9},
                                             std::pair{records_of({{"", "", "x", {}}, {"Add.", "", "y", {}}}), length}}) {
     auto choice = options(max_tokens);
-    try {
-      format_records(records, ByteTokenizer(), choice);
-      FAIL() << "a record without a supervised token passed";
-    } catch (const DataError& error) {
-      EXPECT_THAT(error.what(), AllOf(HasSubstr("made.json:2 (record 2)"), HasSubstr("no token to learn")));
-    }
+    EXPECT_THAT(message_of<DataError>([&] { format_records(records, ByteTokenizer(), choice); }),
+                AllOf(HasSubstr("made.json:2 (record 2)"), HasSubstr("no token to learn")));
     choice.unsupervised = Unsupervised::kSkip;
     const auto out = format_records(records, ByteTokenizer(), choice);
     EXPECT_EQ(out.report.skipped_unsupervised, 1);

@@ -13,6 +13,7 @@
 #include "tests/data/toy_records.h"
 #include "tests/data/toy_tokenizers.h"
 #include "tests/support/assets.h"
+#include "tests/support/errors.h"
 #include "tests/support/scratch.h"
 
 namespace herd {
@@ -35,12 +36,7 @@ class RecordFiles : public testing::Test {
   }
   Records read(const std::string& path) const { return read_records(std::vector{path}); }
   std::string complaint(std::string_view text) const {
-    try {
-      read(file("bad.json", text));
-    } catch (const DataError& error) {
-      return error.what();
-    }
-    return "no error";
+    return test::message_of<DataError>([&] { read(file("bad.json", text)); });
   }
 
   test::Scratch folder_;

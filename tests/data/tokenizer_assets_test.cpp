@@ -9,6 +9,7 @@
 #include "data/tokenizer/tokenizer.h"
 #include "runtime/base/error.h"
 #include "tests/support/assets.h"
+#include "tests/support/errors.h"
 #include "tests/support/scratch.h"
 
 namespace herd {
@@ -100,12 +101,8 @@ TEST(RealVocabulary, Qwen2) {
 
 TEST(RealVocabulary, MergesWithPlainSpacesAreRefused) {
   HERD_NEED_ASSET("tokenizers/malformed");
-  try {
-    load_alone("malformed/llama-merges-with-spaces.tokenizer.json", "tokenizer.json");
-    FAIL() << "loaded";
-  } catch (const DataError& error) {
-    EXPECT_THAT(error.what(), testing::AllOf(testing::HasSubstr("tokenizer.json: model.merges["), testing::HasSubstr("expected two tokens")));
-  }
+  EXPECT_THAT(test::message_of<DataError>([] { load_alone("malformed/llama-merges-with-spaces.tokenizer.json", "tokenizer.json"); }),
+              testing::AllOf(testing::HasSubstr("tokenizer.json: model.merges["), testing::HasSubstr("expected two tokens")));
 }
 
 TEST(RealVocabulary, TinyStories) {

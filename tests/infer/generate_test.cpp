@@ -5,6 +5,7 @@
 #include "infer/generate.h"
 #include "infer/slot_cache.h"
 #include "runtime/base/error.h"
+#include "tests/support/errors.h"
 #include "tests/support/toy_model.h"
 
 namespace herd::test {
@@ -175,13 +176,8 @@ TEST(Generate, TheContextIsALimit) {
   EXPECT_EQ(found[0].ids.size(), 12u);
   EXPECT_EQ(found[0].finish, FinishReason::kContext);
   EXPECT_EQ(found[1].ids, greedy_without_cache(*model, prompts({20, 31})[1].ids, 1));
-  try {
-    generate(*model, prompts({3, 32}), {});
-    FAIL();
-  } catch (const DataError& e) {
-    EXPECT_THAT(e.what(),
-                testing::AllOf(HasSubstr("prompt 2"), HasSubstr("32 tokens"), HasSubstr("at most 31"), HasSubstr("context of 32")));
-  }
+  EXPECT_THAT(message_of<DataError>([&] { generate(*model, prompts({3, 32}), {}); }),
+              testing::AllOf(HasSubstr("prompt 2"), HasSubstr("32 tokens"), HasSubstr("at most 31"), HasSubstr("context of 32")));
   EXPECT_THROW(generate(*model, {Prompt{}}, {}), DataError);
   EXPECT_THROW(generate(*model, {Prompt{.ids = {1, kToyVocab}}}, {}), DataError);
   EXPECT_THROW(generate(*model, {Prompt{.ids = {1, -100}}}, {}), DataError);

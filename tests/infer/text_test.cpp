@@ -13,6 +13,7 @@
 #include "runtime/base/error.h"
 #include "tests/data/small_tokenizers.h"
 #include "tests/data/toy_tokenizers.h"
+#include "tests/support/errors.h"
 #include "tests/support/scratch.h"
 
 namespace herd::test {
@@ -107,14 +108,7 @@ TEST(Sampler, ATokenDependsOnSeedPromptAndPositionAlone) {
 }
 
 TEST(Sampler, RefusesWhatCannotBeMeant) {
-  const auto message = [](const SamplingOptions& options) {
-    try {
-      options.validate();
-    } catch (const ConfigError& e) {
-      return std::string(e.what());
-    }
-    return std::string();
-  };
+  const auto message = [](const SamplingOptions& options) { return message_of<ConfigError>([&] { options.validate(); }); };
   EXPECT_THAT(message({.temperature = -1}), HasSubstr("temperature"));
   EXPECT_THAT(message({.temperature = 1, .top_k = -1}), HasSubstr("top-k"));
   EXPECT_THAT(message({.temperature = 1, .top_p = 0}), HasSubstr("top-p"));

@@ -2,11 +2,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "launch/commands.h"
 #include "parallel/checkpoint/store.h"
 #include "runtime/base/exit_codes.h"
 #include "runtime/base/file.h"
-#include "tests/support/scratch.h"
+#include "tests/support/run_herd.h"
 
 namespace herd {
 namespace {
@@ -16,9 +15,9 @@ using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
 
-class CheckpointCommand : public testing::Test {
+class CheckpointCommand : public test::CommandTest {
  protected:
-  CheckpointCommand() {
+  CheckpointCommand() : CommandTest("checkpoint") {
     const auto communicator = make_self_communicator();
     CheckpointStore store(scratch_ / "checkpoints", *communicator);
     for (const int step : {5, 10}) {
@@ -33,20 +32,6 @@ class CheckpointCommand : public testing::Test {
     }
   }
 
-  int herd(std::vector<std::string> arguments) {
-    arguments.insert(arguments.begin(), {"herd", "checkpoint"});
-    std::vector<char*> argv;
-    for (auto& argument : arguments) argv.push_back(argument.data());
-    argv.push_back(nullptr);
-    testing::internal::CaptureStdout();
-    testing::internal::CaptureStderr();
-    const int code = run_herd(static_cast<int>(arguments.size()), argv.data());
-    std::fflush(stdout);
-    std::fflush(stderr);
-    out_ = testing::internal::GetCapturedStdout();
-    err_ = testing::internal::GetCapturedStderr();
-    return code;
-  }
   std::string run() const { return scratch_.path().string(); }
   fs::path checkpoint(int step) const { return scratch_ / "checkpoints" / ("step-" + std::to_string(step)); }
   void damage(int step) const {
@@ -55,9 +40,6 @@ class CheckpointCommand : public testing::Test {
     bytes[read_manifest(checkpoint(step)).tensors[1].slices[0].offset] ^= 1;
     write_file_atomically(path, bytes);
   }
-
-  test::Scratch scratch_;
-  std::string out_, err_;
 };
 
 TEST_F(CheckpointCommand, ListsWhatThereIs) {

@@ -8,35 +8,16 @@
 #include <nlohmann/json.hpp>
 
 #include "launch/command_line.h"
-#include "launch/commands.h"
 #include "launch/run_config.h"
-#include "tests/support/scratch.h"
+#include "tests/support/errors.h"
+#include "tests/support/run_herd.h"
 
 namespace herd {
 namespace {
+using test::herd;
 using testing::AllOf;
 using testing::HasSubstr;
 using testing::StartsWith;
-
-struct Output {
-  int code = 0;
-  std::string out, err;
-};
-
-Output herd(std::vector<std::string> arguments) {
-  arguments.insert(arguments.begin(), "herd");
-  std::vector<char*> argv;
-  for (auto& argument : arguments) argv.push_back(argument.data());
-  argv.push_back(nullptr);
-  testing::internal::CaptureStdout();
-  testing::internal::CaptureStderr();
-  Output output;
-  output.code = run_herd(static_cast<int>(arguments.size()), argv.data());
-  std::fflush(stderr);
-  output.out = testing::internal::GetCapturedStdout();
-  output.err = testing::internal::GetCapturedStderr();
-  return output;
-}
 
 // The recipe of the house's style page, as far as its keys exist.
 constexpr const char* kRecipe = R"(include: [models/llama, peft/lora, parallel/ddp]
@@ -150,18 +131,12 @@ TEST_F(ConfigCommand, ErrorsSayWhereAndEndWith2) {
 }
 
 TEST_F(ConfigCommand, SectionsHoldTogether) {
-  const auto error = [&](const std::vector<std::string>& overrides) -> std::string {
-    try {
-      const auto run = resolve_run({.file = "", .overrides = overrides});
-      run.require_trainable();
-    } catch (const ConfigError& e) {
-      return e.what();
-    }
-    return "none";
+  const auto error = [&](const std::vector<std::string>& overrides) {
+    return test::outcome_of<ConfigError>([&] { resolve_run({.file = "", .overrides = overrides}).require_trainable(); });
   };
   const std::string sizes = "model.config={hidden_size: 64, intermediate_size: 128, num_hidden_layers: 2, num_attention_heads: 4";
-  EXPECT_EQ(error({"model.path=a", "data.sets=[b]"}), "none");
-  EXPECT_EQ(error({sizes + "}", "model.family=llama", "model.tokenizer=t", "data.sets=[b]"}), "none");
+  EXPECT_EQ(error({"model.path=a", "data.sets=[b]"}), test::kNoError);
+  EXPECT_EQ(error({sizes + "}", "model.family=llama", "model.tokenizer=t", "data.sets=[b]"}), test::kNoError);
   EXPECT_THAT(error({"data.sets=[b]"}), HasSubstr("'model.path' is empty"));
   EXPECT_THAT(error({"model.path=a"}), HasSubstr("'data.sets' is empty"));
   EXPECT_THAT(error({sizes + "}", "model.family=llama", "data.sets=[b]"}), HasSubstr("'model.tokenizer' is empty"));

@@ -7,7 +7,6 @@
 
 #include "data/template.h"
 #include "infer/prompt.h"
-#include "launch/commands.h"
 #include "models/hub.h"
 #include "models/registry.h"
 #include "peft/adapter_io.h"
@@ -15,8 +14,9 @@
 #include "peft/registry.h"
 #include "runtime/base/exit_codes.h"
 #include "runtime/base/file.h"
+#include "tests/launch/ascii_tokenizer.h"
 #include "tests/support/assets.h"
-#include "tests/support/scratch.h"
+#include "tests/support/run_herd.h"
 
 namespace herd {
 namespace {
@@ -25,28 +25,14 @@ using testing::AllOf;
 using testing::HasSubstr;
 namespace fs = std::filesystem;
 
-// Every printable ASCII character, blank and line end is one token; </s> is 0.
-void write_tokenizer(const fs::path& folder) {
-  json vocab{{"</s>", 0}, {"Ġ", 1}, {"Ċ", 2}};
-  for (char c = '!'; c <= '~'; ++c) vocab[std::string(1, c)] = vocab.size();
-  const json level{{"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", true}};
-  const json end{{"id", 0},         {"content", "</s>"},   {"single_word", false}, {"lstrip", false},
-                 {"rstrip", false}, {"normalized", false}, {"special", true}};
-  const json model{{"type", "BPE"}, {"vocab", vocab}, {"merges", json::array()}};
-  std::ofstream(folder / "tokenizer.json") << json{{"version", "1.0"},       {"added_tokens", {end}},     {"normalizer", nullptr},
-                                                   {"pre_tokenizer", level}, {"post_processor", nullptr}, {"decoder", level},
-                                                   {"model", model}};
-  std::ofstream(folder / "tokenizer_config.json") << json{{"eos_token", "</s>"}};
-}
-
 const json kConfig{{"model_type", "llama"}, {"vocab_size", 97}, {"hidden_size", 24}, {"intermediate_size", 40}, {"num_hidden_layers", 2},
                    {"num_attention_heads", 4}, {"num_key_value_heads", 2}, {"max_position_embeddings", 300}, {"initializer_range", 0.2}};
 
-class GenerateCommand : public testing::Test {
+class GenerateCommand : public test::CommandTest {
  protected:
-  GenerateCommand() {
+  GenerateCommand() : CommandTest("generate") {
     auto model = random_model();
-    write_tokenizer(scratch_.path());
+    test::write_ascii_tokenizer(scratch_.path());
     tokenizer_ = load_tokenizer(scratch_.path());
     save(*model, "model", {});
   }
@@ -68,17 +54,8 @@ class GenerateCommand : public testing::Test {
   std::string folder(const std::string& name) const { return (scratch_ / name).string(); }
 
   int herd(const std::string& model, std::vector<std::string> arguments) {
-    arguments.insert(arguments.begin(), {"herd", "generate", "--model", model, "--max-new-tokens", "20"});
-    std::vector<char*> argv;
-    for (auto& argument : arguments) argv.push_back(argument.data());
-    argv.push_back(nullptr);
-    testing::internal::CaptureStdout();
-    testing::internal::CaptureStderr();
-    const int code = run_herd(static_cast<int>(arguments.size()), argv.data());
-    std::fflush(stderr);
-    out_ = testing::internal::GetCapturedStdout();
-    err_ = testing::internal::GetCapturedStderr();
-    return code;
+    arguments.insert(arguments.begin(), {"--model", model, "--max-new-tokens", "20"});
+    return CommandTest::herd(std::move(arguments));
   }
   std::string answer(const std::string& model, const std::vector<std::string>& arguments) {
     EXPECT_EQ(herd(model, arguments), kExitSuccess) << err_;
@@ -91,9 +68,7 @@ class GenerateCommand : public testing::Test {
     return out;
   }
 
-  test::Scratch scratch_;
   std::unique_ptr<Tokenizer> tokenizer_;
-  std::string out_, err_;
 };
 
 TEST_F(GenerateCommand, AnInstructionReadsAsTrainingWroteIt) {
@@ -238,7 +213,7 @@ TEST_F(GenerateCommand, TellsWhatIsWrong) {
 
 TEST(EndTokens, AreTheTokenizersAndTheFolders) {
   const test::Scratch folder;
-  write_tokenizer(folder.path());
+  test::write_ascii_tokenizer(folder.path());
   const auto tokenizer = load_tokenizer(folder.path());
   EXPECT_THAT(end_tokens(*tokenizer, folder.path()), testing::ElementsAre(0));
   std::ofstream(folder / "config.json") << R"({"eos_token_id": 5})";
@@ -250,14 +225,10 @@ TEST(EndTokens, AreTheTokenizersAndTheFolders) {
 }
 
 std::string known_story(const std::string& model, const std::string& prompt, const std::string& limit) {
-  std::vector<std::string> arguments{"herd",     "generate", "--model",          (test::assets() / "models" / model).string(),
-                                     "--prompt", prompt,     "--max-new-tokens", limit};
-  std::vector<char*> argv;
-  for (auto& argument : arguments) argv.push_back(argument.data());
-  argv.push_back(nullptr);
-  testing::internal::CaptureStdout();
-  EXPECT_EQ(run_herd(static_cast<int>(arguments.size()), argv.data()), kExitSuccess);
-  return testing::internal::GetCapturedStdout();
+  const auto folder = (test::assets() / "models" / model).string();
+  const auto output = test::herd({"generate", "--model", folder, "--prompt", prompt, "--max-new-tokens", limit});
+  EXPECT_EQ(output.code, kExitSuccess) << output.err;
+  return output.out;
 }
 
 TEST(KnownStory, TinyStoriesWordForWord) {

@@ -8,6 +8,7 @@
 
 #include "runtime/base/file.h"
 #include "tests/support/assets.h"
+#include "tests/support/errors.h"
 #include "tests/support/scratch.h"
 
 namespace herd::test {
@@ -47,20 +48,6 @@ void write_folder(const std::filesystem::path& folder, const nlohmann::json& con
   make_folder(folder);
   write_file_atomically(folder / "config.json", config.dump());
   write_safetensors(folder / "model.safetensors", {tensors.begin(), tensors.end()});
-}
-
-template <class E, class F>
-std::string message_of(const F& f) {
-  try {
-    f();
-  } catch (const E& error) {
-    return error.what();
-  } catch (const std::exception& error) {
-    ADD_FAILURE() << "another kind of error: " << error.what();
-    return "";
-  }
-  ADD_FAILURE() << "no error";
-  return "";
 }
 
 class Hub : public testing::Test {

@@ -8,6 +8,7 @@
 #include "parallel/comm/backends.h"
 #include "runtime/base/launcher.h"
 #include "tests/support/communicator_contract.h"
+#include "tests/support/errors.h"
 
 namespace herd::test {
 namespace {
@@ -54,15 +55,6 @@ std::vector<Ranks> every_backend() {
 }
 INSTANTIATE_TEST_SUITE_P(Backends, CommunicatorContract, testing::ValuesIn(every_backend()), [](const auto& info) { return info.param.name; });
 
-std::string words(const std::function<void()>& body) {
-  try {
-    body();
-  } catch (const CommError& e) {
-    return e.what();
-  }
-  return "nothing thrown";
-}
-
 TEST(Backends, AutoFollowsTheLauncher) {
   EXPECT_EQ(launcher().name, "mpirun");
   if (launcher().ranks > 1) {
@@ -104,11 +96,11 @@ TEST(Mpi, ADeadlineNamesTheRankAndWhatItDoes) {
   if (c->rank() == last) {
     c->note("reading shard 12");
     all->barrier().wait();  // until the others have given up
-    EXPECT_THAT(words([&] { c->barrier().wait(); }), testing::HasSubstr("out of use since: rank"));
+    EXPECT_THAT(message_of<CommError>([&] { c->barrier().wait(); }), testing::HasSubstr("out of use since: rank"));
   } else {
     for (std::int64_t elements : {1000, 100'000}) {
       auto buffer = at::ones({elements});
-      const auto text = words([&] { c->all_reduce(buffer).wait(); });
+      const auto text = message_of<CommError>([&] { c->all_reduce(buffer).wait(); });
       if (elements == 1000) {
         EXPECT_THAT(text, testing::AllOf(testing::HasSubstr("all_reduce #1"), testing::HasSubstr("Float [1000]"), testing::HasSubstr("3.91 KiB"),
                                          testing::HasSubstr(fmt::format("rank {} has not entered it", last)),
@@ -128,7 +120,7 @@ TEST(Mpi, ALargeOperationUnderWayIsGivenUp) {
   auto c = all_ranks("mpi", {.deadline_s = 0.2});
   if (c->rank()) {
     auto buffer = at::ones({1'000'000});
-    EXPECT_THAT(words([&] { c->all_reduce(buffer).wait(); }), testing::HasSubstr("rank 0 has not entered it"));
+    EXPECT_THAT(message_of<CommError>([&] { c->all_reduce(buffer).wait(); }), testing::HasSubstr("rank 0 has not entered it"));
   }
   all->barrier().wait();
 }
@@ -143,7 +135,7 @@ TEST(Mpi, ARankThatLeavesIsMissedAtOnce) {
     c.reset();
   } else {
     c->barrier().wait();
-    EXPECT_THAT(words([&] { c->barrier().wait(); }), testing::HasSubstr("rank 0 has left without entering it"));
+    EXPECT_THAT(message_of<CommError>([&] { c->barrier().wait(); }), testing::HasSubstr("rank 0 has left without entering it"));
   }
   all->barrier().wait();
 }
@@ -153,18 +145,20 @@ TEST(Mpi, ChecksNameBothSides) {
   if (all->size() == 1) GTEST_SKIP() << "needs two ranks";
   auto c = all_ranks("mpi", {.check = true});
   auto buffer = at::ones({c->rank() == 1 ? 11 : 10});
-  EXPECT_THAT(words([&] { c->all_reduce(buffer).wait(); }), testing::HasSubstr("rank 1 entered all_reduce(sum) of Float [11]"));
+  EXPECT_THAT(message_of<CommError>([&] { c->all_reduce(buffer).wait(); }),
+              testing::HasSubstr("rank 1 entered all_reduce(sum) of Float [11]"));
   if (c->size() == 2) {
     auto d = all_ranks("mpi", {.check = true});
     const std::vector<std::int64_t> send{1, 1}, receive = d->rank() ? std::vector<std::int64_t>{2, 1} : std::vector<std::int64_t>{1, 1};
     auto output = at::ones({d->rank() ? 3 : 2});
-    EXPECT_THAT(words([&] { d->all_to_all(output, at::ones({2}), send, receive).wait(); }),
+    EXPECT_THAT(message_of<CommError>([&] { d->all_to_all(output, at::ones({2}), send, receive).wait(); }),
                 testing::HasSubstr("rank 0 sends 1 elements to rank 1, which receives 2"));
   }
 #ifdef NDEBUG
   // Without the check another length is still seen, and the remedy named.
   auto unchecked = all_ranks("mpi");
-  EXPECT_THAT(words([&] { unchecked->all_reduce(buffer).wait(); }), testing::HasSubstr("the ranks disagree on this operation"));
+  EXPECT_THAT(message_of<CommError>([&] { unchecked->all_reduce(buffer).wait(); }),
+              testing::HasSubstr("the ranks disagree on this operation"));
 #endif
   all->barrier().wait();
 }

@@ -10,6 +10,7 @@
 #include "parallel/comm/latency.h"
 #include "parallel/comm/threads.h"
 #include "tests/support/communicator_contract.h"
+#include "tests/support/errors.h"
 
 namespace herd::test {
 namespace {
@@ -74,15 +75,6 @@ TEST(Latency, CompletesInAnotherOrder) {
   });
 }
 
-std::string words(const std::function<void()>& body) {
-  try {
-    body();
-  } catch (const CommError& e) {
-    return e.what();
-  }
-  return "nothing thrown";
-}
-
 TEST(Deadline, NamesTheRanksThatStayAway) {
   std::atomic<int> told = 0;
   run_threads(4, [&](Communicator& c) {
@@ -92,11 +84,11 @@ TEST(Deadline, NamesTheRanksThatStayAway) {
       return;
     }
     auto buffer = at::ones({1000});
-    const auto text = words([&] { c.all_reduce(buffer).wait(); });
+    const auto text = message_of<CommError>([&] { c.all_reduce(buffer).wait(); });
     EXPECT_THAT(text, testing::AllOf(testing::HasSubstr("all_reduce #1"), testing::HasSubstr("Float [1000]"), testing::HasSubstr("3.91 KiB"),
                                      testing::HasSubstr("rank 3 has not entered it"), testing::HasSubstr("last seen in: reading shard 12")));
     // Out of use from here on.
-    EXPECT_THAT(words([&] { c.barrier().wait(); }), testing::HasSubstr("out of use since: all_reduce #1"));
+    EXPECT_THAT(message_of<CommError>([&] { c.barrier().wait(); }), testing::HasSubstr("out of use since: all_reduce #1"));
     ++told;
   }, {.deadline_s = 0.2});
 }
@@ -104,13 +96,13 @@ TEST(Deadline, NamesTheRanksThatStayAway) {
 TEST(Mismatch, NamesBothSides) {
   run_threads(3, [](Communicator& c) {
     auto buffer = at::ones({c.rank() == 1 ? 11 : 10});
-    EXPECT_THAT(words([&] { c.all_reduce(buffer).wait(); }),
+    EXPECT_THAT(message_of<CommError>([&] { c.all_reduce(buffer).wait(); }),
                 testing::HasSubstr("ranks 0, 2 entered all_reduce(sum) of Float [10]; rank 1 entered all_reduce(sum) of Float [11]"));
   });
   run_threads(2, [](Communicator& c) {
     const std::vector<std::int64_t> send{1, 1}, receive = c.rank() ? std::vector<std::int64_t>{2, 1} : std::vector<std::int64_t>{1, 1};
     auto output = at::ones({c.rank() ? 3 : 2});
-    EXPECT_THAT(words([&] { c.all_to_all(output, at::ones({2}), send, receive).wait(); }),
+    EXPECT_THAT(message_of<CommError>([&] { c.all_to_all(output, at::ones({2}), send, receive).wait(); }),
                 testing::HasSubstr("rank 0 sends 1 elements to rank 1, which receives 2"));
   });
 }
@@ -121,7 +113,7 @@ TEST(RunThreads, RethrowsTheFirstCauseAndEndsTheOthersAtOnce) {
   EXPECT_THROW(run_threads(4, [&](Communicator& c) {
     auto half = c.split(c.rank() / 2, 0);
     if (c.rank() == 2) throw DataError({.who = "rank 2's own"});
-    const auto text = words([&] {
+    const auto text = message_of<CommError>([&] {
       for (;;) (c.rank() == 3 ? *half : c).barrier().wait();  // in the split, and in the whole
     });
     EXPECT_THAT(text, testing::HasSubstr("rank 2"));
@@ -134,7 +126,7 @@ TEST(RunThreads, RethrowsTheFirstCauseAndEndsTheOthersAtOnce) {
 TEST(RunThreads, ARankThatLeavesIsMissedAtOnce) {
   run_threads(3, [](Communicator& c) {
     if (c.rank() == 1) return;
-    EXPECT_THAT(words([&] { c.barrier().wait(); }), testing::HasSubstr("rank 1 has left"));
+    EXPECT_THAT(message_of<CommError>([&] { c.barrier().wait(); }), testing::HasSubstr("rank 1 has left"));
   });
 }
 

@@ -2,3 +2,4 @@
 herd_test(parallel/communicator LIBRARIES herd_parallel)
 herd_test(parallel/ddp LIBRARIES herd_parallel herd_models herd_data nlohmann_json::nlohmann_json)
 herd_test(parallel/checkpoint LIBRARIES herd_parallel)
+herd_test(parallel/checkpoint_faults LIBRARIES herd_parallel)

@@ -1,14 +1,10 @@
 """herd's file formats against the libraries that define them: safetensors written by Hugging Face's library and read by herd,
 and back; HDF5 written by herd and read by h5py, and back."""
 
-import os
-import pathlib
 import subprocess
-import sys
-import tempfile
 import unittest
 
-os.environ.update(HF_HUB_OFFLINE="1", OMP_NUM_THREADS="1")
+from herd_probe import ASSETS, BINARIES, Scratch
 
 import h5py
 import numpy
@@ -16,9 +12,7 @@ import safetensors
 import torch
 from safetensors.torch import load_file, save_file
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-MODELS = ROOT.parent / "shared" / "assets" / "models"
-BINARIES = pathlib.Path(sys.argv.pop(1))
+MODELS = ASSETS / "models"
 
 # All that both sides can hold; U16 to U64 are torch's from 2.3 on.
 DTYPES = [torch.bool, torch.uint8, torch.int8, torch.float8_e5m2, torch.float8_e4m3fn, torch.int16, torch.uint16, torch.float16, torch.bfloat16,
@@ -43,12 +37,10 @@ def same(a, b):
     return a.dtype == b.dtype and a.shape == b.shape and torch.equal(a.reshape(-1).view(torch.uint8), b.reshape(-1).view(torch.uint8))
 
 
-class Safetensors(unittest.TestCase):
+class Safetensors(Scratch):
     def setUp(self):
+        super().setUp()
         torch.manual_seed(3)
-        self.scratch = tempfile.TemporaryDirectory()
-        self.addCleanup(self.scratch.cleanup)
-        self.folder = pathlib.Path(self.scratch.name)
 
     def assert_same_tensors(self, found, expected):
         self.assertEqual(found.keys(), expected.keys())
@@ -102,7 +94,7 @@ class Safetensors(unittest.TestCase):
                 load_file(path)
 
 
-class Hdf5(unittest.TestCase):
+class Hdf5(Scratch):
     # What each dtype lies as: HDF5 has no bf16 or bool of its own.
     STORED = {torch.float32: "<f4", torch.float64: "<f8", torch.int64: "<i8", torch.int32: "<i4", torch.int16: "<i2", torch.int8: "i1",
               torch.uint8: "u1", torch.bool: "u1", torch.bfloat16: "<u2", torch.float16: "<u2", torch.uint16: "<u2"}
@@ -110,10 +102,8 @@ class Hdf5(unittest.TestCase):
              torch.uint8: "U8", torch.bool: "BOOL", torch.bfloat16: "BF16", torch.float16: "F16", torch.uint16: "U16"}
 
     def setUp(self):
+        super().setUp()
         torch.manual_seed(5)
-        self.scratch = tempfile.TemporaryDirectory()
-        self.addCleanup(self.scratch.cleanup)
-        self.folder = pathlib.Path(self.scratch.name)
         self.tensors = {f"value/layer.{i}.{NAME}": bits(d, n) for i, n in enumerate([1, 37, 1000]) for d, NAME in self.NAMES.items()}
 
     def test_h5py_reads_what_herd_wrote(self):

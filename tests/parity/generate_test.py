@@ -1,12 +1,10 @@
 """Generation against transformers: greedy text of `herd generate` on tiny random models, and what sampling draws from."""
 
 import json
-import pathlib
 import subprocess
-import tempfile
 import unittest
 
-from herd_probe import BINARIES
+from herd_probe import BINARIES, Scratch
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
@@ -39,12 +37,7 @@ def byte_tokenizer():
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="</s>", clean_up_tokenization_spaces=False)
 
 
-class Generate(unittest.TestCase):
-    def setUp(self):
-        self.scratch = tempfile.TemporaryDirectory()
-        self.addCleanup(self.scratch.cleanup)
-        self.folder = pathlib.Path(self.scratch.name)
-
+class Generate(Scratch):
     def test_greedy_text(self):
         tokenizer = byte_tokenizer()
         tokenizer.save_pretrained(self.folder)

@@ -1,17 +1,14 @@
 """LLaMA against transformers: tiny random models of every option, and the real small checkpoints beside the checkout."""
 
 import json
-import pathlib
 import statistics
-import tempfile
 import unittest
 
-
-from herd_probe import ASSETS, IGNORE, Refused, ask, reference, relative
+from herd_probe import ASSETS, IGNORE, Refused, Scratch, ask, load_llama, random_ids, random_llama, reference, relative
 
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
 
 # Each bound with its reason.
 LOGITS = 1e-4  # fp32, absolute, as the issue asks; logits here are of the order of 1 to 10
@@ -21,8 +18,6 @@ GRADIENT = 1e-4  # fp32, greatest deviation over a tensor's greatest element: su
 LOW_PRECISION = 1.25  # ours over theirs, of the logits and of all gradients' geometric mean (one small tensor's wanders from 0.5 to 2)
 LOW_GRADIENT = 12  # one gradient's distance over its rms, in steps of the format: some 60 roundings in a row, as a random walk, are 8
 
-SIZES = dict(vocab_size=97, hidden_size=48, intermediate_size=80, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2,
-             max_position_embeddings=64, initializer_range=0.15, rms_norm_eps=1e-5, attn_implementation="eager")
 LLAMA3 = dict(rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=16)
 OPTIONS = {
     "grouped queries": {},
@@ -41,34 +36,7 @@ OPTIONS = {
 }
 
 
-def random_llama(**options):
-    torch.manual_seed(11)
-    model = LlamaForCausalLM(LlamaConfig(**{**SIZES, **options})).eval()
-    with torch.no_grad():
-        for name, p in model.named_parameters():
-            if p.dim() == 1:  # transformers' zeros and ones would hide a bias or a norm that is left out
-                p.normal_(1.0 if "norm" in name else 0.0, 0.3)
-    return model
-
-
-def load(folder, dtype=torch.float32):
-    return LlamaForCausalLM.from_pretrained(folder, dtype=dtype, attn_implementation="eager")
-
-
-def random_ids(b, t, vocab=SIZES["vocab_size"], seed=5):
-    generator = torch.Generator().manual_seed(seed)
-    tokens = torch.randint(0, vocab, (b, t), generator=generator)
-    labels = torch.where(torch.rand(b, t, generator=generator) < 0.6, tokens, IGNORE)
-    labels[:, 0] = IGNORE
-    return tokens, labels
-
-
-class Scratch(unittest.TestCase):
-    def setUp(self):
-        scratch = tempfile.TemporaryDirectory()
-        self.addCleanup(scratch.cleanup)
-        self.folder = pathlib.Path(scratch.name)
-
+class Answers(Scratch):
     def assert_close(self, found, expected):
         self.assertEqual(found.keys(), expected.keys())
         self.assertLess((found["logits"] - expected["logits"]).abs().max(), LOGITS)
@@ -80,7 +48,7 @@ class Scratch(unittest.TestCase):
                 self.assertLess(relative(found[name], expected[name]), GRADIENT, name)
 
 
-class RandomModels(Scratch):
+class RandomModels(Answers):
     def test_every_option(self):
         tokens, labels = random_ids(3, 21)
         for title, options in OPTIONS.items():
@@ -127,7 +95,7 @@ class RandomModels(Scratch):
             logits, loss = [], 0.0
             for row, begin, end in segments:
                 # A model of its own state: transformers' dynamic RoPE remembers the longest text it met.
-                fresh = load(self.folder)
+                fresh = load_llama(self.folder)
                 out = fresh(input_ids=tokens[row:row + 1, begin:end], use_cache=False).logits
                 logits.append(out.detach()[0])
                 targets = labels[row, begin + 1:end]
@@ -151,8 +119,8 @@ class RandomModels(Scratch):
                 model = random_llama(tie_word_embeddings=True, attention_bias=True).to(dtype)
                 model.save_pretrained(self.folder)
                 # Loaded, not the model itself: .to() above rounded its RoPE table, which belongs in fp32.
-                theirs = reference(load(self.folder, dtype), tokens, labels)
-                truth = reference(load(self.folder), tokens, labels)
+                theirs = reference(load_llama(self.folder, dtype), tokens, labels)
+                truth = reference(load_llama(self.folder), tokens, labels)
                 ours = ask(self.folder, tokens, labels, dtype=word)
                 self.assertEqual(ours.keys(), truth.keys())
                 self.assertEqual(ours["grad.model.norm.weight"].dtype, dtype)
@@ -175,7 +143,7 @@ class RandomModels(Scratch):
                     given, written = self.folder / f"{title}-{word}", self.folder / f"{title}-{word}-herd"
                     model = random_llama(**options).to(dtype)
                     model.save_pretrained(given, max_shard_size=save.get("shard_bytes", 10**9))
-                    model = load(given, dtype)
+                    model = load_llama(given, dtype)
                     ask(given, dtype=word, save=written, **save)
                     again = AutoModelForCausalLM.from_pretrained(written, dtype="auto", attn_implementation="eager")
                     self.assertEqual(type(again), LlamaForCausalLM)
@@ -206,7 +174,7 @@ class RandomModels(Scratch):
             ask(self.folder)
 
 
-class RealModels(Scratch):
+class RealModels(Answers):
     def setUp(self):
         super().setUp()
         if not (ASSETS / "models").exists():

@@ -7,12 +7,11 @@ import tempfile
 import unittest
 import warnings
 
-from herd_probe import BINARIES, IGNORE, Refused, ask, reference, relative
+from herd_probe import BINARIES, Refused, Scratch, ask, load_llama, random_ids, random_llama, reference, relative
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
-from transformers import LlamaConfig, LlamaForCausalLM
 
 warnings.filterwarnings("ignore", category=UserWarning, module="peft")
 
@@ -23,8 +22,6 @@ GRADIENT = 1e-5  # fp32, greatest deviation over a tensor's greatest element, as
 SAME = 1e-5  # fp32, absolute: PEFT with a folder that went through herd unchanged, against PEFT before
 LOW_PRECISION = 1.5  # bf16: neither side is right. Distance (rms) from the fp32 answer of the same weights, over PEFT's own distance
 
-SIZES = dict(vocab_size=97, hidden_size=48, intermediate_size=80, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
-             max_position_embeddings=64, initializer_range=0.15, attn_implementation="eager")
 BIASES = dict(attention_bias=True, mlp_bias=True)
 # name: (the base's options, the adapter's)
 ADAPTERS = {
@@ -37,20 +34,6 @@ ADAPTERS = {
     "whole modules": ({}, dict(r=4, target_modules=["v_proj"], modules_to_save=["embed_tokens", "lm_head", "norm"])),
     "the head": ({}, dict(r=4, target_modules=["v_proj", "lm_head"])),
 }
-
-
-def random_base(**options):
-    torch.manual_seed(11)
-    model = LlamaForCausalLM(LlamaConfig(**{**SIZES, **options})).eval()
-    with torch.no_grad():
-        for name, p in model.named_parameters():
-            if p.dim() == 1:
-                p.normal_(1.0 if "norm" in name else 0.0, 0.3)
-    return model
-
-
-def load(folder, dtype=torch.float32):
-    return LlamaForCausalLM.from_pretrained(folder, dtype=dtype, attn_implementation="eager").eval()
 
 
 def adapted(base, **options):
@@ -69,37 +52,27 @@ def plain_names(answers):
     return {name.replace(".modules_to_save.default", "").replace(".default", ""): x for name, x in answers.items()}
 
 
-def random_ids(b=3, t=15):
-    generator = torch.Generator().manual_seed(5)
-    tokens = torch.randint(0, SIZES["vocab_size"], (b, t), generator=generator)
-    labels = torch.where(torch.rand(b, t, generator=generator) < 0.7, tokens, IGNORE)
-    labels[:, 0] = IGNORE
-    return tokens, labels
-
-
-class Scratch(unittest.TestCase):
+class Adapters(Scratch):
     def setUp(self):
-        scratch = tempfile.TemporaryDirectory()
-        self.addCleanup(scratch.cleanup)
-        self.folder = pathlib.Path(scratch.name)
+        super().setUp()
         self.base, self.adapter = self.folder / "base", self.folder / "adapter"
-        self.tokens, self.labels = random_ids()
+        self.tokens, self.labels = random_ids(3, 15, supervised=0.7)
 
     def write(self, base_options=None, **options):
         """Writes base and adapter with transformers and PEFT; the PEFT model."""
-        random_base(**(base_options or {})).save_pretrained(self.base)
-        model = adapted(load(self.base), **options)
+        random_llama(**{"num_hidden_layers": 2, **(base_options or {})}).save_pretrained(self.base)
+        model = adapted(load_llama(self.base), **options)
         model.save_pretrained(self.adapter)
         return model
 
     def loaded(self, folder, dtype=torch.float32, trainable=False):
-        return PeftModel.from_pretrained(load(self.base, dtype), folder, is_trainable=trainable).eval()
+        return PeftModel.from_pretrained(load_llama(self.base, dtype), folder, is_trainable=trainable).eval()
 
     def assert_near(self, found, expected, bound):
         self.assertLess(float((found - expected).abs().max()), bound)
 
 
-class Exchange(Scratch):
+class Exchange(Adapters):
     def test_peft_to_herd_and_back(self):
         for title, (base_options, options) in ADAPTERS.items():
             with self.subTest(title):
@@ -109,7 +82,7 @@ class Exchange(Scratch):
                 found = ask(self.base, self.tokens, self.labels, adapter=self.adapter, save_adapter=self.folder / "again")
                 self.assertEqual(found.keys(), expected.keys())
                 self.assert_near(found["logits"], expected["logits"], LOGITS)
-                self.assertGreater(float((reference(load(self.base), self.tokens)["logits"] - expected["logits"]).abs().max()), 0.1)
+                self.assertGreater(float((reference(load_llama(self.base), self.tokens)["logits"] - expected["logits"]).abs().max()), 0.1)
                 self.assert_near(found["loss"], expected["loss"], LOSS)
                 for name in expected:
                     if name.startswith("grad."):
@@ -153,7 +126,7 @@ class Exchange(Scratch):
 
     def test_bf16(self):
         self.write({}, **ADAPTERS["a pattern, rank-stabilised"][1])
-        rounded = load(self.base, torch.bfloat16)
+        rounded = load_llama(self.base, torch.bfloat16)
         rounded.float().save_pretrained(self.base)  # one set of weights, exact in both formats
         exact = reference(self.loaded(self.adapter), self.tokens)["logits"]
         theirs = reference(self.loaded(self.adapter, torch.bfloat16), self.tokens)["logits"]
@@ -167,7 +140,7 @@ class Exchange(Scratch):
             ask(self.base, self.tokens, adapter=self.adapter)
 
 
-class Merge(Scratch):
+class Merge(Adapters):
     def merge(self, *arguments):
         folders = ["--model", self.base, "--adapter", self.adapter, "--output", self.folder / "merged"]
         command = [str(a) for a in (BINARIES / "herd", "merge", *folders, *arguments)]
@@ -185,7 +158,7 @@ class Merge(Scratch):
                 done = self.merge()
                 self.assertEqual(done.returncode, 0, done.stderr)
                 self.assertRegex(done.stdout, r"greatest logit deviation \S+ of \S+ \(\S+ relative, bound 0.0001\)")
-                self.assert_near(reference(load(self.folder / "merged"), self.tokens)["logits"], expected, LOGITS)
+                self.assert_near(reference(load_llama(self.folder / "merged"), self.tokens)["logits"], expected, LOGITS)
                 self.assertEqual((self.folder / "merged" / "tokenizer.json").read_text(), "{}")
                 self.assertIn("alpaca", (self.folder / "merged" / "herd.json").read_text())
                 self.assertEqual(sorted(p.name for p in self.folder.iterdir()), ["adapter", "base", "merged"])
@@ -200,7 +173,7 @@ class Merge(Scratch):
         self.assertEqual(sorted(p.name for p in self.folder.iterdir()), before)  # nothing left half-written
         done = self.merge("--dtype", "bf16")
         self.assertEqual(done.returncode, 0, done.stderr)
-        merged = load(self.folder / "merged", torch.bfloat16)
+        merged = load_llama(self.folder / "merged", torch.bfloat16)
         self.assertEqual(load_file(self.folder / "merged" / "model.safetensors")["lm_head.weight"].dtype, torch.bfloat16)
         self.assertLess(relative(reference(merged.float(), self.tokens)["logits"], expected), 0.05)
         self.assertIn("something there already", self.merge().stderr)

@@ -3,12 +3,10 @@
 import itertools
 import json
 import math
-import pathlib
-import tempfile
 import unittest
 import warnings
 
-from herd_probe import IGNORE, ask, reference
+from herd_probe import IGNORE, Scratch, ask, load_llama, reference
 from herd_run import Job
 from order import steps
 
@@ -103,7 +101,7 @@ def length(x):
     return float(x.double().norm())
 
 
-class Runs(unittest.TestCase):
+class Runs(Scratch):
     @classmethod
     def setUpClass(cls):
         cls.job = Job(RECORDS)
@@ -118,13 +116,11 @@ class Runs(unittest.TestCase):
         model.save_pretrained(cls.base)
 
     def setUp(self):
-        scratch = tempfile.TemporaryDirectory()
-        self.addCleanup(scratch.cleanup)
-        self.folder = pathlib.Path(scratch.name)
+        super().setUp()
         self.name = self.folder.name
 
     def load(self, dtype=torch.float32):
-        return LlamaForCausalLM.from_pretrained(self.base, dtype=dtype, attn_implementation="eager")
+        return load_llama(self.base, dtype)
 
     def adapted(self, folder, dtype=torch.float32, trainable=True):
         return PeftModel.from_pretrained(self.load(dtype), folder, is_trainable=trainable, autocast_adapter_dtype=False)

@@ -11,6 +11,7 @@
 #include "runtime/base/error.h"
 #include "runtime/base/random.h"
 #include "runtime/nn/autograd.h"
+#include "tests/support/errors.h"
 #include "tests/support/toy_model.h"
 
 namespace herd::test {
@@ -243,30 +244,21 @@ TEST(Targets, AreSuffixesAfterADotOrOneWholePattern) {
   EXPECT_THAT(targets_of({{"q_proj", "lm_head"}, false}, {"lm_head"}), ElementsAre(at + "self_attn.q_proj"));
 }
 
-std::string complaint(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const ConfigError& error) {
-    return error.what();
-  }
-  return "no error";
-}
-
 TEST(Targets, ThatMatchNothingAreNamedWithTheNearest) {
-  const auto error = complaint([] { targets_of({{"q_proj", "vproj"}, false}); });
+  const auto error = message_of<ConfigError>([] { targets_of({{"q_proj", "vproj"}, false}); });
   EXPECT_THAT(error, HasSubstr("'vproj'"));
   EXPECT_THAT(error, HasSubstr("did you mean 'v_proj'?"));
-  EXPECT_THAT(complaint([] {
+  EXPECT_THAT(message_of<ConfigError>([] {
                 targets_of({{"proj"}, false});
               }),
               HasSubstr("one of q_proj, k_proj, v_proj, o_proj, gate_proj"));             // no suffix inside a word
-  EXPECT_THAT(complaint([] { targets_of({{"q_proj"}, true}); }), HasSubstr("'q_proj'"));  // a pattern for whole names
-  EXPECT_THAT(complaint([] { targets_of({{"(q_proj"}, true}); }), HasSubstr("a regular expression"));
-  EXPECT_THAT(complaint([] { targets_of({{"embed_tokens"}, false}); }), HasSubstr("modules_to_save"));
-  EXPECT_THAT(complaint([] { attach(*toy_model(), lora({"lm_head"}), 1); }), HasSubstr("head is its embedding"));
+  EXPECT_THAT(message_of<ConfigError>([] { targets_of({{"q_proj"}, true}); }), HasSubstr("'q_proj'"));  // a pattern for whole names
+  EXPECT_THAT(message_of<ConfigError>([] { targets_of({{"(q_proj"}, true}); }), HasSubstr("a regular expression"));
+  EXPECT_THAT(message_of<ConfigError>([] { targets_of({{"embed_tokens"}, false}); }), HasSubstr("modules_to_save"));
+  EXPECT_THAT(message_of<ConfigError>([] { attach(*toy_model(), lora({"lm_head"}), 1); }), HasSubstr("head is its embedding"));
   auto dropped = lora({"lm_head"});
   dropped.dropout = 0.1;
-  EXPECT_THAT(complaint([&] {
+  EXPECT_THAT(message_of<ConfigError>([&] {
                 attach(*toy_model(1, {{"tie_word_embeddings", false}}), dropped, 1);
               }),
               HasSubstr("no dropout before the head"));
@@ -295,7 +287,7 @@ TEST(Besides, WhatCannotBeTrainedWholeIsRefused) {
   const auto refusal = [](const std::vector<std::string>& saved) {
     auto options = lora({"q_proj"});
     options.modules_to_save = saved;
-    return complaint([&] { attach(*toy_model(), options, 1); });
+    return message_of<ConfigError>([&] { attach(*toy_model(), options, 1); });
   };
   EXPECT_THAT(refusal({"embed_tokens"}), HasSubstr("where the head is the embedding matrix"));
   EXPECT_THAT(refusal({"lm_head"}), HasSubstr("head is its embedding matrix"));

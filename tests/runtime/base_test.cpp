@@ -31,26 +31,17 @@
 #include "runtime/base/registry.h"
 #include "runtime/base/signals.h"
 #include "runtime/base/text.h"
+#include "tests/support/errors.h"
 #include "tests/support/scratch.h"
 
 namespace herd {
 namespace {
 
 namespace fs = std::filesystem;
+using test::message_of;
 using test::Scratch;
 using testing::AllOf;
 using testing::HasSubstr;
-
-template <class Wanted>
-std::string message_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Wanted& error) {
-    return error.what();
-  }
-  ADD_FAILURE() << "no such error was thrown";
-  return "";
-}
 
 // ---- text
 

@@ -1,5 +1,6 @@
 // The strict YAML machinery. The oracle is each error's text, written out here by hand, and values of a struct that is filled by hand.
 #include "runtime/base/config.h"
+#include "tests/support/errors.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -101,15 +102,10 @@ class Config : public testing::Test {
   }
   // The message, with the test's folder cut away.
   std::string error(const std::string& text, std::vector<std::string> overrides = {}) {
-    try {
-      load(text, std::move(overrides));
-    } catch (const Error& e) {
-      std::string message = e.what();
-      const auto lead = folder_.string() + "/";
-      for (auto at = message.find(lead); at != std::string::npos; at = message.find(lead)) message.erase(at, lead.size());
-      return message;
-    }
-    return "no error";
+    auto message = test::message_of<Error>([&] { load(text, std::move(overrides)); });
+    const auto lead = folder_.string() + "/";
+    for (auto at = message.find(lead); at != std::string::npos; at = message.find(lead)) message.erase(at, lead.size());
+    return message;
   }
   std::string origin(const std::string& path) {
     auto text = tree_.at_path(path)->origin.brief();
@@ -336,12 +332,8 @@ TEST(ConfigExplain, DocumentsKeysSectionsAndShortForms) {
   EXPECT_THAT(schema.explain("peft"), testing::AllOf(testing::HasSubstr("peft.alpha"), testing::HasSubstr("(default 16)")));
   EXPECT_THAT(schema.explain(""),
               testing::AllOf(testing::HasSubstr("peft"), testing::HasSubstr("what is kept"), testing::Not(testing::HasSubstr("peft.r"))));
-  try {
-    schema.explain("peft.alhpa");
-    FAIL();
-  } catch (const ConfigError& e) {
-    EXPECT_STREQ(e.what(), "command line: unknown key 'peft.alhpa'\n       did you mean 'peft.alpha'?  (herd config --explain peft.alpha)");
-  }
+  EXPECT_EQ(test::message_of<ConfigError>([&] { schema.explain("peft.alhpa"); }),
+            "command line: unknown key 'peft.alhpa'\n       did you mean 'peft.alpha'?  (herd config --explain peft.alpha)");
 }
 
 }  // namespace

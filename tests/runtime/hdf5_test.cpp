@@ -6,6 +6,7 @@
 #include "runtime/base/text.h"
 #include "runtime/tensor/hdf5.h"
 #include "tests/support/disk.h"
+#include "tests/support/errors.h"
 #include "tests/support/scratch.h"
 
 namespace herd::test {
@@ -21,15 +22,6 @@ const std::vector<at::ScalarType> kDtypes{at::kFloat, at::kDouble, at::kBFloat16
 // Small whole numbers, exact in every dtype.
 Tensor values(std::int64_t count, at::ScalarType dtype) {
   return dtype == at::kBool ? (at::arange(count) % 3 == 0) : (at::arange(count) % 97).to(dtype);
-}
-
-std::string error_of(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const IoError& e) {
-    return e.what();
-  }
-  return "no error";
 }
 
 TEST(Hdf5, EveryDtypeComesBackWholeAndInRanges) {
@@ -64,18 +56,18 @@ TEST(Hdf5, WrongRequestsAreRefused) {
   Scratch scratch;
   Hdf5Writer writer(scratch / "a.h5");
   writer.write("a", values(5, at::kFloat));
-  EXPECT_THAT(error_of([&] { writer.write("a", values(5, at::kFloat)); }), HasSubstr("cannot write dataset 'a'"));
+  EXPECT_THAT(message_of<IoError>([&] { writer.write("a", values(5, at::kFloat)); }), HasSubstr("cannot write dataset 'a'"));
   EXPECT_THROW(writer.write("b", values(6, at::kFloat).view({2, 3}).t()), ShapeError);
   EXPECT_THROW(writer.write("c", at::zeros({2}, at::kComplexFloat)), ShapeError);
   writer.finish();
   const Hdf5Reader reader(scratch / "a.h5");
-  EXPECT_THAT(error_of([&] { reader.read("a", 3, at::zeros({3})); }), HasSubstr("5 elements of F32; expected 6 of F32"));
-  EXPECT_THAT(error_of([&] { reader.read("a", 0, at::zeros({5}, at::kLong)); }), HasSubstr("expected 5 of I64"));
-  EXPECT_THAT(error_of([&] { (void)reader.info("b"); }), HasSubstr("cannot read dataset 'b'"));
-  EXPECT_THAT(error_of([&] { Hdf5Reader missing(scratch / "no.h5"); }), HasSubstr("No such file"));
+  EXPECT_THAT(message_of<IoError>([&] { reader.read("a", 3, at::zeros({3})); }), HasSubstr("5 elements of F32; expected 6 of F32"));
+  EXPECT_THAT(message_of<IoError>([&] { reader.read("a", 0, at::zeros({5}, at::kLong)); }), HasSubstr("expected 5 of I64"));
+  EXPECT_THAT(message_of<IoError>([&] { (void)reader.info("b"); }), HasSubstr("cannot read dataset 'b'"));
+  EXPECT_THAT(message_of<IoError>([&] { Hdf5Reader missing(scratch / "no.h5"); }), HasSubstr("No such file"));
   write_file_atomically(scratch / "text.h5", "this is no HDF5 file, however long it may be");
-  EXPECT_THAT(error_of([&] { Hdf5Reader text(scratch / "text.h5"); }), HasSubstr("text.h5"));
-  EXPECT_THAT(error_of([&] { Hdf5Writer nowhere(scratch / "no" / "a.h5"); }), HasSubstr("No such file"));
+  EXPECT_THAT(message_of<IoError>([&] { Hdf5Reader text(scratch / "text.h5"); }), HasSubstr("text.h5"));
+  EXPECT_THAT(message_of<IoError>([&] { Hdf5Writer nowhere(scratch / "no" / "a.h5"); }), HasSubstr("No such file"));
 }
 
 // The library says so at H5Dwrite alone, and then closes in peace.
@@ -83,7 +75,7 @@ void write_until_full(const fs::path& folder, const std::string& expected) {
   const auto big = at::ones({1 << 20});
   for (const std::int64_t first :
        {1, 60000, 62000, 63000, 65000}) {  // the end of the disk falls into values, then into the library's own bytes
-    const auto message = error_of([&] {
+    const auto message = message_of<IoError>([&] {
       Hdf5Writer writer(folder / "full.h5");
       writer.write("first", big.narrow(0, 0, first));
       for (int i = 0; i < 64; ++i) writer.write("small/" + std::to_string(i), big.narrow(0, 0, 512), {{"shape", std::string(200, 'x')}});

@@ -13,6 +13,7 @@
 #include "runtime/report/progress.h"
 #include "runtime/report/run_folder.h"
 #include "runtime/report/tensorboard.h"
+#include "tests/support/errors.h"
 #include "tests/support/scratch.h"
 
 namespace herd {
@@ -69,12 +70,8 @@ TEST(RunFolder, OneLivingRunAtATime) {
   }
   char byte = 0;
   ASSERT_EQ(read(ready[0], &byte, 1), 1);
-  try {
-    RunLock second(folder);
-    ADD_FAILURE() << "two runs in one folder";
-  } catch (const IoError& error) {
-    EXPECT_THAT(error.what(), AllOf(HasSubstr("in use by another run"), HasSubstr("process " + std::to_string(child))));
-  }
+  EXPECT_THAT(test::message_of<IoError>([&] { RunLock second(folder); }),
+              AllOf(HasSubstr("in use by another run"), HasSubstr("process " + std::to_string(child))));
   ASSERT_EQ(write(leave[1], &byte, 1), 1);
   int status = 0;
   waitpid(child, &status, 0);

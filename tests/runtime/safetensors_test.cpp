@@ -9,10 +9,14 @@
 
 #include "runtime/tensor/dtype.h"
 #include "tests/support/assets.h"
+#include "tests/support/errors.h"
 #include "tests/support/scratch.h"
 
 namespace herd {
 namespace {
+using test::kNoError;
+using test::message_of;
+using test::outcome_of;
 using testing::AllOf;
 using testing::HasSubstr;
 
@@ -38,17 +42,9 @@ class Safetensors : public testing::Test {
     file.write(reinterpret_cast<const char*>(&length), 8) << header << data;
     return path;
   }
-  std::string error_of(const std::function<void()>& work) {
-    try {
-      work();
-    } catch (const Error& error) {
-      return error.what();
-    }
-    return "none";
-  }
-  std::string error_of(const std::string& header, const std::string& data) {
+  std::string outcome(const std::string& header, const std::string& data) {
     const auto path = lay(header, data);
-    return error_of([&] { SafetensorsFile file(path); });
+    return outcome_of<Error>([&] { SafetensorsFile file(path); });
   }
   test::Scratch scratch_;
 };
@@ -68,7 +64,7 @@ TEST_F(Safetensors, ReadsAFileLaidOutByHand) {
   EXPECT_TRUE(at::equal(file.view("a"), at::tensor({1.f, -2.5f, 3.f, 0.f, 1e-30f, 6.f}).view({2, 3})));
   EXPECT_EQ(file.view("n").item<std::int64_t>(), -7);
   EXPECT_EQ(file.view("none").sizes(), at::IntArrayRef({0, 4}));
-  EXPECT_THAT(error_of([&] { (void)file.view("nome"); }), AllOf(HasSubstr("no tensor 'nome'"), HasSubstr("did you mean 'none'?")));
+  EXPECT_THAT(message_of<Error>([&] { (void)file.view("nome"); }), AllOf(HasSubstr("no tensor 'nome'"), HasSubstr("did you mean 'none'?")));
 }
 
 TEST_F(Safetensors, EveryDtypeComesBackBitForBit) {
@@ -113,8 +109,9 @@ TEST_F(Safetensors, ReadsIntoItsPlaceWithConversion) {
   file.read_into("w", place);
   EXPECT_TRUE(at::equal(flat.detach(), at::tensor({9.f, 9.f, 1.f, 1.00390625f, 3.3895e38f, -0.1f, 9.f, 9.f})));
   EXPECT_TRUE(at::equal(file.view("t"), at::tensor({0, 3, 1, 4, 2, 5}, at::kLong).view({3, 2})));  // strides are written out
-  EXPECT_THAT(error_of([&] { file.read_into("w", at::zeros({5})); }), AllOf(HasSubstr("'w': shape [4] in the file; expected [5]")));
-  EXPECT_THAT(error_of([&] { file.read_into("t", at::zeros({2, 3}).t()); }), HasSubstr("not contiguous"));
+  EXPECT_THAT(message_of<Error>([&] { file.read_into("w", at::zeros({5})); }),
+              AllOf(HasSubstr("'w': shape [4] in the file; expected [5]")));
+  EXPECT_THAT(message_of<Error>([&] { file.read_into("t", at::zeros({2, 3}).t()); }), HasSubstr("not contiguous"));
   // Writing into a view leaves the file alone.
   file.view("w").fill_(5);
   EXPECT_TRUE(at::equal(file.view("w"), source));
@@ -132,9 +129,9 @@ TEST_F(Safetensors, BrokenFilesAreRefusedByName) {
     return R"({"w":{"dtype":)" + dtype + R"(,"shape":)" + shape + R"(,"data_offsets":)" + offsets + "}}";
   };
   const std::string eight(8, 'x');
-  EXPECT_EQ(error_of(entry("\"F32\"", "[2]", "[0,8]"), eight), "none");
+  EXPECT_EQ(outcome(entry("\"F32\"", "[2]", "[0,8]"), eight), kNoError);
   const auto refused = [&](const std::string& header, const std::string& data, const std::string& why) {
-    EXPECT_THAT(error_of(header, data), AllOf(HasSubstr((scratch_ / "t.safetensors").string()), HasSubstr(why))) << header;
+    EXPECT_THAT(outcome(header, data), AllOf(HasSubstr((scratch_ / "t.safetensors").string()), HasSubstr(why))) << header;
   };
   refused(entry("\"F32\"", "[2]", "[0,8]"), eight.substr(1), "'w': it ends at byte 8 of 7");
   refused(entry("\"F32\"", "[2]", "[0,8]"), eight + "y", "9 bytes of tensors; expected 8");
@@ -156,26 +153,29 @@ TEST_F(Safetensors, BrokenFilesAreRefusedByName) {
   refused(R"({"a":{"dtype":"U8","shape":[3],"data_offsets":[0,3]},"b":{"dtype":"U8","shape":[4],"data_offsets":[4,8]}})", eight,
           "after a hole; expected byte 3");
 
-  EXPECT_THAT(error_of([&] { SafetensorsFile file(lay("{}", "", 1000)); }), HasSubstr("only 10 bytes; expected 1010 for the header"));
-  EXPECT_THAT(error_of([&] { SafetensorsFile file(lay("{}", "", 1'000'000'000)); }), HasSubstr("expected at most 95.4 MiB"));
+  EXPECT_THAT(message_of<Error>([&] { SafetensorsFile file(lay("{}", "", 1000)); }),
+              HasSubstr("only 10 bytes; expected 1010 for the header"));
+  EXPECT_THAT(message_of<Error>([&] { SafetensorsFile file(lay("{}", "", 1'000'000'000)); }), HasSubstr("expected at most 95.4 MiB"));
   std::ofstream(scratch_ / "short.safetensors") << "abc";
-  EXPECT_THAT(error_of([&] { SafetensorsFile file(scratch_ / "short.safetensors"); }), HasSubstr("only 3 bytes"));
-  EXPECT_THAT(error_of([&] { SafetensorsFile file(scratch_ / "none.safetensors"); }), HasSubstr("No such file"));
+  EXPECT_THAT(message_of<Error>([&] { SafetensorsFile file(scratch_ / "short.safetensors"); }), HasSubstr("only 3 bytes"));
+  EXPECT_THAT(message_of<Error>([&] { SafetensorsFile file(scratch_ / "none.safetensors"); }), HasSubstr("No such file"));
   // Cut off under an open reader: an error, no crash.
   write_safetensors(scratch_ / "t.safetensors", {{"w", at::zeros({100'000})}});
   const SafetensorsFile file(scratch_ / "t.safetensors");
   std::filesystem::resize_file(scratch_ / "t.safetensors", 5000);
-  EXPECT_THAT(error_of([&] { (void)file.view("w"); }), HasSubstr("only 5000 bytes"));
+  EXPECT_THAT(message_of<Error>([&] { (void)file.view("w"); }), HasSubstr("only 5000 bytes"));
 }
 
 TEST_F(Safetensors, WhatCannotBeWrittenIsRefusedAndTheOldFileStands) {
   const auto path = scratch_ / "t.safetensors";
   write_safetensors(path, {{"w", at::ones({2})}});
-  EXPECT_THAT(error_of([&] { write_safetensors(path, {{"w", at::zeros({2})}, {"w", at::zeros({2})}}); }), HasSubstr("each name once"));
-  EXPECT_THAT(error_of([&] { write_safetensors(path, {{"w", at::zeros({2}, at::kComplexDouble)}}); }), HasSubstr("a dtype that"));
-  EXPECT_THAT(error_of([&] { write_safetensors(path, {{"w", at::zeros({2}, at::TensorOptions(at::kMeta))}}); }), HasSubstr("on the CPU"));
+  EXPECT_THAT(message_of<Error>([&] { write_safetensors(path, {{"w", at::zeros({2})}, {"w", at::zeros({2})}}); }),
+              HasSubstr("each name once"));
+  EXPECT_THAT(message_of<Error>([&] { write_safetensors(path, {{"w", at::zeros({2}, at::kComplexDouble)}}); }), HasSubstr("a dtype that"));
+  EXPECT_THAT(message_of<Error>([&] { write_safetensors(path, {{"w", at::zeros({2}, at::TensorOptions(at::kMeta))}}); }),
+              HasSubstr("on the CPU"));
   EXPECT_TRUE(at::equal(SafetensorsFile(path).view("w"), at::ones({2})));
-  EXPECT_THAT(error_of([&] { write_safetensors(scratch_ / "no" / "t.safetensors", {}); }), HasSubstr("No such file"));
+  EXPECT_THAT(message_of<Error>([&] { write_safetensors(scratch_ / "no" / "t.safetensors", {}); }), HasSubstr("No such file"));
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(scratch_.path()), {}), 1);
 }
 
@@ -195,7 +195,7 @@ TEST_F(Safetensors, ShardsAreCutInOrderAndFoundByTheIndex) {
     weights.read_into("e", place);
     EXPECT_TRUE(at::equal(place, tensors[0].second));
     EXPECT_TRUE(at::equal(weights.view("z"), at::ones({5})));
-    EXPECT_THAT(error_of([&] { (void)weights.info("bug"); }), AllOf(HasSubstr("3 shards"), HasSubstr("did you mean 'big'?")));
+    EXPECT_THAT(message_of<Error>([&] { (void)weights.info("bug"); }), AllOf(HasSubstr("3 shards"), HasSubstr("did you mean 'big'?")));
   }
   // A whole model over it leaves no shard behind.
   std::ofstream(scratch_ / "model-card.safetensors") << "not ours";
@@ -208,15 +208,16 @@ TEST_F(Safetensors, ShardsAreCutInOrderAndFoundByTheIndex) {
 
 TEST_F(Safetensors, BrokenIndexesAreRefusedByName) {
   const auto index = scratch_ / "model.safetensors.index.json";
-  EXPECT_THAT(error_of([&] { open_weights(scratch_.path()); }), HasSubstr("neither model.safetensors nor model.safetensors.index.json"));
-  EXPECT_THAT(error_of([&] { open_weights(scratch_ / "none"); }), HasSubstr("no such folder"));
+  EXPECT_THAT(message_of<Error>([&] { open_weights(scratch_.path()); }),
+              HasSubstr("neither model.safetensors nor model.safetensors.index.json"));
+  EXPECT_THAT(message_of<Error>([&] { open_weights(scratch_ / "none"); }), HasSubstr("no such folder"));
   write_safetensors(scratch_ / "s1.safetensors", {{"a", at::ones({2})}});
   write_safetensors(scratch_ / "s2.safetensors", {{"a", at::ones({2})}, {"b", at::ones({2})}});
   const auto error = [&](const std::string& text) {
     std::ofstream(index) << text;
-    return error_of([&] { open_weights(scratch_.path()); });
+    return outcome_of<Error>([&] { open_weights(scratch_.path()); });
   };
-  EXPECT_EQ(error(R"({"weight_map": {"a": "s1.safetensors"}})"), "none");
+  EXPECT_EQ(error(R"({"weight_map": {"a": "s1.safetensors"}})"), kNoError);
   EXPECT_THAT(error(R"({"weight_map": {"a": "s3.safetensors"}})"), AllOf(HasSubstr("s3.safetensors: no such file"), HasSubstr("for 'a'")));
   EXPECT_THAT(error(R"({"weight_map": {"a": "s1.safetensors", "c": "s1.safetensors"}})"), HasSubstr("'c': it is not in this shard"));
   EXPECT_THAT(error(R"({"weight_map": {"a": "s1.safetensors", "b": "s2.safetensors"}})"), HasSubstr("'a': it is in s1.safetensors too"));

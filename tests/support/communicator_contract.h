@@ -5,6 +5,7 @@
 
 #include "parallel/comm/agree.h"
 #include "parallel/comm/communicator.h"
+#include "tests/support/errors.h"
 
 // What every backend owes, against closed forms in rank and size. A program includes this and instantiates it for its backends.
 namespace herd::test {
@@ -248,19 +249,12 @@ TEST_P(CommunicatorContract, ErrorsAreAgreedOn) {
       EXPECT_EQ(e.complaint().remedy, "mend it");
     }
     // The same words everywhere need no rank; a foreign exception arrives as Error; a CommError is never the first cause.
-    try {
-      agree(c, [] { throw ConfigError({.who = "recipe"}); });
-    } catch (const ConfigError& e) {
-      EXPECT_STREQ(e.what(), "recipe");
-    }
-    try {
-      agree(c, [&] {
-        if (c.rank() != last) throw CommError({.who = "late"});
-        throw std::runtime_error("foreign");
-      });
-    } catch (const Error& e) {
-      EXPECT_EQ(std::string(e.what()), (last ? "rank " + std::to_string(last) + ": " : "") + "foreign");
-    }
+    EXPECT_EQ(message_of<ConfigError>([&] { agree(c, [] { throw ConfigError({.who = "recipe"}); }); }), "recipe");
+    const auto foreign = [&] {
+      if (c.rank() != last) throw CommError({.who = "late"});
+      throw std::runtime_error("foreign");
+    };
+    EXPECT_EQ(message_of<Error>([&] { agree(c, foreign); }), (last ? "rank " + std::to_string(last) + ": " : "") + "foreign");
     c.barrier().wait();  // still in use
   });
 }
