@@ -69,11 +69,18 @@ const ConfigNode* read_value(const ConfigNode& node, Every& value, const Field& 
   return fits ? nullptr : &node;
 }
 
+const ConfigNode* read_value(const ConfigNode& node, std::vector<std::string>& value, const Field& field) {
+  value.clear();
+  if (node.is_scalar() && !node.text.empty()) return read_value(node, value.emplace_back(), field);
+  if (!node.is_list()) return &node;
+  for (const auto& item : node.items)
+    if (const auto* misfit = read_value(item, value.emplace_back(), field)) return misfit;
+  return nullptr;
+}
+
 const ConfigNode* read_value(const ConfigNode& node, OneOrMany& value, const Field& field) {
   value.single = node.is_scalar();
-  if (!value.single) return read_value(node, value.values, field);
-  value.values.assign(1, "");
-  return read_value(node, value.values.front(), field);
+  return read_value(node, value.values, field);
 }
 
 ConfigNode write_value(bool value) { return ConfigNode::scalar(value ? "true" : "false"); }

@@ -39,6 +39,8 @@ const ConfigNode* read_value(const ConfigNode& node, double& value, const Field&
 const ConfigNode* read_value(const ConfigNode& node, std::string& value, const Field& field);
 const ConfigNode* read_value(const ConfigNode& node, Every& value, const Field& field);
 const ConfigNode* read_value(const ConfigNode& node, OneOrMany& value, const Field& field);
+/// A single string, unless it is empty, reads as a list of one.
+const ConfigNode* read_value(const ConfigNode& node, std::vector<std::string>& value, const Field& field);
 
 ConfigNode write_value(bool value);
 ConfigNode write_value(std::int64_t value);
@@ -64,6 +66,10 @@ struct ValueName<Every> {
 template <> struct ValueName<OneOrMany> { static std::string get() { return "a string or a list of strings"; } };
 template <class V> struct ValueName<std::optional<V>> { static std::string get() { return ValueName<V>::get() + " or null"; } };
 template <class V> struct ValueName<std::vector<V>> { static std::string get() { return "a list, each item " + ValueName<V>::get(); } };
+template <>
+struct ValueName<std::vector<std::string>> {
+  static std::string get() { return "a list of strings (one alone needs no brackets)"; }
+};
 
 /// Every other integer type, by way of int64; what it cannot hold does not fit.
 template <OtherInteger V>

@@ -136,6 +136,7 @@ TEST_F(ConfigCommand, SectionsHoldTogether) {
   };
   const std::string sizes = "model.config={hidden_size: 64, intermediate_size: 128, num_hidden_layers: 2, num_attention_heads: 4";
   EXPECT_EQ(error({"model.path=a", "data.sets=[b]"}), test::kNoError);
+  EXPECT_EQ(error({"model.path=a", "data.sets=b"}), test::kNoError);
   EXPECT_EQ(error({sizes + "}", "model.family=llama", "model.tokenizer=t", "data.sets=[b]"}), test::kNoError);
   EXPECT_THAT(error({"data.sets=[b]"}), HasSubstr("'model.path' is empty"));
   EXPECT_THAT(error({"model.path=a"}), HasSubstr("'data.sets' is empty"));

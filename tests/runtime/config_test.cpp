@@ -83,6 +83,15 @@ void describe(Schema& s, Root& o) {
   s.alias("resume", "checkpoint.resume");
 }
 
+struct Listed {
+  std::vector<std::string> files{"d"};
+  std::vector<std::int64_t> numbers;
+};
+void describe(Schema& s, Listed& o) {
+  s.field("files", o.files, "some");
+  s.field("numbers", o.numbers, "some");
+}
+
 class Config : public testing::Test {
  protected:
   Config() : folder_(fs::path(testing::TempDir()) / ("herd_config_" + std::to_string(getpid()))) {
@@ -95,14 +104,16 @@ class Config : public testing::Test {
     std::ofstream(folder_ / name) << text;
     return folder_ / name;
   }
-  Root load(const std::string& text, std::vector<std::string> overrides = {}) {
-    Root root;
+  template <class T = Root>
+  T load(const std::string& text, std::vector<std::string> overrides = {}) {
+    T root;
     tree_ = load_config(root, {.file = write("r.yaml", text), .overrides = std::move(overrides), .folders = {folder_ / "lib"}});
     return root;
   }
   // The message, with the test's folder cut away.
+  template <class T = Root>
   std::string error(const std::string& text, std::vector<std::string> overrides = {}) {
-    auto message = test::message_of<Error>([&] { load(text, std::move(overrides)); });
+    auto message = test::message_of<Error>([&] { load<T>(text, std::move(overrides)); });
     const auto lead = folder_.string() + "/";
     for (auto at = message.find(lead); at != std::string::npos; at = message.find(lead)) message.erase(at, lead.size());
     return message;
@@ -134,6 +145,23 @@ kind: bee
   expected.shape = Shape{2};
   expected.kind = "bee";
   EXPECT_EQ(root, expected);
+}
+
+TEST_F(Config, OneStringIsAListOfOne) {
+  using testing::ElementsAre;
+  EXPECT_THAT(load<Listed>("files: a b.json\n").files, ElementsAre("a b.json"));
+  EXPECT_THAT(load<Listed>("files: [a]\n", {"files=12"}).files, ElementsAre("12"));
+  EXPECT_EQ(to_flow(*tree_.at_path("files")), "[\"12\"]");
+  EXPECT_EQ(origin("files"), "command line");
+  EXPECT_THAT(load<Listed>("files: [a, b]\n").files, ElementsAre("a", "b"));
+  EXPECT_THAT(load<Listed>("files: []\n").files, testing::IsEmpty());
+  const std::string expected = "; expected a list of strings (one alone needs no brackets)\n       (herd config --explain files)";
+  EXPECT_EQ(error<Listed>("files: {a: 1}\n"), "r.yaml:1:8: 'files' is a mapping" + expected);
+  EXPECT_EQ(error<Listed>("files: [[a]]\n"), "r.yaml:1:9: 'files' holds a list" + expected);
+  EXPECT_EQ(error<Listed>("", {"files="}), "command line: 'files' is empty" + expected);
+  EXPECT_EQ(error<Listed>("files: ''\n"), "r.yaml:1:8: 'files' is the string \"\"" + expected);
+  EXPECT_EQ(error<Listed>("numbers: 1\n"),
+            "r.yaml:1:10: 'numbers' is '1'; expected a list, each item a whole number\n       (herd config --explain numbers)");
 }
 
 TEST_F(Config, KeepsDefaultsAndTakesNothingForNothing) {
