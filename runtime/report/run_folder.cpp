@@ -35,7 +35,7 @@ void take(File& file, const RunFolder& folder) {
       throw IoError({.who = "run folder " + folder.root().string(),
                      .found = "in use by another run (" + owner_of(folder.lock()) + ")",
                      .expected = "",
-                     .remedy = "wait for that run or end it, or give this one a folder of its own (run.folder=...)"});
+                     .remedy = "wait for that run or end it, or give this one a folder of its own (run.name=…)"});
     if (errno != ENOLCK && errno != ENOSYS && errno != EOPNOTSUPP) throw io_error(folder.lock(), "cannot lock", errno);
     log_warning("{}: this file system has no locks; nothing keeps a second run out of this folder", folder.root().string());
     return;

@@ -71,7 +71,7 @@ TEST(RunFolder, OneLivingRunAtATime) {
   char byte = 0;
   ASSERT_EQ(read(ready[0], &byte, 1), 1);
   EXPECT_THAT(test::message_of<IoError>([&] { RunLock second(folder); }),
-              AllOf(HasSubstr("in use by another run"), HasSubstr("process " + std::to_string(child))));
+              AllOf(HasSubstr("in use by another run"), HasSubstr("process " + std::to_string(child)), HasSubstr("(run.name=…)")));
   ASSERT_EQ(write(leave[1], &byte, 1), 1);
   int status = 0;
   waitpid(child, &status, 0);
