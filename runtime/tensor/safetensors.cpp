@@ -45,6 +45,62 @@ Json parse_header(std::string_view text, const std::string& who) {
   }
 }
 
+[[noreturn]] void complain(const std::string& who, std::string found, std::string expected) {
+  throw IoError({.who = who, .found = std::move(found), .expected = std::move(expected), .remedy = kAgain});
+}
+
+std::map<std::string, std::string> parse_metadata(const Json& entry, const std::string& who) {
+  if (!entry.is_object()) complain(who, entry.dump(), "an object of strings");
+  std::map<std::string, std::string> metadata;
+  for (const auto& [key, value] : entry.items()) {
+    if (!value.is_string()) complain(who, "'" + key + "': " + value.dump(), "a string");
+    metadata[key] = value.get<std::string>();
+  }
+  return metadata;
+}
+
+at::ScalarType parse_dtype(const Json& name, const std::string& who) {
+  if (const auto dtype = name.is_string() ? dtype_from_name(name.get<std::string>()) : std::nullopt) return *dtype;
+  std::vector<std::string> known;
+  for (const auto type : stored_dtypes()) known.emplace_back(dtype_name(type));
+  complain(who, "dtype " + name.dump(), "one of " + join(known));
+}
+
+/// A list of sizes or offsets; nothing where it is none.
+template <class N>
+std::optional<std::vector<N>> parse_numbers(const Json& list) {
+  const auto is_number = [](const Json& item) { return item.is_number_unsigned(); };
+  if (!list.is_array() || !std::all_of(list.begin(), list.end(), is_number)) return std::nullopt;
+  return list.get<std::vector<N>>();
+}
+
+/// `{"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}`
+TensorInfo parse_tensor(const Json& entry, const std::string& who, std::uint64_t data_start, std::uint64_t data_bytes) {
+  if (!entry.is_object() || entry.size() != 3 || !entry.contains("dtype") || !entry.contains("shape") || !entry.contains("data_offsets"))
+    complain(who, entry.dump(), "dtype, shape and data_offsets");
+  TensorInfo info{.dtype = parse_dtype(entry["dtype"], who)};
+  const auto shape = parse_numbers<std::int64_t>(entry["shape"]);
+  if (!shape) complain(who, "shape " + entry["shape"].dump(), "a list of sizes");
+  info.shape = *shape;
+  const auto offsets = parse_numbers<std::uint64_t>(entry["data_offsets"]);
+  if (!offsets || offsets->size() != 2) complain(who, "data_offsets " + entry["data_offsets"].dump(), "[start, end]");
+  const auto start = offsets->front(), end = offsets->back();
+  const auto wanted = bytes_of(info.shape, info.dtype);
+  if (end < start || !wanted || end - start != *wanted) {
+    complain(who, "data_offsets " + entry["data_offsets"].dump(), (wanted ? std::to_string(*wanted) + " bytes for " : "sizes that fit memory, not ") +
+                                                                      std::string(dtype_name(info.dtype)) + " " + shape_text(info.shape));
+  }
+  if (end > data_bytes) {
+    throw IoError({.who = who,
+                   .found = "it ends at byte " + std::to_string(end) + " of " + std::to_string(data_bytes),
+                   .expected = "an end inside the file",
+                   .remedy = std::string("the file is cut off: ") + kAgain});
+  }
+  info.bytes = *wanted;
+  info.offset = data_start + start;
+  return info;
+}
+
 }  // namespace
 
 SafetensorsFile::SafetensorsFile(std::filesystem::path path) : file_(std::make_shared<File>(std::move(path), File::Mode::read)) {
@@ -73,65 +129,30 @@ SafetensorsFile::SafetensorsFile(std::filesystem::path path) : file_(std::make_s
 
 void SafetensorsFile::parse(std::string_view text, std::uint64_t data_start, std::uint64_t data_bytes) {
   const auto header = parse_header(text, path().string());
-  std::vector<std::pair<std::uint64_t, std::string>> by_start;
   for (const auto& [name, entry] : header.items()) {
-    const auto complain = [&, &name = name](std::string found, std::string expected) {
-      throw IoError({.who = who(name), .found = std::move(found), .expected = std::move(expected), .remedy = kAgain});
-    };
-    if (name == "__metadata__") {
-      if (!entry.is_object()) complain(entry.dump(), "an object of strings");
-      for (const auto& [key, value] : entry.items()) {
-        if (!value.is_string()) complain("'" + key + "': " + value.dump(), "a string");
-        metadata_[key] = value.get<std::string>();
-      }
-      continue;
-    }
-    if (!entry.is_object() || entry.size() != 3 || !entry.contains("dtype") || !entry.contains("shape") || !entry.contains("data_offsets"))
-      complain(entry.dump(), "dtype, shape and data_offsets");
-    TensorInfo info;
-    const auto dtype = entry["dtype"].is_string() ? dtype_from_name(entry["dtype"].get<std::string>()) : std::nullopt;
-    if (!dtype) {
-      std::vector<std::string> known;
-      for (const auto type : stored_dtypes()) known.emplace_back(dtype_name(type));
-      complain("dtype " + entry["dtype"].dump(), "one of " + join(known));
-    }
-    info.dtype = *dtype;
-    const auto is_list = [](const Json& list) {
-      return list.is_array() && std::all_of(list.begin(), list.end(), [](const Json& item) { return item.is_number_unsigned(); });
-    };
-    if (!is_list(entry["shape"])) complain("shape " + entry["shape"].dump(), "a list of sizes");
-    info.shape = entry["shape"].get<std::vector<std::int64_t>>();
-    if (!is_list(entry["data_offsets"]) || entry["data_offsets"].size() != 2) complain("data_offsets " + entry["data_offsets"].dump(), "[start, end]");
-    const auto start = entry["data_offsets"][0].get<std::uint64_t>(), end = entry["data_offsets"][1].get<std::uint64_t>();
-    const auto wanted = bytes_of(info.shape, info.dtype);
-    if (end < start || !wanted || end - start != *wanted) {
-      complain("data_offsets " + entry["data_offsets"].dump(), (wanted ? std::to_string(*wanted) + " bytes for " : "sizes that fit memory, not ") +
-                                                                   std::string(dtype_name(info.dtype)) + " " + shape_text(info.shape));
-    }
-    if (end > data_bytes) {
-      throw IoError({.who = who(name),
-                     .found = "it ends at byte " + std::to_string(end) + " of " + std::to_string(data_bytes),
-                     .expected = "an end inside the file",
-                     .remedy = std::string("the file is cut off: ") + kAgain});
-    }
-    info.bytes = *wanted;
-    info.offset = data_start + start;
-    by_start.emplace_back(start, name);
-    tensors_.emplace(name, std::move(info));
+    if (name == "__metadata__") metadata_ = parse_metadata(entry, who(name));
+    else tensors_.emplace(name, parse_tensor(entry, who(name), data_start, data_bytes));
   }
-  // Side by side from the first byte to the last; empty tensors may share a start with a full one.
-  std::sort(by_start.begin(), by_start.end(), [&](const auto& a, const auto& b) {
-    return std::pair(a.first, tensors_.at(a.second).bytes) < std::pair(b.first, tensors_.at(b.second).bytes);
+  check_side_by_side(data_start, data_bytes);
+}
+
+void SafetensorsFile::check_side_by_side(std::uint64_t data_start, std::uint64_t data_bytes) const {
+  std::vector<const std::pair<const std::string, TensorInfo>*> in_order;
+  for (const auto& tensor : tensors_) in_order.push_back(&tensor);
+  // Empty tensors may share a start with a full one.
+  std::sort(in_order.begin(), in_order.end(), [](const auto* a, const auto* b) {
+    return std::pair(a->second.offset, a->second.bytes) < std::pair(b->second.offset, b->second.bytes);
   });
   std::uint64_t at = 0;
-  for (const auto& [start, name] : by_start) {
+  for (const auto* tensor : in_order) {
+    const auto start = tensor->second.offset - data_start;
     if (start != at) {
-      throw IoError({.who = who(name),
+      throw IoError({.who = who(tensor->first),
                      .found = "it starts at byte " + std::to_string(start) + (start < at ? ", inside the tensor before it" : ", after a hole"),
                      .expected = "byte " + std::to_string(at),
                      .remedy = kAgain});
     }
-    at += tensors_.at(name).bytes;
+    at += tensor->second.bytes;
   }
   if (at != data_bytes) {
     throw IoError({.who = path().string(),

@@ -47,6 +47,7 @@ class SafetensorsFile {
  private:
   std::string who(const std::string& name) const;
   void parse(std::string_view header, std::uint64_t data_start, std::uint64_t data_bytes);
+  void check_side_by_side(std::uint64_t data_start, std::uint64_t data_bytes) const;
 
   std::shared_ptr<File> file_;
   std::map<std::string, TensorInfo> tensors_;
