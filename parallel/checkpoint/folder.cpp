@@ -10,6 +10,7 @@
 
 #include "runtime/base/file.h"
 #include "runtime/base/log.h"
+#include "runtime/base/temporary.h"
 
 namespace herd {
 namespace {
@@ -118,6 +119,7 @@ void CheckpointFolder::need_incarnation(std::int64_t own) const {
 }
 
 void CheckpointFolder::tidy(std::int64_t incarnation) const {
+  remove_leftovers(root_);
   for (const auto& path : entries(root_)) {
     const auto name = path.filename().string();
     if (name.ends_with(kGone)) {

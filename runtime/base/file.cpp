@@ -8,6 +8,7 @@
 #include <cstring>
 #include <utility>
 
+#include "runtime/base/temporary.h"
 #include "runtime/base/text.h"
 
 namespace herd {
@@ -116,9 +117,7 @@ void write_file_atomically(const fs::path& path, std::string_view bytes) {
 }
 
 void write_file_atomically(const fs::path& path, const std::function<void(File&)>& write) {
-  // Neither two threads nor two processes of this host meet in one name; what a dead one left is overwritten.
-  auto neighbour = path;
-  neighbour += ".tmp-" + std::to_string(getpid()) + "-" + std::to_string(gettid());
+  const auto neighbour = temporary_beside(path);
   try {
     File file(neighbour, File::Mode::replace);
     write(file);

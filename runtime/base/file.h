@@ -40,7 +40,8 @@ class File {
 std::string read_file(const std::filesystem::path& path);
 
 /// Replaces `path` in one step: a reader, and a machine that dies in between, sees the old bytes or the new ones, never a part.
-/// Writes a neighbour, syncs it, renames it over `path` and syncs the folder. @throws IoError; the old file then still stands.
+/// Writes a neighbour (temporary.h), syncs it, renames it over `path` and syncs the folder. @throws IoError; the old file then still stands.
+/// Only a process that is killed leaves its neighbour: whoever owns the folder next removes it by remove_leftovers.
 void write_file_atomically(const std::filesystem::path& path, std::string_view bytes);
 /// The same for a file too long to hold in memory: `write` writes it piece by piece.
 void write_file_atomically(const std::filesystem::path& path, const std::function<void(File&)>& write);

@@ -1,12 +1,12 @@
 #include "runtime/base/new_folder.h"
 
 #include <fcntl.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
 
 #include "runtime/base/file.h"
+#include "runtime/base/temporary.h"
 
 namespace herd {
 namespace {
@@ -32,7 +32,8 @@ void rename_to(const fs::path& from, const fs::path& to) {
 }  // namespace
 
 NewFolder::NewFolder(const fs::path& place, Place state)
-    : place_(without_slash(place)), path_(folder_of(place_) / ("." + place_.filename().string() + ".tmp-" + std::to_string(getpid()))) {
+    : place_(without_slash(place)), path_(temporary_beside(place_)) {
+  remove_leftovers(folder_of(place_), place_.filename().string());
   if (state == Place::kFree) refuse_to_replace(place_);
   fs::remove_all(path_);
   make_folder(path_);

@@ -4,7 +4,8 @@
 namespace herd {
 
 /// A folder that is filled beside its place and then takes that place whole, in one step, or not at all: whoever looks there sees what was
-/// there before or all of the new, also after a crash. An object that goes without `commit` leaves nothing.
+/// there before or all of the new, also after a crash. An object that goes without `commit` leaves nothing; what a killed process left
+/// is removed by the next that makes a new folder at the same place on the same host (remove_leftovers in temporary.h).
 class NewFolder {
  public:
   enum class Place {

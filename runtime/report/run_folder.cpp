@@ -11,6 +11,7 @@
 
 #include "runtime/base/log.h"
 #include "runtime/base/process.h"
+#include "runtime/base/temporary.h"
 
 namespace herd {
 namespace {
@@ -94,6 +95,8 @@ RunLock::RunLock(const RunFolder& folder)
   // In place: a renamed new file would be another lock.
   if (ftruncate(file_.descriptor(), 0) != 0) throw io_error(folder.lock(), "cannot write", errno);
   file_.write(whoami() + "\n");
+  remove_leftovers(folder.root());
+  remove_leftovers(folder.errors());
   for (const auto& old : cause_files(folder)) {
     std::error_code error;
     fs::remove(old, error);

@@ -50,7 +50,8 @@ RunFolder new_run_folder(const std::filesystem::path& parent);
 /// reaches other hosts where its lock service runs (the default since NFSv4); a file system without locks is named in a warning.
 class RunLock {
  public:
-  /// Makes the folder, takes the lock, writes owner and start into it, and clears the causes of an earlier run. Other ranks write
+  /// Makes the folder, takes the lock, writes owner and start into it, and clears the causes of an earlier run and what one that was killed
+  /// on this host left half written (remove_leftovers in temporary.h). Other ranks write
   /// nothing into the folder before rank 0 has told them that this succeeded: until then it may be another run's.
   /// @throws IoError naming host, process, job and start of the run that works there already; or why the folder cannot be made.
   explicit RunLock(const RunFolder& folder);

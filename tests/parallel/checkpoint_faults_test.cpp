@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdio>
 
 #include "parallel/comm/threads.h"
@@ -188,6 +189,8 @@ TEST(CheckpointFaults, HalfDoneReplacementsAndRemovalsAreFinished) {
   fs::create_directory(scratch / "step-3.gone");
   fs::create_directory(scratch / "step-20.tmp-1");
   fs::create_directory(scratch / "somebody's");
+  if (const auto child = fork(); child == 0) write_file_atomically(scratch / "latest", [](File&) { kill(getpid(), SIGKILL); });
+  else waitpid(child, nullptr, 0);
   load(scratch.path(), "auto", 10);
   EXPECT_THAT(names(scratch.path()), ElementsAre("incarnation", "latest", "somebody's", "step-10", "step-5"));
   // A crash before the first `latest` was written.

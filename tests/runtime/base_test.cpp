@@ -150,6 +150,49 @@ TEST(NewFolder, TakesItsPlaceWholeOrNotAtAll) {
   EXPECT_THAT(names(scratch / "a"), testing::ElementsAre("result")) << "nothing is left beside it";
 }
 
+TEST(NewFolder, RemovesWhatAKilledWriterLeftAtItsPlaceAndNothingElse) {
+  const Scratch scratch;
+  const auto place = scratch / "result";
+  const auto child = fork();
+  if (child == 0) {
+    const NewFolder fresh(place, NewFolder::Place::kFree);
+    write_file_atomically(fresh.path() / "part", "x");
+    kill(getpid(), SIGKILL);
+  }
+  waitpid(child, nullptr, 0);
+  ASSERT_EQ(std::distance(fs::directory_iterator(scratch.path()), {}), 1);
+  const auto left = fs::directory_iterator(scratch.path())->path();
+  const auto with = [&](const std::string& part, const std::string& other) {
+    auto name = left.filename().string();
+    const auto at = name.find(part);
+    EXPECT_NE(at, std::string::npos) << name << " without " << part;
+    return scratch / (at == std::string::npos ? name + other : name.replace(at, part.size(), other));
+  };
+  const auto others = {with("result", "results"), with(host_name(), "elsewhere"), with("-" + std::to_string(child), "-" + std::to_string(getppid())),
+                       with("-" + std::to_string(child), "-notes"), with("-" + std::to_string(child), "-99999999999")};
+  for (const auto& other : others) fs::create_directory(other);
+  const NewFolder fresh(place, NewFolder::Place::kFree);
+  EXPECT_FALSE(fs::exists(left));
+  for (const auto& other : others) EXPECT_TRUE(fs::exists(other)) << other;
+}
+
+TEST(NewFolder, PutsBackWhatAKilledWriterHadMovedAside) {
+  const Scratch scratch;
+  const auto place = scratch / "result";
+  const auto child = fork();
+  if (child == 0) {
+    // As commit() goes where a file system cannot exchange two names.
+    const NewFolder fresh(place, NewFolder::Place::kAnything);
+    fs::create_directory(fresh.path().string() + "-old");
+    write_file_atomically(fs::path(fresh.path().string() + "-old") / "kept", "x");
+    kill(getpid(), SIGKILL);
+  }
+  waitpid(child, nullptr, 0);
+  { const NewFolder fresh(place, NewFolder::Place::kAnything); }
+  EXPECT_TRUE(fs::exists(place / "kept"));
+  EXPECT_EQ(std::distance(fs::directory_iterator(scratch.path()), {}), 1);
+}
+
 TEST(File, ReadsFilesThatClaimNoSize) { EXPECT_THAT(read_file("/proc/self/status"), HasSubstr("VmRSS:")); }
 
 TEST(File, AppendsBehindWhatIsThere) {

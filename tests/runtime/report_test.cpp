@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cmath>
+#include <csignal>
 #include <limits>
 
 #include "runtime/base/error.h"
@@ -19,6 +20,7 @@
 namespace herd {
 namespace {
 
+namespace fs = std::filesystem;
 using test::Scratch;
 using testing::AllOf;
 using testing::ElementsAre;
@@ -77,6 +79,26 @@ TEST(RunFolder, OneLivingRunAtATime) {
   waitpid(child, &status, 0);
   EXPECT_EQ(status, 0);
   EXPECT_NO_THROW(RunLock third(folder)) << "a dead run's folder is free";
+}
+
+TEST(RunFolder, WhatAKilledRunWasWritingIsRemovedByTheNext) {
+  const Scratch scratch;
+  const RunFolder folder(scratch / "run");
+  fs::create_directories(folder.errors());
+  for (const auto& path : {folder.config(), folder.errors() / "rank-1.txt"}) {
+    const auto child = fork();
+    if (child == 0) write_file_atomically(path, [](File& file) {
+      file.write("half");
+      kill(getpid(), SIGKILL);
+    });
+    waitpid(child, nullptr, 0);
+  }
+  const auto count = [](const fs::path& in) { return std::distance(fs::directory_iterator(in), {}); };
+  EXPECT_EQ(count(folder.root()), 2);
+  EXPECT_EQ(count(folder.errors()), 1);
+  const RunLock lock(folder);
+  EXPECT_EQ(count(folder.root()), 2) << "errors and lock";
+  EXPECT_EQ(count(folder.errors()), 0);
 }
 
 TEST(RunFolder, NewOnesAreNamedByDateAndLetter) {
