@@ -65,6 +65,9 @@ TrainOutcome train_run(const ResolvedRun& run, const RunFolder& folder, Communic
   const auto& config = run.config;
   const bool first_rank = communicator.rank() == 0;
   const int threads = agree(communicator, [&] { return use_threads(config.model.threads, communicator); });
+  // Told before minutes go into loading and tokenising.
+  CheckpointStore store(folder.checkpoints(), communicator, {.keep = config.checkpoint.keep});
+  const auto checkpoint = config.checkpoint.resume == "none" ? std::nullopt : store.find(config.checkpoint.resume);
   const auto parts = agree(communicator, [&] { return load_parts(config, threads); });
   check_same_parts(parts, communicator);
   tell_start(parts, config, communicator, threads);
@@ -77,12 +80,11 @@ TrainOutcome train_run(const ResolvedRun& run, const RunFolder& folder, Communic
   if (!parts.dataset.held_out.empty())
     held_out.emplace(parts.dataset.held_out, held_out_order(order, parts.dataset.held_out.size()), parts.dataset.pad_token);
 
-  CheckpointStore store(folder.checkpoints(), communicator, {.keep = config.checkpoint.keep});
   const auto identity = fingerprints(parts, config);
   const LossScale loss_scale(config.model.dtype == Precision::kFp16, config.train.loss_scale);
   TrainState state{.loss_scale = loss_scale};
-  const auto checkpoint = config.checkpoint.resume == "none" ? std::nullopt : store.find(config.checkpoint.resume, identity);
   if (checkpoint) {
+    store.check(*checkpoint, identity);
     state = agree(communicator, [&] { return train_state_from_json(checkpoint->manifest.state, loss_scale); });
     store.read(*checkpoint, checkpoint_slices(optimizer));
     optimizer.restored(state.updates);

@@ -195,7 +195,7 @@ void CheckpointStore::commit(std::int64_t step, const CheckpointContent& content
   done("pruned");
 }
 
-std::optional<Checkpoint> CheckpointStore::find(const std::string& resume, const Fingerprints& run) {
+std::optional<Checkpoint> CheckpointStore::find(const std::string& resume) {
   const int rank = communicator_.rank();
   const auto folder = broadcast_string(communicator_, agree(communicator_, [&] {
                                          if (rank != 0) return std::string();
@@ -211,14 +211,14 @@ std::optional<Checkpoint> CheckpointStore::find(const std::string& resume, const
                                          check_sizes(path, read_manifest(path));
                                          return read_file(path / kManifestName);
                                        }));
-    return agree(communicator_, [&] {
-      Checkpoint checkpoint{path, parse_manifest(text, path / kManifestName)};
-      compare_fingerprints(checkpoint.manifest.fingerprints, run, path);
-      return checkpoint;
-    });
+    return agree(communicator_, [&] { return Checkpoint{path, parse_manifest(text, path / kManifestName)}; });
   } catch (const IoError& error) {
     rethrow_with_older(error, path);
   }
+}
+
+void CheckpointStore::check(const Checkpoint& checkpoint, const Fingerprints& run) {
+  agree(communicator_, [&] { compare_fingerprints(checkpoint.manifest.fingerprints, run, checkpoint.folder); });
 }
 
 void CheckpointStore::read(const Checkpoint& checkpoint, std::span<const NamedSlice> into) {

@@ -30,7 +30,7 @@ struct CheckpointStoreOptions {
   std::function<void(std::string_view step)> on_step;
 };
 
-/// A checkpoint found good for this run.
+/// A checkpoint whose manifest is whole and whose files have their sizes.
 struct Checkpoint {
   std::filesystem::path folder;
   Manifest manifest;
@@ -52,9 +52,11 @@ class CheckpointStore {
   std::filesystem::path save(std::int64_t step, const CheckpointContent& content, bool best = false);
 
   /// The one to resume from: "auto" gives the latest, or none in a new run; else a path as resolve_checkpoint takes it.
-  /// @param run what the run is now; compare_fingerprints. @throws ConfigError (another model, tokenizer, …), IoError naming what is broken
-  /// and older good ones: a broken latest is never passed over in silence.
-  std::optional<Checkpoint> find(const std::string& resume, const Fingerprints& run);
+  /// @throws IoError naming what is missing or broken, and older good ones: a broken latest is never passed over in silence.
+  std::optional<Checkpoint> find(const std::string& resume);
+
+  /// To be called before read(). @param run what the run is now. @throws ConfigError where it is of another model, tokenizer, …
+  void check(const Checkpoint& checkpoint, const Fingerprints& run);
 
   /// Fills the slices, however many ranks saved. Every tensor of the checkpoint must be wanted by some rank.
   /// @throws IoError naming file and tensor (a changed byte, a missing file); ShapeError where names, shapes or dtypes differ, by name.

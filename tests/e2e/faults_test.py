@@ -83,6 +83,15 @@ class Faults(unittest.TestCase):
         mute = self.job.write("mute.json", [{"instruction": "word " * 300, "input": "", "output": "b"}])
         self.refused(FAILURE, [f"data.sets=[{mute}]", "data.held_out=0"], "mute.json")
 
+    def test_a_checkpoint_that_is_none_is_told_before_anything_is_loaded(self):
+        unreadable = "data.sets=/no/such.json"
+        self.refused(FAILURE, ["resume=/no/such/run", unreadable], "/no/such/run: no such folder", "step-N")
+        self.refused(FAILURE, [f"resume={self.model}", unreadable], f"{self.model}: no checkpoint")
+        self.job.copy_run("good", "cut")
+        manifest = next((self.job.run_folder("cut") / "checkpoints").glob("step-*/manifest.json"))
+        os.truncate(manifest, 50)
+        self.refused(FAILURE, [f"resume={manifest.parent}", unreadable], manifest)
+
     def test_model_folder(self):
         cut = self.copy_of_model("cut")
         os.truncate(cut / "model.safetensors", 5000)

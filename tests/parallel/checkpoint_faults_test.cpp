@@ -118,11 +118,11 @@ TEST(CheckpointFaults, ABrokenLatestIsNeverPassedOverInSilence) {
   run_threads(2, [&](Communicator& c) {
     CheckpointStore store(scratch.path(), c);
     const auto into = layout(toy_tensors(), Layout::kReplicas, 0, 1, false, 0);
-    EXPECT_THAT(message_of<Error>([&] { store.read(*store.find("auto", {}), into); }),
+    EXPECT_THAT(message_of<Error>([&] { store.read(*store.find("auto"), into); }),
                 AllOf(HasSubstr("step-15"), HasSubstr("value of model.norm.weight"),
                       HasSubstr("good ones: " + (scratch / "step-5").string() + " "), testing::Not(HasSubstr("step-10"))));
     // That one, named, is taken: by its path, or its run's.
-    store.read(*store.find((scratch / "step-5").string(), {}), into);
+    store.read(*store.find((scratch / "step-5").string()), into);
     expect_filled(into, content(0, 1, 5).slices, "step 5");
   });
 }

@@ -24,7 +24,7 @@ TEST(Checkpoint, SavedByAnyNumberOfRanksLoadsOnAnyOther) {
         for (int m = 1; m <= 4; ++m)
           run_threads(m, [&](Communicator& c) {
             CheckpointStore store(scratch.path(), c);
-            const auto checkpoint = store.find("auto", content().fingerprints);
+            const auto checkpoint = store.find("auto");
             ASSERT_TRUE(checkpoint);
             EXPECT_EQ(checkpoint->manifest.ranks, n);
             EXPECT_EQ(checkpoint->manifest.step, 5);
@@ -61,7 +61,7 @@ TEST(Checkpoint, LongTensorsAreCutAnywhere) {
   run_threads(3, [&](Communicator& c) {
     CheckpointStore store(scratch.path(), c);
     const auto into = layout(tensors, Layout::kRanges, c.rank(), 3, false, 0);
-    store.read(*store.find("auto", {}), into);
+    store.read(*store.find("auto"), into);
     expect_filled(into, layout(tensors, Layout::kRanges, c.rank(), 3, true, 0), "long");
   });
 }
@@ -87,20 +87,21 @@ TEST(Checkpoint, SlicesThatOverlapOrLeaveHolesAreRefused) {
 TEST(Checkpoint, AnotherModelTokenizerTemplateOrAdapterIsRefusedByName) {
   Scratch scratch;
   Alone alone(scratch.path());
-  EXPECT_FALSE(alone.store.find("auto", {}));
+  EXPECT_FALSE(alone.store.find("auto"));
   alone.store.save(5, content());
+  const auto checkpoint = alone.store.find("auto").value();
   for (const auto& [name, stored] : content().fingerprints) {
     auto run = content().fingerprints;
     run[name] = "other";
-    EXPECT_THAT(message_of<Error>([&] { alone.store.find("auto", run); }),
+    EXPECT_THAT(message_of<Error>([&] { alone.store.check(checkpoint, run); }),
                 AllOf(HasSubstr("step-5 is of another " + name + ":"), HasSubstr(name + " " + stored + "; expected " + name + " other")));
-    EXPECT_THROW(alone.store.find("auto", run), ConfigError);
+    EXPECT_THROW(alone.store.check(checkpoint, run), ConfigError);
     run[name] = "";
-    EXPECT_TRUE(alone.store.find("auto", run)) << "what the run does not know is not compared";
+    EXPECT_NO_THROW(alone.store.check(checkpoint, run)) << "what the run does not know is not compared";
   }
   auto run = content().fingerprints;
   run["tokenizer"] = "x", run["shoe size"] = "46";
-  EXPECT_THAT(message_of<Error>([&] { alone.store.find("auto", run); }),
+  EXPECT_THAT(message_of<Error>([&] { alone.store.check(checkpoint, run); }),
               HasSubstr("another shoe size and another tokenizer: shoe size unknown, tokenizer t1;"));
 }
 
@@ -111,7 +112,7 @@ TEST(Checkpoint, TensorsThatDoNotFitAreNamed) {
     Alone alone(scratch.path());
     auto into = layout(toy_tensors(), Layout::kReplicas, 0, 1, false, 0);
     change(into);
-    return message_of<Error>([&] { alone.store.read(*alone.store.find("auto", {}), into); });
+    return message_of<Error>([&] { alone.store.read(*alone.store.find("auto"), into); });
   };
   EXPECT_THAT(complaint([](auto& into) { into[1].name = "q"; }), AllOf(HasSubstr("missing"), HasSubstr("value of q")));
   EXPECT_THAT(complaint([](auto& into) { into.pop_back(); }), HasSubstr("1 tensors that this run does not train: count of rows"));

@@ -85,8 +85,9 @@ struct Alone {
 /// Finds and reads it on one rank; throws what is wrong, and fails where the tensors are not those of `salt`.
 inline Checkpoint load(const std::filesystem::path& folder, const std::string& resume = "auto", std::int64_t salt = 0) {
   Alone alone(folder);
-  auto checkpoint = alone.store.find(resume, content().fingerprints);
+  auto checkpoint = alone.store.find(resume);
   EXPECT_TRUE(checkpoint);
+  alone.store.check(*checkpoint, content().fingerprints);
   const auto into = layout(toy_tensors(), Layout::kReplicas, 0, 1, false, 0);
   alone.store.read(*checkpoint, into);
   expect_filled(into, content(0, 1, salt).slices, "load");
