@@ -19,6 +19,8 @@ void RunConfig::validate() const {
   if (train.patience > 0 && data.held_out == 0)
     throw InvalidSetting(
         "train.patience", std::to_string(train.patience), "0 where no records are held out", "data.held_out=0.05 holds some out");
+  if (train.evaluate_first && data.held_out == 0)
+    throw InvalidSetting("train.evaluate_first", "true", "false where no records are held out", "data.held_out=0.05 holds some out");
   if (model.config && peft.method != "none" && !peft.adapter.empty())
     throw InvalidSetting("peft.adapter", "'" + peft.adapter + "'", "empty where model.config builds a model from random weights");
 }

@@ -36,6 +36,8 @@ void describe(Schema& s, TrainOptions& o) {
       .at_least(1).known_as({"per_device_train_batch_size", "gradient_accumulation_steps"});
   s.field("evaluate_every", o.evaluate_every, "how often the held-out records are evaluated (data.held_out)")
       .known_as({"eval_steps", "evaluation_strategy"});
+  s.field("evaluate_first", o.evaluate_first, "evaluate before the first step too, as step 0, to compare with; it never counts as the best")
+      .known_as({"eval_on_start"});
   s.field("patience", o.patience, "evaluations without a lower held-out loss after which the run ends; 0: never")
       .at_least(0)
       .known_as({"early_stopping_patience"});

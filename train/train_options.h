@@ -33,6 +33,7 @@ struct TrainOptions {
   std::int64_t global_batch_size = 32; ///< rows of one optimizer step, over all ranks
   std::int64_t micro_batch_size = 4;   ///< at most so many rows in one forward and backward on one rank
   Every evaluate_every = Every::epochs(1);
+  bool evaluate_first = false;         ///< before the first step too, to compare with; never counted as the best
   std::int64_t patience = 0;           ///< evaluations without a better held-out loss before the run ends; 0: never
   NonFinite non_finite = NonFinite::kStop;
   std::int64_t seed = 0;               ///< of dropout

@@ -43,10 +43,11 @@ class Loop {
         total_steps_(planned_steps(training.options, training.batches)), schedule_(training.options, total_steps_) {}
 
   TrainOutcome run() {
+    if (state_.step == 0 && t_.held_out && t_.options.evaluate_first) evaluate_now();
     // A resumed run may have run out of patience before it was stopped.
     while (state_.step < total_steps_ && patient()) {
       const auto signal = step();
-      const bool best = evaluation_due() && evaluate_now();
+      const bool best = evaluation_due() && judge(evaluate_now());
       const bool last = state_.step == total_steps_ || !patient() || signal != Signal::none;
       if (last || due(t_.save_every) || (best && t_.save_best)) t_.save(state_, best);
       if (signal != Signal::none) return {StopReason::kSignal, signal, state_};
@@ -130,16 +131,20 @@ class Loop {
     return t_.held_out && (due(every) || (state_.step == total_steps_ && !every.never()));
   }
 
-  // Whether the held-out loss is the lowest so far.
-  bool evaluate_now() {
+  double evaluate_now() {
     const auto evaluation = evaluate(t_.model, t_.communicator, *t_.held_out, t_.options.micro_batch_size);
-    state_.held_out_loss = evaluation.loss;
     t_.journal.evaluation(state_.step, evaluation.loss, evaluation.perplexity());
-    if (!(evaluation.loss < state_.best_loss)) {
+    return evaluation.loss;
+  }
+
+  // Counts an evaluation. Whether its loss is the lowest so far.
+  bool judge(double held_out_loss) {
+    state_.held_out_loss = held_out_loss;
+    if (!(held_out_loss < state_.best_loss)) {
       ++state_.evaluations_since_best;
       return false;
     }
-    state_.best_loss = evaluation.loss;
+    state_.best_loss = held_out_loss;
     state_.best_step = state_.step;
     state_.evaluations_since_best = 0;
     return true;

@@ -154,6 +154,33 @@ TEST(Trainer, HeldOutLossDoesNotDependOnRanks) {
   for (std::size_t i = 0; i < 3; ++i) EXPECT_NEAR(spread[i], alone[i], 1e-5);
 }
 
+TEST(Trainer, EvaluatesBeforeTheFirstStepWhereAsked) {
+  Setting setting{.ranks = 2, .held_out = 11};
+  setting.options.learning_rate = 3;  // far too high: the untrained model stays the best
+  setting.options.evaluate_every = Every::steps(4);
+  const auto without = run(setting);
+  setting.options.evaluate_first = true;
+  Saved saved;
+  setting.signal_at_step = 5;
+  run(setting, nullptr, &saved);
+  setting.signal_at_step = -1;
+  const auto with = run(setting);
+
+  ASSERT_EQ(with.metrics.size(), without.metrics.size() + 1);
+  EXPECT_EQ(with.metrics.front().step, 0);
+  const auto model = toy_model(5);
+  const auto communicator = make_self_communicator();
+  const auto examples = toy_examples(11, 8);
+  const Batches held_out(examples, held_out_order({.max_tokens = 30}, 11), 0);
+  EXPECT_NEAR(with.metrics.front().get(metric::kHeldOutLoss).value(), evaluate(*model, *communicator, held_out, 11).loss, 1e-5);
+
+  EXPECT_EQ(with.values(metric::kLoss), without.values(metric::kLoss)) << "training is none the wiser";
+  EXPECT_EQ(with.saves, without.saves) << "it is never the best";
+  EXPECT_LT(with.metrics.front().get(metric::kHeldOutLoss).value(), with.outcome.state.best_loss);
+  EXPECT_EQ(with.outcome.state.evaluations_since_best, without.outcome.state.evaluations_since_best);
+  EXPECT_EQ(run(setting, &saved).metrics.front().step, 6) << "not again after a resume";
+}
+
 TEST(Trainer, ASignalOfOneRankEndsAllAtTheSameStepAfterASave) {
   const auto result = run({.ranks = 3, .signal_at_step = 4, .hook = kNoHook});
   EXPECT_EQ(result.outcome.reason, StopReason::kSignal);
