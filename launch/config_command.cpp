@@ -4,7 +4,7 @@
 #include <iostream>
 
 #include "launch/command_line.h"
-#include "launch/run_config.h"
+#include "launch/run_adapter.h"
 #include "runtime/base/exit_codes.h"
 
 namespace herd {
@@ -33,7 +33,10 @@ int config_command(int argc, char** argv) {
                        .expected = "herd config RECIPE [key=value…], or herd config --explain [KEY]",
                        .remedy = ""});
   }
-  std::cout << to_yaml(resolve_run(recipe_and_overrides(arguments)).tree, !plain);
+  auto run = resolve_run(recipe_and_overrides(arguments));
+  // A recipe can be looked at where its adapter is not, or not yet.
+  if (std::filesystem::exists(std::filesystem::path(run.config.peft.adapter) / "adapter_config.json")) adopt_adapter(run);
+  std::cout << to_yaml(run.tree, !plain);
   return kExitSuccess;
 }
 

@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "launch/command_line.h"
+#include "launch/run_adapter.h"
 #include "launch/run_start.h"
 #include "launch/train_run.h"
 #include "parallel/comm/agree.h"
@@ -43,6 +44,7 @@ int run_on_rank(const std::vector<std::string>& arguments) {
   try {
     run = resolve_run(recipe_and_overrides(arguments));
     run.require_trainable();
+    adopt_adapter(run);
   } catch (...) {
     error = std::current_exception();  // the other ranks see the same; one of them is to tell it
   }

@@ -20,7 +20,7 @@ struct PeftOptions {
   OneOrMany target_modules{{"q_proj", "v_proj"}, false};  ///< a list of suffixes of module names, or one pattern for whole names
   TrainedBiases bias = TrainedBiases::kNone;
   std::vector<std::string> modules_to_save;
-  std::string adapter;                                    ///< a PEFT folder to start from; empty: a new adapter
+  std::string adapter;                                    ///< a PEFT folder to start from, which says the rest; empty: a new adapter
   bool init = true;
 
   void validate() const;

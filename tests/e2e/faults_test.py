@@ -111,6 +111,7 @@ class Faults(unittest.TestCase):
         self.assertEqual(self.job.train("other", "train.epochs=1", "model.seed=9").code, 0)
         adapter = self.job.run_folder("adapter") / "adapter"
         self.refused(USAGE, [*self.from_folder(self.job.run_folder("other") / "model"), "peft.method=lora", f"peft.adapter={adapter}"], adapter)
+        self.refused(USAGE, [*lora, f"peft.adapter={adapter}", "peft.r=4"], "command line: peft.r=4; expected peft.r=8", adapter)
 
     def test_flipped_byte_in_a_checkpoint(self):
         self.job.copy_run("good", "flipped")

@@ -63,6 +63,22 @@ class Training(unittest.TestCase):
             for ranks in (2, 3, 4):
                 self.assert_losses_near(losses[ranks], losses[1])
 
+    def test_an_adapter_that_goes_on_says_its_shape_in_the_stored_config(self):
+        self.train("frozen", "train.max_steps=1")
+        lora = [f"model.path={self.job.run_folder('frozen')}/model", "model.config=null", "peft.method=lora", "train.max_steps=1"]
+        self.train("rank-3", *lora, "peft.r=3", "peft.dropout=0.25")
+        adapter = self.job.run_folder("rank-3") / "adapter"
+        self.train("goes-on", *lora, f"peft.adapter={adapter}")
+        stored = (self.job.run_folder("goes-on") / "config.yaml").read_text()
+        for value in ("r: 3", "dropout: 0.25", "alpha: 16"):
+            self.assertRegex(stored, rf"\n  {value} +# from adapter {adapter}\n")
+        config = json.loads((self.job.run_folder("goes-on") / "adapter/adapter_config.json").read_text())
+        self.assertEqual((config["r"], config["lora_dropout"]), (3, 0.25))
+        # What is stored is a recipe that does the same again.
+        again = run("train", self.job.run_folder("goes-on") / "config.yaml", "run.name=goes-on-again", ranks=2)
+        self.assertEqual(again.code, 0, again)
+        self.assertEqual(self.job.metrics("goes-on-again"), self.job.metrics("goes-on"))
+
     def stopped(self, name, *overrides, at):
         """A run that ended by SIGUSR1 after some step from `at` on."""
         started = self.job.start(name, "train.epochs=60", *overrides)

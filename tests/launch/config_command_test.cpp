@@ -28,6 +28,14 @@ train: {epochs: 2, learning_rate: 3e-4, schedule: linear, warmup: 0.05, global_b
 checkpoint: {every: 200 steps, keep: 5}
 )";
 
+// `key: value # origin` of a line of what herd config prints.
+std::string line_of(const std::string& printed, const std::string& key) {
+  const auto at = printed.find("  " + key + ":");
+  auto text = at == std::string::npos ? "" : printed.substr(at + 2, printed.find('\n', at) - at - 2);
+  if (const auto spaces = text.find("  "); spaces != std::string::npos) text.replace(spaces, text.find('#') - spaces, " ");
+  return text;
+}
+
 class ConfigCommand : public testing::Test {
  protected:
   std::string write(const std::string& text) {
@@ -81,17 +89,42 @@ TEST_F(ConfigCommand, PrintsEachValueWithItsOrigin) {
   const auto recipe = write(kRecipe);
   const auto output = herd({"config", recipe, "train.epochs=9"});
   EXPECT_EQ(output.code, 0) << output.err;
-  const auto line = [&](const std::string& value) {
-    const auto at = output.out.find("  " + value);
-    auto text = at == std::string::npos ? "" : output.out.substr(at + 2, output.out.find('\n', at) - at - 2);
-    if (const auto spaces = text.find("  "); spaces != std::string::npos) text.replace(spaces, text.find('#') - spaces, " ");
-    return text;
-  };
-  EXPECT_EQ(line("epochs:"), "epochs: 9 # command line");
-  EXPECT_EQ(line("family:"), "family: llama # include models/llama:2:17");
-  EXPECT_EQ(line("r:"), "r: 4 # " + recipe + ":3:12");
-  EXPECT_EQ(line("beta1:"), "beta1: 0.9 # default");
+  EXPECT_EQ(line_of(output.out, "epochs"), "epochs: 9 # command line");
+  EXPECT_EQ(line_of(output.out, "family"), "family: llama # include models/llama:2:17");
+  EXPECT_EQ(line_of(output.out, "r"), "r: 4 # " + recipe + ":3:12");
+  EXPECT_EQ(line_of(output.out, "beta1"), "beta1: 0.9 # default");
   EXPECT_THAT(herd({"config", recipe, "--plain"}).out, testing::Not(HasSubstr("#")));
+}
+
+TEST_F(ConfigCommand, AnAdapterSaysItsOwnShape) {
+  std::filesystem::create_directory(scratch_ / "adapter");
+  const auto file = scratch_ / "adapter/adapter_config.json";
+  std::ofstream(file) << R"({"peft_type": "LORA", "task_type": "CAUSAL_LM", "r": 4, "lora_alpha": 12, "lora_dropout": 0.125,
+      "target_modules": ["v_proj", "k_proj"], "modules_to_save": null, "bias": "none"})";
+  const auto adapter = "peft.adapter=" + (scratch_ / "adapter").string(), from = " # from adapter " + (scratch_ / "adapter").string();
+  const auto config = [&](const std::string& recipe, std::vector<std::string> overrides = {}) {
+    overrides.insert(overrides.begin(), {"config", write(recipe), adapter});
+    return herd(overrides);
+  };
+  for (const std::string recipe : {"peft: {method: lora}\n", "include: peft/lora\n"}) {  // a preset gives way, as a default does
+    const auto out = config(recipe).out;
+    EXPECT_EQ(line_of(out, "r"), "r: 4" + from);
+    EXPECT_EQ(line_of(out, "alpha"), "alpha: 12" + from);
+    EXPECT_EQ(line_of(out, "dropout"), "dropout: 0.125" + from);
+    EXPECT_EQ(line_of(out, "bias"), "bias: none" + from);
+    EXPECT_EQ(line_of(out, "target_modules"), "target_modules: [k_proj, v_proj]" + from);
+    EXPECT_EQ(line_of(out, "init"), "init: true # default");
+  }
+  const auto agreed = config("peft: {method: lora, r: 4, target_modules: [v_proj, k_proj]}\n", {"peft.dropout=0.5"});
+  EXPECT_EQ(line_of(agreed.out, "r"), "r: 4 # " + (scratch_ / "r.yaml").string() + ":1:25") << agreed.err;
+  EXPECT_EQ(line_of(agreed.out, "dropout"), "dropout: 0.5 # command line") << "no part of the shape";
+
+  const auto refused = config("peft: {method: lora}\n", {"peft.r=16", "peft.target_modules=[q_proj]"});
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_EQ(refused.err, "error: command line: peft.r=16 peft.target_modules=[q_proj]; expected peft.r=4 peft.target_modules=[k_proj, v_proj], as adapter " +
+                             (scratch_ / "adapter").string() + " has it\n       leave it out: the adapter says what is trained\n");
+  std::filesystem::remove(file);
+  EXPECT_EQ(config("peft: {method: lora}\n").code, 0) << "herd config shows a recipe whose adapter is elsewhere too";
 }
 
 TEST_F(ConfigCommand, ExplainsFromTheSchema) {

@@ -1,0 +1,62 @@
+#include "launch/run_adapter.h"
+
+#include <algorithm>
+
+#include "peft/adapter_io.h"
+#include "runtime/base/text.h"
+
+namespace herd {
+namespace {
+
+// Said of this run, and not of all that include the same preset.
+bool is_explicit(const Origin& origin) { return origin.source != Origin{}.source && origin.include.empty(); }
+
+// Equal where two lists hold the same names: PEFT keeps sets.
+std::string meaning(ConfigNode node) {
+  std::sort(node.items.begin(), node.items.end(), [](const auto& a, const auto& b) { return a.text < b.text; });
+  return to_flow(node);
+}
+
+[[noreturn]] void refuse(const std::string& adapter, const std::vector<const ConfigNode*>& said, const ConfigNode& held) {
+  std::vector<std::string> found, expected;
+  for (const auto* node : said) {
+    found.push_back("peft." + node->key + "=" + to_flow(*node));
+    expected.push_back("peft." + node->key + "=" + to_flow(*held.find(node->key)));
+  }
+  throw ConfigError({.who = said.front()->origin.place(),
+                     .found = join(found, " "),
+                     .expected = join(expected, " ") + ", as adapter " + adapter + " has it",
+                     .remedy = "leave it out: the adapter says what is trained"});
+}
+
+}  // namespace
+
+void adopt_adapter(ResolvedRun& run) {
+  auto& recipe = run.config.peft;
+  if (recipe.adapter.empty()) return;
+  auto adopted = read_adapter_options(recipe.adapter);
+  Schema schema;
+  describe(schema, adopted);
+  const auto held = schema.store();
+  const Origin origin{.source = "from adapter " + recipe.adapter};
+  const auto section = std::find_if(run.tree.items.begin(), run.tree.items.end(), [](const auto& item) { return item.key == "peft"; });
+  std::vector<const ConfigNode*> contradictions;
+  for (auto& value : section->items) {
+    const auto& theirs = *held.find(value.key);
+    if (value.key == "adapter" || value.key == "init") continue;  // of the run, not of the adapter
+    if (!is_explicit(value.origin)) {
+      value = theirs;
+      value.origin = origin;
+    } else if (value.key == "dropout") {
+      adopted.dropout = recipe.dropout;
+    } else if (meaning(value) != meaning(theirs)) {
+      contradictions.push_back(&value);
+    }
+  }
+  if (!contradictions.empty()) refuse(recipe.adapter, contradictions, held);
+  adopted.adapter = recipe.adapter;
+  adopted.init = recipe.init;
+  recipe = std::move(adopted);
+}
+
+}  // namespace herd
