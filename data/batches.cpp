@@ -30,6 +30,8 @@ std::vector<Batch> Batches::micro_batches(std::int64_t step, int rank, int ranks
   std::vector<Batch> out;
   for (auto begin = mine.begin; begin < mine.end; begin += micro_batch_size)
     out.push_back(collate(all, {begin, std::min(begin + micro_batch_size, mine.end)}));
+  const auto most = (all.count + ranks - 1) / ranks;  // rows of the rank that has most
+  out.resize(static_cast<std::size_t>((most + micro_batch_size - 1) / micro_batch_size));
   return out;
 }
 

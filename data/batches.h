@@ -20,8 +20,8 @@ class Batches {
   /// The step's rows and the tokens of its global batch, known to every rank alike.
   StepRows rows(std::int64_t step) const { return sampler_.rows(step); }
 
-  /// The rows of the step that are `rank`'s, `micro_batch_size` at a time and padded to the longest among them; empty where the rank
-  /// gets no row. row_ids count from 0 over the step's rows, on all ranks together.
+  /// The rows of the step that are `rank`'s, `micro_batch_size` at a time and padded to the longest among them. Every rank gets as many
+  /// micro-batches: the last ones may be without rows. row_ids count from 0 over the step's rows, on all ranks together.
   std::vector<Batch> micro_batches(std::int64_t step, int rank, int ranks, std::int64_t micro_batch_size) const;
 
  private:

@@ -12,11 +12,20 @@
 namespace herd {
 namespace {
 
+std::int64_t recompute_every(const TrainOptions& o) {
+  switch (o.activation_checkpointing) {
+    case Recompute::kNone: return 0;
+    case Recompute::kFull: return 1;
+    case Recompute::kSelective: return o.recompute_every;
+  }
+  return 0;
+}
+
 std::unique_ptr<Strategy> make_strategy(const RunConfig& config, CausalLm& model, Communicator& communicator) {
   return strategies().at(config.parallel.strategy).make({.model = model,
                                                          .communicator = communicator,
                                                          .options = config.parallel,
-                                                         .recompute = config.train.activation_checkpointing == Recompute::kFull});
+                                                         .recompute_every = recompute_every(config.train)});
 }
 
 SamplerOptions sample_order(const RunConfig& config) {
@@ -72,7 +81,7 @@ TrainOutcome train_run(const ResolvedRun& run, const RunFolder& folder, Communic
   check_same_parts(parts, communicator);
   tell_start(parts, config, communicator, threads);
 
-  const auto strategy = agree(communicator, [&] { return make_strategy(config, parts.model(), communicator); });
+  const auto strategy = make_strategy(config, parts.model(), communicator);
   AdamW optimizer(strategy->slices(), config.train);
   const auto order = sample_order(config);
   const Batches batches(parts.dataset.train, order, parts.dataset.pad_token);
@@ -97,9 +106,15 @@ TrainOutcome train_run(const ResolvedRun& run, const RunFolder& folder, Communic
     return first_rank ? Journal(folder, journal_options(config, batches, state.step, checkpoint.has_value())) : Journal();
   });
   const auto write = [&](const std::filesystem::path& place) {
-    agree(communicator, [&] {
-      if (first_rank) write_result(parts, config, place);
+    std::exception_ptr error;
+    strategy->with_whole_parameters(!makes_adapter(parts), [&] {
+      try {
+        if (first_rank) write_result(parts, config, place);
+      } catch (...) {
+        error = std::current_exception();
+      }
     });
+    agree_on(communicator, error);
   };
   const auto save = [&](const TrainState& now, bool is_best) {
     const bool best = is_best && config.checkpoint.save_best;

@@ -17,7 +17,16 @@ std::string summaries(const Table<Entry>& table) {
 
 void describe(Schema& s, ParallelOptions& o) {
   s.field("strategy", o.strategy, summaries(strategies())).one_of(strategies().names());
-  s.field("bucket_bytes", o.bucket_bytes, "bytes of gradients that travel together, while the backward pass goes on").at_least(1024);
+  s.field("bucket_bytes", o.bucket_bytes, "bytes of gradients that travel together, while the backward pass goes on; zero3 and hsdp: each block's").at_least(1024);
+  s.field("prefetch", o.prefetch, "zero3, hsdp: blocks gathered ahead of the running one; each costs its size in memory").at_least(0)
+      .known_as({"forward_prefetch", "backward_prefetch"});
+  s.field("reduce_each_micro_batch", o.reduce_each_micro_batch,
+          "zero2, zero3, hsdp: reduce gradients with every micro-batch; false: keep them whole until the step's last one, which sends less and "
+          "needs the memory of zero1");
+  s.choice("reduce_dtype", o.reduce_dtype, {{"fp32", ReduceDtype::kFp32}, {"bf16", ReduceDtype::kBf16}},
+           "what gradients are while they travel; sums are accumulated in fp32 all the same");
+  s.field("shard_degree", o.shard_degree, "hsdp: ranks that share a copy of model and optimizer; 0: those of a node").at_least(0)
+      .known_as({"data_parallel_shard_degree", "hybrid_shard_degree"});
   auto names = backends().names();
   names.insert(names.begin(), "auto");
   s.field("backend", o.backend, "how ranks talk; auto: mpi under mpirun or srun, else self; " + summaries(backends())).one_of(names);

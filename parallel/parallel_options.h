@@ -6,10 +6,17 @@
 
 namespace herd {
 
+/// What gradients are while ranks send them to each other.
+enum class ReduceDtype { kFp32, kBf16 };
+
 /// The `parallel` section of a run: how the work is spread over ranks.
 struct ParallelOptions {
   std::string strategy = "ddp";
-  std::int64_t bucket_bytes = 16 << 20;  ///< gradients that travel together
+  std::int64_t bucket_bytes = 16 << 20;  ///< gradients that travel together, where parameters are whole
+  std::int64_t prefetch = 1;             ///< blocks gathered ahead, where parameters are in parts
+  bool reduce_each_micro_batch = true;   ///< where gradients are in parts; false: kept whole until the step's last micro-batch
+  ReduceDtype reduce_dtype = ReduceDtype::kFp32;
+  std::int64_t shard_degree = 0;         ///< hsdp: ranks that share a copy of the states; 0: those of a node
   std::string backend = "auto";          ///< a name in backends() (parallel/comm/backends.h), or auto
   bool check = false;                    ///< compare operation, shape and dtype over all ranks before data moves
   double timeout_s = 600;                ///< how long a collective waits for the last rank

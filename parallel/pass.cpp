@@ -21,8 +21,9 @@ bool any_trainable(const std::vector<Parameter*>& parameters) {
   return std::any_of(parameters.begin(), parameters.end(), [](const Parameter* p) { return p->trainable; });
 }
 
-std::function<Tensor(const Tensor&)> head_of(CausalLm& model) {
-  return [&model](const Tensor& hidden_nd) { return model.head()(model.final_norm(hidden_nd)); };
+PassListener& nobody() {
+  static PassListener listener;
+  return listener;
 }
 
 }  // namespace
@@ -36,56 +37,121 @@ std::vector<Parameter*> unit_parameters(CausalLm& model, Unit unit) {
   return collect([&](Visitor& v) { model.blocks[n - unit]->visit(v); });
 }
 
+std::vector<Unit> units_read_by(const CausalLm& model, Unit unit) {
+  if (unit == 0 && model.facts.tied) return {0, unit_count(model) - 1};
+  return {unit};
+}
+
+Pass::Pass(CausalLm& model, std::int64_t recompute_every, PassListener* listener)
+    : model_(model), recompute_every_(recompute_every), listener_(listener ? listener : &nobody()), input_learns_(blocks() + 1),
+      inputs_(blocks()), outputs_(blocks()) {
+  input_learns_[0] = any_trainable(unit_parameters(model, embedding()));
+  for (std::size_t i = 0; i < blocks(); ++i) input_learns_[i + 1] = input_learns_[i] || any_trainable(unit_parameters(model, unit_of(i)));
+  // A lone table's gradient is a scatter by the ids: it does not read the table.
+  embedding_backward_reads_ = input_learns_[0] && unit_parameters(model, embedding()).size() > 1;
+}
+
+bool Pass::recomputes(std::size_t block) const {
+  return recompute_every_ > 0 && static_cast<std::int64_t>(block) % recompute_every_ == 0;
+}
+
+std::vector<Unit> Pass::evaluation_walk() const {
+  std::vector<Unit> walk;
+  for (auto unit = embedding() + 1; unit-- > 0;) walk.push_back(unit);
+  return walk;
+}
+
+std::vector<Unit> Pass::training_walk() const {
+  auto walk = evaluation_walk();
+  for (auto i = blocks(); i-- > 0;)
+    if (input_learns_[i + 1]) walk.push_back(unit_of(i));
+  if (embedding_backward_reads_) walk.push_back(embedding());
+  return walk;
+}
+
+LossResult Pass::head_loss(const Tensor& hidden_btd, const Batch& batch, double scale, bool training) {
+  const auto logits = [this](const Tensor& hidden_nd) { return model_.head()(model_.final_norm(hidden_nd)); };
+  return chunked_loss(hidden_btd, batch.labels_bt, logits, model_.facts.vocab_size, scale, training);
+}
+
 LossResult Pass::forward_backward(const Batch& batch, double scale) {
-  const auto n = model.blocks.size();
-  const auto done = [&](Unit unit) {
-    if (unit_done) unit_done(unit);
-  };
-  // A block's input needs a gradient where something before it learns.
-  std::vector<bool> input_learns(n + 1), learns(n + 1);
-  input_learns[0] = any_trainable(unit_parameters(model, n + 1));
-  for (std::size_t i = 0; i < n; ++i) input_learns[i + 1] = input_learns[i] || any_trainable(unit_parameters(model, n - i));
-
-  auto ctx = model.context(batch);
-  Tensor embedded;
+  const bool computes = batch.rows() > 0;
+  if (computes) context_ = model_.context(batch);
+  Tensor embedded, x;
+  listener_->enter(embedding(), Phase::kForward);
   {
-    at::AutoGradMode mode(input_learns[0]);
-    embedded = model.embed(batch.tokens_bt);
+    at::AutoGradMode mode(input_learns_[0]);
+    if (computes) embedded = model_.embed(batch.tokens_bt);
   }
-  std::vector<Tensor> inputs(n), outputs(n);
-  auto x = embedded.detach();
-  for (std::size_t i = 0; i < n; ++i) {
-    ctx.layer = static_cast<std::int64_t>(i);
-    at::AutoGradMode mode(input_learns[i + 1] && !recompute);
-    inputs[i] = x.detach();
-    inputs[i].set_requires_grad(input_learns[i]);
-    outputs[i] = model.blocks[i]->forward(inputs[i], ctx);
-    x = outputs[i].detach();
-    if (recompute || !input_learns[i + 1]) outputs[i].reset();
-    if (!input_learns[i + 1]) inputs[i].reset();
+  listener_->leave(embedding(), Phase::kForward);
+  if (computes) x = embedded.detach();
+  for (std::size_t i = 0; i < blocks(); ++i) {
+    listener_->enter(unit_of(i), Phase::kForward);
+    if (computes) {
+      const bool keeps = input_learns_[i + 1], keeps_graph = keeps && !recomputes(i);
+      context_.layer = static_cast<std::int64_t>(i);
+      at::AutoGradMode mode(keeps_graph);
+      inputs_[i] = x.detach();
+      inputs_[i].set_requires_grad(input_learns_[i]);
+      outputs_[i] = model_.blocks[i]->forward(inputs_[i], context_);
+      x = outputs_[i].detach();
+      if (!keeps_graph) outputs_[i].reset();
+      if (!keeps) inputs_[i].reset();
+    }
+    listener_->leave(unit_of(i), Phase::kForward);
   }
 
-  auto loss = chunked_loss(x, batch.labels_bt, head_of(model), model.facts.vocab_size, scale, true);
-  done(0);
+  LossResult loss;
+  listener_->enter(0, Phase::kForward);
+  if (computes) loss = head_loss(x, batch, scale, true);
+  listener_->leave(0, Phase::kBackward);
   x.reset();
   auto grad = std::move(loss.grad_hidden);
-  for (std::size_t i = n; i-- > 0; done(n - i)) {
-    if (!input_learns[i + 1] || loss.tokens == 0) continue;
-    ctx.layer = static_cast<std::int64_t>(i);
-    if (recompute) outputs[i] = model.blocks[i]->forward(inputs[i], ctx);
-    backward(outputs[i], grad);
-    grad = inputs[i].grad();
-    outputs[i].reset();
-    inputs[i].reset();
-  }
-  if (input_learns[0] && loss.tokens > 0) backward(embedded, grad);
-  done(n + 1);
+  for (std::size_t i = blocks(); i-- > 0;) backward_of_block(i, grad, loss.tokens > 0);
+
+  if (embedding_backward_reads_) listener_->enter(embedding(), Phase::kBackward);
+  if (input_learns_[0] && loss.tokens > 0) backward(embedded, grad);
+  listener_->leave(embedding(), Phase::kBackward);
   return loss;
 }
 
-LossResult forward_loss(CausalLm& model, const Batch& batch) {
-  at::NoGradGuard no_grad;
-  return chunked_loss(model.hidden(batch), batch.labels_bt, head_of(model), model.facts.vocab_size, 0, false);
+void Pass::backward_of_block(std::size_t i, Tensor& grad, bool computes) {
+  if (input_learns_[i + 1]) {
+    listener_->enter(unit_of(i), Phase::kBackward);
+    if (computes) {
+      context_.layer = static_cast<std::int64_t>(i);
+      if (recomputes(i)) outputs_[i] = model_.blocks[i]->forward(inputs_[i], context_);
+      backward(outputs_[i], grad);
+      grad = inputs_[i].grad();
+    }
+    outputs_[i].reset();
+    inputs_[i].reset();
+  }
+  listener_->leave(unit_of(i), Phase::kBackward);
 }
+
+LossResult Pass::forward_loss(const Batch& batch) {
+  at::NoGradGuard no_grad;
+  const bool computes = batch.rows() > 0;
+  if (computes) context_ = model_.context(batch);
+  Tensor x;
+  LossResult loss;
+  for (const auto unit : evaluation_walk()) {
+    listener_->enter(unit, Phase::kForward);
+    if (!computes) {
+    } else if (unit == embedding()) {
+      x = model_.embed(batch.tokens_bt);
+    } else if (unit > 0) {
+      context_.layer = static_cast<std::int64_t>(blocks() - unit);
+      x = model_.blocks[blocks() - unit]->forward(x, context_);
+    } else {
+      loss = head_loss(x, batch, 0, false);
+    }
+    listener_->leave(unit, Phase::kForward);
+  }
+  return loss;
+}
+
+LossResult forward_loss(CausalLm& model, const Batch& batch) { return Pass(model).forward_loss(batch); }
 
 }  // namespace herd

@@ -1,6 +1,6 @@
 #pragma once
 #include <cstddef>
-#include <functional>
+#include <cstdint>
 #include <vector>
 
 #include "runtime/nn/causal_lm.h"
@@ -8,24 +8,64 @@
 
 namespace herd {
 
-/// A stretch of the model that finishes its backward as one: the head with the final norm, a block, or the embedding.
+/// A stretch of the model whose forward and backward run as one: the head with the final norm, a block, or the embedding.
 /// Units count in the order of the backward: 0 is the head, 1 the last block, blocks.size() the first one, then the embedding.
 using Unit = std::size_t;
 
 std::size_t unit_count(const CausalLm& model);
 /// The parameters of a unit, in the model's order.
 std::vector<Parameter*> unit_parameters(CausalLm& model, Unit unit);
+/// The units whose parameters a unit's computation reads: itself, and the embedding where the head is tied to it.
+std::vector<Unit> units_read_by(const CausalLm& model, Unit unit);
 
-/// One forward and backward of a micro-batch. Autograd ends at each block's edge: blocks run on detached inputs and backward is
-/// called on them one by one, in reverse, which gives the bits of the whole graph's backward.
-struct Pass {
-  CausalLm& model;
-  bool recompute = false;  ///< keep a block's input alone, and run its forward again before its backward (Chen et al. 2016)
-  std::function<void(Unit)> unit_done;  ///< called once a unit, in order, when its parameters hold this micro-batch's gradients
+enum class Phase { kForward, kBackward };
+
+/// Who wants to know where a pass stands. Calls depend on the model and on what is trainable alone, never on a rank's batch: ranks may
+/// communicate in them.
+class PassListener {
+ public:
+  virtual ~PassListener() = default;
+  /// The unit's parameters are about to be read. Not called for a backward that reads none.
+  virtual void enter(Unit, Phase) {}
+  /// They are not read any more in this phase. kBackward is told of every unit, in order: its parameters hold this micro-batch's gradients.
+  /// The head's forward and backward are one: enter(0, kForward), leave(0, kBackward).
+  virtual void leave(Unit, Phase) {}
+};
+
+/// Forward and backward of a micro-batch. Autograd ends at each block's edge: blocks run on detached inputs and backward is
+/// called on them one by one, in reverse, which gives the bits of the whole graph's backward. A batch without rows computes nothing and
+/// tells the listener the same.
+class Pass {
+ public:
+  /// @param recompute_every one block in so many keeps its input alone and runs its forward again before its backward (Chen et al. 2016);
+  /// 0: none. What is trainable must not change afterwards.
+  explicit Pass(CausalLm& model, std::int64_t recompute_every = 0, PassListener* listener = nullptr);
 
   /// @param scale factor of the gradient: 1 / supervised tokens of the global batch, times the loss scale.
   /// @return summed loss and tokens. Gradients lie in `value.grad()` of the trainable parameters; leaves without one got none.
   LossResult forward_backward(const Batch& batch, double scale);
+  /// Without gradients.
+  LossResult forward_loss(const Batch& batch);
+
+  /// The units in the order in which the two calls above enter them.
+  std::vector<Unit> training_walk() const;
+  std::vector<Unit> evaluation_walk() const;
+
+ private:
+  std::size_t blocks() const { return model_.blocks.size(); }
+  Unit embedding() const { return blocks() + 1; }
+  Unit unit_of(std::size_t block) const { return blocks() - block; }
+  bool recomputes(std::size_t block) const;
+  LossResult head_loss(const Tensor& hidden_btd, const Batch& batch, double scale, bool training);
+  void backward_of_block(std::size_t block, Tensor& grad, bool computes);
+
+  CausalLm& model_;
+  std::int64_t recompute_every_;
+  PassListener* listener_;
+  std::vector<bool> input_learns_;     ///< a block's input needs a gradient: something before it learns; the last entry is the head's
+  bool embedding_backward_reads_ = true;
+  Context context_;                    // of the micro-batch under way
+  std::vector<Tensor> inputs_, outputs_;
 };
 
 /// The summed loss of a batch, without gradients.

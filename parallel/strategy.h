@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -18,7 +19,7 @@ struct Slice {
   Parameter* parameter = nullptr;
   std::int64_t begin = 0, end = 0;  ///< elements of the flattened parameter
   Tensor value;                     ///< 1-d view of them, in the parameter's dtype
-  Tensor grad;                      ///< 1-d, fp32
+  Tensor grad;                      ///< 1-d, fp32; fp64 where the parameter is
 };
 
 /// What one rank saw of a gradient that is not finite.
@@ -27,8 +28,8 @@ struct Fault {
 };
 
 /// How a model's training is spread over ranks. One optimizer step is:
-/// forward_backward for each micro-batch (a rank may have none), finish_gradients, read and scale gradients, update the slices' values,
-/// values_changed. All ranks call the last four together.
+/// forward_backward for each micro-batch, finish_gradients, read and scale gradients, update the slices' values, values_changed.
+/// All ranks make all calls together, with as many micro-batches: a rank that has none brings one without rows.
 class Strategy {
  public:
   virtual ~Strategy() = default;
@@ -37,6 +38,8 @@ class Strategy {
   /// @param scale factor of the gradient: 1 / supervised tokens of the global batch, times the loss scale.
   /// @return the micro-batch's summed loss, nats.
   virtual double forward_backward(const Batch& batch, double scale, bool last) = 0;
+  /// A micro-batch's summed loss, nats, without gradients.
+  virtual double forward_loss(const Batch& batch) = 0;
   /// Waits until the slices hold the sum over all ranks. @throws CommError.
   virtual void finish_gradients() = 0;
   /// What was not finite on this rank in this step, before anything was summed; asked for between the two calls above or after.
@@ -48,18 +51,28 @@ class Strategy {
   virtual std::span<Slice> slices() = 0;
   /// The optimizer has changed the slices' values: bring the whole parameters in line.
   virtual void values_changed() = 0;
+
+  /// Runs `f` while the model's parameters are whole on every rank: all of them, or the trained ones. Outside of it and of the two forward
+  /// calls a parameter may be without memory. `f` makes no collective calls; all ranks call this together.
+  virtual void with_whole_parameters(bool frozen_too, const std::function<void()>& f) = 0;
 };
 
 struct StrategyContext {
   CausalLm& model;
   Communicator& communicator;
   ParallelOptions options;
-  bool recompute = false;  ///< activation checkpointing
+  std::int64_t recompute_every = 0;  ///< activation checkpointing: see Pass
 };
 
+/// What a strategy keeps in parts: its row in the table.
 struct StrategyEntry {
-  std::unique_ptr<Strategy> (*make)(const StrategyContext& context) = nullptr;
+  enum class Share { kNothing, kAllRanks, kNode };  ///< the ranks among which states are cut
+  Share share = Share::kNothing;
+  bool gradients = false;   ///< cut as soon as they are there, not with the last micro-batch
+  bool parameters = false;  ///< cut too, frozen ones as well
   std::string summary;
+
+  std::unique_ptr<Strategy> make(const StrategyContext& context) const;
 };
 
 /// Every strategy by its name in `parallel.strategy`.

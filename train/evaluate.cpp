@@ -2,8 +2,6 @@
 
 #include <cmath>
 
-#include "parallel/pass.h"
-
 namespace herd {
 
 double Evaluation::perplexity() const { return std::exp(loss); }
@@ -15,11 +13,11 @@ SamplerOptions held_out_order(const SamplerOptions& training, std::size_t exampl
   return options;
 }
 
-Evaluation evaluate(CausalLm& model, Communicator& communicator, const Batches& held_out, std::int64_t micro_batch_size) {
+Evaluation evaluate(CausalLm& model, Strategy& strategy, Communicator& communicator, const Batches& held_out, std::int64_t micro_batch_size) {
   model.random->training = false;
   double sum = 0;
   for (const auto& batch : held_out.micro_batches(0, communicator.rank(), communicator.size(), micro_batch_size))
-    sum += forward_loss(model, batch).sum;
+    sum += strategy.forward_loss(batch);
   auto total = at::scalar_tensor(sum, at::kDouble);
   communicator.all_reduce(total).wait();
   const auto tokens = held_out.rows(0).supervised_tokens;

@@ -1,6 +1,6 @@
 #pragma once
 #include "data/batches.h"
-#include "parallel/comm/communicator.h"
+#include "parallel/strategy.h"
 #include "runtime/nn/causal_lm.h"
 
 namespace herd {
@@ -16,6 +16,6 @@ struct Evaluation {
 SamplerOptions held_out_order(const SamplerOptions& training, std::size_t examples);
 
 /// Deals the rows to the ranks; the result is the same on each. Dropout is off. All ranks call it together.
-Evaluation evaluate(CausalLm& model, Communicator& communicator, const Batches& held_out, std::int64_t micro_batch_size);
+Evaluation evaluate(CausalLm& model, Strategy& strategy, Communicator& communicator, const Batches& held_out, std::int64_t micro_batch_size);
 
 }  // namespace herd

@@ -2,13 +2,19 @@
 
 namespace herd {
 
+namespace {
+
+at::ScalarType wide(const Tensor& value) { return value.scalar_type() == at::kDouble ? at::kDouble : at::kFloat; }
+
+}  // namespace
+
 AdamW::AdamW(std::span<Slice> slices, const TrainOptions& options) : slices_(slices), options_(options) {
   groups_ = {{options.weight_decay, {}}, {0.0, {}}};
   for (std::size_t i = 0; i < slices.size(); ++i) {
     const auto& value = slices[i].value;
-    values_.push_back(value.to(at::kFloat));  // the same memory where it is fp32 already
-    exp_avg_.push_back(at::zeros(value.sizes(), at::kFloat));
-    exp_avg_sq_.push_back(at::zeros(value.sizes(), at::kFloat));
+    values_.push_back(value.to(wide(value)));  // the same memory where it is fp32 already
+    exp_avg_.push_back(at::zeros_like(values_.back()));
+    exp_avg_sq_.push_back(at::zeros_like(values_.back()));
     groups_[slices[i].parameter->value.dim() < 2 ? 1 : 0].members.push_back(i);
   }
 }

@@ -12,7 +12,7 @@ namespace herd {
 
 /// AdamW (Loshchilov & Hutter 2019, algorithm 2) over the slices that this rank updates, bit for bit PyTorch's fused one.
 /// Weight decay is not applied to biases and norms (parameters with one dimension). A slice whose parameter is bf16 or fp16 has an
-/// fp32 master copy; the parameter is its rounding.
+/// fp32 master copy; the parameter is its rounding. fp64 parameters (tests) are updated in fp64.
 class AdamW {
  public:
   AdamW(std::span<Slice> slices, const TrainOptions& options);
@@ -21,7 +21,7 @@ class AdamW {
   /// @param learning_rate of this step.
   void step(double learning_rate);
 
-  /// What a continuation needs of a slice, all 1-d fp32: names are `value` (the master copy, or the parameter itself where it is fp32),
+  /// What a continuation needs of a slice, all 1-d fp32 (fp64 where the parameter is): names are `value` (the master copy, or the parameter itself where it is fp32),
   /// `exp_avg`, `exp_avg_sq`.
   void for_each_state(const std::function<void(const Slice&, const std::string& kind, Tensor& state)>& f);
   std::int64_t steps() const { return steps_; }

@@ -10,7 +10,7 @@ enum class ScheduleKind { kConstant, kLinear, kCosine };
 /// What a loss or gradient that is not finite leads to: this step is left out, or the run ends.
 enum class NonFinite { kSkip, kStop };
 /// Which activations are computed again in the backward pass instead of being kept.
-enum class Recompute { kNone, kFull };
+enum class Recompute { kNone, kFull, kSelective };
 
 /// Dynamic loss scaling for fp16 (Micikevicius et al. 2018, section 3.2).
 struct LossScaleOptions {
@@ -39,6 +39,7 @@ struct TrainOptions {
   std::int64_t seed = 0;               ///< of dropout
   LossScaleOptions loss_scale;
   Recompute activation_checkpointing = Recompute::kNone;
+  std::int64_t recompute_every = 2;     ///< selective: one block in so many is recomputed
 
   void validate() const;
   bool operator==(const TrainOptions&) const = default;

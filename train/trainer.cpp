@@ -132,7 +132,7 @@ class Loop {
   }
 
   double evaluate_now() {
-    const auto evaluation = evaluate(t_.model, t_.communicator, *t_.held_out, t_.options.micro_batch_size);
+    const auto evaluation = evaluate(t_.model, t_.strategy, t_.communicator, *t_.held_out, t_.options.micro_batch_size);
     t_.journal.evaluation(state_.step, evaluation.loss, evaluation.perplexity());
     return evaluation.loss;
   }

@@ -170,7 +170,7 @@ TEST_P(FamilyContract, BlockByBlockGradientsAreTheWholeGraphs) {
     backward(loss, at::scalar_tensor(1.0, loss.options()));
   });
   for (const bool recompute : {false, true}) {
-    const auto found = gradients([&](CausalLm& model) { Pass{model, recompute, {}}.forward_backward(batch, 1); });
+    const auto found = gradients([&](CausalLm& model) { Pass(model, recompute).forward_backward(batch, 1); });
     for (const auto& [name, gradient] : expected) {
       ASSERT_TRUE(gradient.defined() && found.at(name).defined()) << name;
       EXPECT_GT(gradient.abs().max().item<double>(), 0) << name << " has no part in the loss";

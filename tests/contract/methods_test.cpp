@@ -108,7 +108,7 @@ TEST_P(EveryMethod, IsTheSameOnAnyNumberOfRanks) {
     run_threads(ranks, [&](Communicator& c) {
       const auto model = attached(o);
       shake(*model);
-      const auto strategy = strategies().at("ddp").make({*model, c, {}, false});
+      const auto strategy = strategies().at("ddp").make({*model, c, {}, 0});
       const Batches batches(examples, {.global_batch_size = 7, .max_tokens = 30, .seed = 4}, 0);
       const auto mine = batches.micro_batches(0, c.rank(), ranks, micro_batch);
       for (std::size_t i = 0; i < mine.size(); ++i) {

@@ -56,11 +56,18 @@ TEST_P(BlockByBlock, GivesTheWholeGraphsGradients) {
     const auto model = toy_model(3, GetParam().changes), oracle = toy_model(3, GetParam().changes);
     freeze(*model, GetParam().frozen);
     freeze(*oracle, GetParam().frozen);
-    std::vector<Unit> done;
-    Pass pass{*model, recompute, [&](Unit unit) { done.push_back(unit); }};
+    struct Listener final : PassListener {
+      void enter(Unit unit, Phase) override { entered.push_back(unit); }
+      void leave(Unit unit, Phase phase) override {
+        if (phase == Phase::kBackward) done.push_back(unit);
+      }
+      std::vector<Unit> entered, done;
+    } listener;
+    Pass pass(*model, recompute, &listener);
     const auto loss = pass.forward_backward(batch, 0.01);
     const auto expected = whole_graph_gradients(*oracle, batch, 0.01);
-    EXPECT_THAT(done, testing::ElementsAre(0, 1, 2, 3));
+    EXPECT_THAT(listener.done, testing::ElementsAre(0, 1, 2, 3));
+    EXPECT_EQ(listener.entered, pass.training_walk());
     EXPECT_EQ(loss.tokens, batch.supervised_tokens);
     const auto actual = gradients(*model);
     ASSERT_EQ(actual.size(), expected.size());
@@ -104,7 +111,7 @@ std::vector<Tensor> spread_gradients(const Spread& s) {
   std::vector<double> losses(static_cast<std::size_t>(s.ranks)), norms = losses;
   run_threads(s.ranks, [&](Communicator& c) {
     const auto model = toy_model(5);
-    const auto strategy = strategies().at("ddp").make({*model, c, {.bucket_bytes = s.bucket_bytes}, false});
+    const auto strategy = strategies().at("ddp").make({*model, c, {.bucket_bytes = s.bucket_bytes}, 0});
     const auto me = static_cast<std::size_t>(c.rank());
     for (const int step : {0, 1}) {  // the second step must not see the first one's gradients
       const auto micro = batches.micro_batches(step, c.rank(), c.size(), s.micro_batch_size);
@@ -170,7 +177,7 @@ TEST(Ddp, NamesTheParameterThatIsNotFiniteOnThisRankAlone) {
         if (name == "model.layers.0.mlp.down_proj.weight") p.value.detach().view(-1)[0] = std::numeric_limits<float>::infinity();
       });
     }
-    const auto strategy = strategies().at("ddp").make({*model, c, {}, false});
+    const auto strategy = strategies().at("ddp").make({*model, c, {}, 0});
     strategy->forward_backward(batches.micro_batches(0, c.rank(), 2, kRows).at(0), 1.0, true);
     strategy->finish_gradients();
     EXPECT_EQ(strategy->fault().has_value(), c.rank() == 1);

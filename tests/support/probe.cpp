@@ -83,7 +83,7 @@ NamedTensors answers(CausalLm& model, const Batch& batch, Arguments& arguments) 
   }
   if (batch.supervised_tokens == 0) return out;
   const auto tokens = static_cast<double>(batch.supervised_tokens);
-  const auto loss = Pass{model, arguments["recompute"] == "1", {}}.forward_backward(batch, 1 / tokens);
+  const auto loss = Pass(model, arguments["recompute"] == "1").forward_backward(batch, 1 / tokens);
   out.emplace_back("loss", at::full({1}, loss.sum / tokens, at::kDouble));
   for_each_parameter(model, [&](const std::string& name, Parameter& p) {
     if (p.value.grad().defined()) out.emplace_back("grad." + (p.name.empty() ? name : p.name), p.value.grad());

@@ -53,7 +53,7 @@ Result run(const Setting& s, const Saved* from = nullptr, Saved* to = nullptr) {
   Result result;
   run_threads(s.ranks, [&](Communicator& c) {
     const auto model = toy_model(5, {}, s.dtype);
-    const auto strategy = strategies().at("ddp").make({*model, c, {}, false});
+    const auto strategy = strategies().at("ddp").make({*model, c, {}, 0});
     AdamW optimizer(strategy->slices(), s.options);
     const SamplerOptions order{.global_batch_size = s.options.global_batch_size, .max_tokens = 30, .packing = s.packing, .seed = 4};
     const Batches batches(examples, order, 0);

@@ -1,0 +1,181 @@
+// Every strategy against one rank: losses, gradients and parameters of several optimizer steps.
+#include <gtest/gtest.h>
+
+#include <mutex>
+
+#include "data/batches.h"
+#include "parallel/comm/latency.h"
+#include "parallel/comm/threads.h"
+#include "parallel/strategy.h"
+#include "peft/peft_options.h"
+#include "peft/registry.h"
+#include "tests/support/toy_model.h"
+#include "train/optimizer.h"
+
+namespace herd::test {
+namespace {
+
+constexpr int kSteps = 8;
+constexpr std::int64_t kRows = 7;
+// Sums over rows and ranks in another order, fp64; eight AdamW steps carry a difference of the last bits on.
+constexpr double kFp64 = 1e-10;
+
+struct Case {
+  std::string strategy = "ddp";
+  int ranks = 1;
+  std::int64_t micro_batch_size = kRows;
+  std::int64_t recompute_every = 0;
+  std::string method = "none";
+  ParallelOptions options;
+  nlohmann::json model = {};
+  at::ScalarType dtype = at::kDouble;
+  LatencyOptions latency;
+
+  std::string text() const {
+    return strategy + " on " + std::to_string(ranks) + ", micro-batches of " + std::to_string(micro_batch_size) + ", recompute " +
+           std::to_string(recompute_every) + ", " + method + ", prefetch " + std::to_string(options.prefetch) + " " + model.dump();
+  }
+};
+
+// What all ranks together did: whole tensors by name, a step after the other.
+struct Course {
+  std::vector<double> losses, norms;
+  std::vector<std::map<std::string, Tensor>> gradients, parameters;
+};
+
+Course course_of(const Case& c) {
+  at::set_num_threads(1);  // ranks are threads already
+  Course course{std::vector<double>(kSteps), std::vector<double>(kSteps), std::vector<std::map<std::string, Tensor>>(kSteps),
+                std::vector<std::map<std::string, Tensor>>(kSteps)};
+  std::mutex mutex;
+  const auto examples = toy_examples(kSteps * kRows);
+  run_threads(c.ranks, [&](Communicator& direct) {
+    std::optional<LatencyCommunicator> delayed;
+    if (c.latency.latency_s > 0) delayed.emplace(direct, c.latency);
+    auto& communicator = delayed ? static_cast<Communicator&>(*delayed) : direct;
+    const auto model = toy_model(5, c.model, c.dtype);
+    PeftOptions peft{.method = c.method, .r = 3};
+    peft.target_modules = {{"q_proj", "down_proj"}, false};
+    attach(*model, peft, 3);
+    // LoRA begins with B = 0, which would leave A without a gradient.
+    for_each_parameter(*model, [](const std::string& name, Parameter& p) {
+      if (p.trainable && name.ends_with("lora_B.weight")) p.value.detach().fill_(0.05);
+    });
+    const auto strategy = strategies().at(c.strategy).make({*model, communicator, c.options, c.recompute_every});
+    AdamW optimizer(strategy->slices(), {.weight_decay = 0.1});
+    const Batches batches(examples, {.global_batch_size = kRows, .max_tokens = 30}, 0);
+    for (int step = 0; step < kSteps; ++step) {
+      const auto micro = batches.micro_batches(step, communicator.rank(), c.ranks, c.micro_batch_size);
+      double loss = 0;
+      for (std::size_t i = 0; i < micro.size(); ++i)
+        loss += strategy->forward_backward(micro[i], 1.0 / static_cast<double>(batches.rows(step).supervised_tokens), i + 1 == micro.size());
+      strategy->finish_gradients();
+      const auto norm = strategy->gradient_norm();
+      {
+        const std::lock_guard lock(mutex);
+        const auto at = static_cast<std::size_t>(step);
+        course.losses[at] += loss;
+        EXPECT_TRUE(course.norms[at] == 0 || course.norms[at] == norm) << "ranks see different norms";
+        course.norms[at] = norm;
+        for (const auto& slice : strategy->slices()) {
+          auto& whole = course.gradients[at][slice.parameter->name];
+          if (!whole.defined()) whole = at::full({slice.parameter->value.numel()}, std::nan(""), slice.grad.options());
+          whole.narrow(0, slice.begin, slice.end - slice.begin).copy_(slice.grad);
+        }
+      }
+      strategy->scale_gradients(1 / std::max(1.0, norm));
+      optimizer.step(0.01);
+      strategy->values_changed();
+      strategy->with_whole_parameters(true, [&] {
+        if (communicator.rank() != 0) return;
+        for_each_parameter(*model, [&](const std::string&, Parameter& p) {
+          course.parameters[static_cast<std::size_t>(step)][p.name] = p.value.detach().clone().view(-1);
+        });
+      });
+    }
+  }, {.check = true});
+  return course;
+}
+
+void expect_same(const std::map<std::string, Tensor>& found, const std::map<std::string, Tensor>& expected, double bound, const std::string& what) {
+  ASSERT_EQ(found.size(), expected.size()) << what;
+  for (const auto& [name, tensor] : expected) {
+    ASSERT_TRUE(found.contains(name)) << what << " of " << name;
+    const auto deviation = (found.at(name) - tensor).abs().max().item<double>();
+    ASSERT_LE(deviation, bound * (1 + tensor.abs().max().item<double>())) << what << " of " << name;  // false for NaN
+  }
+}
+
+void expect_same(const Course& found, const Course& expected, double bound, const std::string& of) {
+  for (std::size_t step = 0; step < kSteps; ++step) {
+    const auto where = of + ", step " + std::to_string(step);
+    // Sums over ranks in fp64, in this test and in the norm: in the order in which ranks come by.
+    ASSERT_NEAR(found.losses[step], expected.losses[step], (bound + 1e-15) * expected.losses[step]) << where;
+    ASSERT_NEAR(found.norms[step], expected.norms[step], (bound + 1e-15) * expected.norms[step]) << where;
+    expect_same(found.gradients[step], expected.gradients[step], bound, where + ": the gradient");
+    expect_same(found.parameters[step], expected.parameters[step], bound, where + ": the value");
+  }
+}
+
+const nlohmann::json kUntied{{"tie_word_embeddings", false}};
+// Primes and odd sizes, so that no part is a whole number of rows.
+const nlohmann::json kAwkward{{"vocab_size", kToyVocab}, {"hidden_size", 28}, {"intermediate_size", 37}, {"num_attention_heads", 2}, {"num_key_value_heads", 1},
+                              {"num_hidden_layers", 3}};
+
+class EveryStrategy : public testing::TestWithParam<std::string> {};
+
+TEST_P(EveryStrategy, TakesTheCourseOfOneRank) {
+  for (const auto& shape : {nlohmann::json::object(), kUntied, kAwkward})
+    for (const auto& method : {"none", "lora"}) {
+      const auto alone = course_of({.method = method, .model = shape});
+      for (const int ranks : {1, 2, 3, 4})
+        for (const std::int64_t micro_batch_size : {kRows, std::int64_t{2}}) {
+          Case c{.strategy = GetParam(), .ranks = ranks, .micro_batch_size = micro_batch_size, .method = method, .model = shape};
+          c.options.bucket_bytes = 4096;
+          if (c.strategy == "hsdp") c.options.shard_degree = ranks % 2 == 0 ? 2 : 1;
+          expect_same(course_of(c), alone, kFp64, c.text());
+          if (HasFatalFailure()) return;
+        }
+    }
+}
+
+TEST_P(EveryStrategy, OptionsChangeNothing) {
+  const auto alone = course_of({});
+  for (const std::int64_t prefetch : {0, 1, 2, 5})
+    for (const std::int64_t recompute_every : {0, 1, 2})
+      for (const bool each : {true, false}) {
+        Case c{.strategy = GetParam(), .ranks = 4, .micro_batch_size = 1, .recompute_every = recompute_every};
+        c.options.prefetch = prefetch;
+        c.options.reduce_each_micro_batch = each;
+        if (c.strategy == "hsdp") c.options.shard_degree = 2;
+        expect_same(course_of(c), alone, kFp64, c.text());
+        if (HasFatalFailure()) return;
+      }
+}
+
+// Results lie elsewhere until wait(), outputs hold NaN meanwhile, and operations complete in another order than they were entered in.
+TEST_P(EveryStrategy, WaitsForEverythingThatIsLate) {
+  for (const auto& method : {"none", "lora"}) {
+    const auto alone = course_of({.method = method});
+    Case c{.strategy = GetParam(), .ranks = 4, .micro_batch_size = 1, .method = method, .latency = {.latency_s = 1e-4, .jitter_s = 1e-3, .seed = 3}};
+    c.options.bucket_bytes = 4096;
+    c.options.prefetch = 2;
+    if (c.strategy == "hsdp") c.options.shard_degree = 2;
+    expect_same(course_of(c), alone, kFp64, c.text());
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Table, EveryStrategy, testing::ValuesIn(strategies().names()), [](const auto& info) { return info.param; });
+
+// Sums run in rank order whatever is cut where: with the same micro-batches not a bit differs. (hsdp sums inside nodes first.)
+TEST(Zero, HasTheBitsOfDdp) {
+  Case c{.ranks = 3, .dtype = at::kFloat};
+  const auto ddp = course_of(c);
+  for (const auto& strategy : {"zero1", "zero2", "zero3"}) {
+    c.strategy = strategy;
+    expect_same(course_of(c), ddp, 0, c.text());
+  }
+}
+
+}  // namespace
+}  // namespace herd::test
