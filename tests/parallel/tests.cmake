@@ -4,3 +4,4 @@ herd_test(parallel/ddp LIBRARIES herd_parallel herd_models herd_data nlohmann_js
 herd_test(parallel/checkpoint LIBRARIES herd_parallel)
 herd_test(parallel/checkpoint_faults LIBRARIES herd_parallel)
 herd_test(parallel/zero LIBRARIES herd_parallel herd_models herd_peft herd_train herd_data nlohmann_json::nlohmann_json)
+herd_test(parallel/reshard LIBRARIES herd_parallel herd_models herd_peft herd_train nlohmann_json::nlohmann_json)

@@ -1,4 +1,5 @@
 // Every strategy against one rank: losses, gradients and parameters of several optimizer steps.
+#include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
 #include <mutex>
