@@ -172,7 +172,8 @@ TEST(Trainer, EvaluatesBeforeTheFirstStepWhereAsked) {
   const auto communicator = make_self_communicator();
   const auto examples = toy_examples(11, 8);
   const Batches held_out(examples, held_out_order({.max_tokens = 30}, 11), 0);
-  EXPECT_NEAR(with.metrics.front().get(metric::kHeldOutLoss).value(), evaluate(*model, *communicator, held_out, 11).loss, 1e-5);
+  const auto strategy = strategies().at("ddp").make({*model, *communicator, {}, 0});
+  EXPECT_NEAR(with.metrics.front().get(metric::kHeldOutLoss).value(), evaluate(*model, *strategy, *communicator, held_out, 11).loss, 1e-5);
 
   EXPECT_EQ(with.values(metric::kLoss), without.values(metric::kLoss)) << "training is none the wiser";
   EXPECT_EQ(with.saves, without.saves) << "it is never the best";
