@@ -150,7 +150,7 @@ class Run {
   const GenerationOptions& options_;
   std::span<const Prompt> prompts_;
   const GenerationListener& listener_;
-  Sampler sampler_;
+  TokenSampler sampler_;
   std::int64_t slots_;
   SlotCache cache_;
   std::vector<Text> texts_;  // text i lives in slot i

@@ -55,9 +55,9 @@ void SamplingOptions::validate() const {
     refuse(top_k != 0 ? "top-k" : "top-p", "greedy decoding (temperature 0)", "sampling", "add a temperature, such as 1");
 }
 
-Sampler::Sampler(const SamplingOptions& options) : options_(options) { options_.validate(); }
+TokenSampler::TokenSampler(const SamplingOptions& options) : options_(options) { options_.validate(); }
 
-TokenId Sampler::pick(std::span<const float> logits, std::uint64_t prompt, std::uint64_t position) {
+TokenId TokenSampler::pick(std::span<const float> logits, std::uint64_t prompt, std::uint64_t position) {
   if (options_.temperature == 0) return static_cast<TokenId>(argmax(logits));
   const auto kept = distribution(logits);
   auto left = uniform(options_.seed, prompt, position);
@@ -67,7 +67,7 @@ TokenId Sampler::pick(std::span<const float> logits, std::uint64_t prompt, std::
   return std::find_if(kept.rbegin(), kept.rend(), [](const Candidate& c) { return c.probability > 0; })->id;
 }
 
-std::span<const Candidate> Sampler::distribution(std::span<const float> logits) {
+std::span<const Candidate> TokenSampler::distribution(std::span<const float> logits) {
   const auto best = argmax(logits);
   if (options_.temperature == 0) {
     candidates_.assign(1, {static_cast<TokenId>(best), 1.0});
@@ -85,7 +85,7 @@ std::span<const Candidate> Sampler::distribution(std::span<const float> logits) 
   return candidates_;
 }
 
-void Sampler::keep_top_k(std::span<const float> logits) {
+void TokenSampler::keep_top_k(std::span<const float> logits) {
   auto least = -std::numeric_limits<float>::infinity();
   if (options_.top_k > 0 && static_cast<std::size_t>(options_.top_k) < logits.size()) {
     order_.assign(logits.begin(), logits.end());
@@ -99,7 +99,7 @@ void Sampler::keep_top_k(std::span<const float> logits) {
 }
 
 // A heap gives the most probable ones in turn: p is mostly reached after a few of a large vocabulary, so nothing sorts all of it.
-void Sampler::keep_top_p(double total) {
+void TokenSampler::keep_top_p(double total) {
   auto end = candidates_.end();
   std::make_heap(candidates_.begin(), end, less_probable);
   double held = 0;

@@ -27,9 +27,9 @@ struct Candidate {
 
 /// From logits to a token, as Hugging Face's logits warpers define it: temperature, then top-k (ties of the k-th are kept), then top-p
 /// (the token that crosses p is kept; of equally probable ones the lower id).
-class Sampler {
+class TokenSampler {
  public:
-  explicit Sampler(const SamplingOptions& options);
+  explicit TokenSampler(const SamplingOptions& options);
 
   /// The token, a pure function of (logits, options, prompt, position): whatever else is generated beside it changes nothing.
   /// Greedy takes the lowest id of equals. @throws DataError where no probability follows from the logits (NaN, +inf, all −inf).

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Reads every #include of the house against its walls; standard library only, so that it runs anywhere.
+"""Reads every #include of the house against its walls, and that no two files define one type; standard library only, so that it runs anywhere.
 
 The table is docs' picture of the house: launch > train, infer > models, peft, parallel, data > runtime.
 Before it judges the house it judges invented violations, so that it cannot pass by seeing nothing.
@@ -68,6 +68,28 @@ def violations(name, text, exists=lambda path: (ROOT / path).is_file()):
     return found
 
 
+def types_defined(text):
+    """Types at a file's outermost level that other files can see: not those of unnamed namespaces. Nested ones (A::B) go with their owner."""
+    found, namespaces = [], []
+    for line in text.splitlines():
+        if match := re.match(r"(?:inline )?namespace\b\s*([\w:]*)\s*{$", line):
+            namespaces.append(match[1])
+        elif line.startswith("}  // namespace") and namespaces:
+            namespaces.pop()
+        elif (match := re.match(r"(?:class|struct|union|enum(?: class)?) (\w+)(?: final)?(?: : [^;]*)? {", line)) and "" not in namespaces:
+            found.append("::".join([*namespaces, match[1]]))
+    return found
+
+
+def twice_defined(files):
+    """Complaints about types that two of the (name, text) define: linked into one program, the functions of one would run on the other."""
+    homes = {}
+    for name, text in files:
+        for defined in types_defined(text):
+            homes.setdefault(defined, []).append(name)
+    return [f"{defined} is defined in {' and in '.join(names)}" for defined, names in homes.items() if len(names) > 1]
+
+
 def check_itself():
     there = lambda path: not path.endswith("missing.h")
     wrong = [
@@ -105,6 +127,11 @@ def check_itself():
     ]
     failures = [f"self-check: not caught: {name}: {text}" for name, text in wrong if len(violations(name, text, there)) != 1]
     failures += [f"self-check: caught wrongly: {complaint}" for name, text in right for complaint in violations(name, text, there)]
+    open_type, hidden = "namespace herd {\nclass Sampler final : public Base {", "namespace herd {\nnamespace {\nstruct Sampler {"
+    if len(twice_defined([("data/a.h", open_type), ("infer/b.h", "namespace herd {\nstruct Sampler {")])) != 1:
+        failures.append("self-check: not caught: a type defined twice")
+    if twice_defined([("data/a.h", open_type), ("infer/b.cpp", hidden), ("infer/c.h", "namespace herd {\nclass Sampler;\nstruct Sampler::Part {")]):
+        failures.append("self-check: caught wrongly: a type of an unnamed namespace, a declaration or a part")
     return failures
 
 
@@ -123,6 +150,7 @@ def main():
         count += 1
         rooms.add(name.split("/")[0])
         complaints += violations(name, text)
+    complaints += twice_defined((name, text) for name, text in sources() if not name.startswith(("tests/", "bench/")))
     missing = set(MAY_INCLUDE) - rooms - {"bench", "infer"}  # rooms that may stand empty
     if missing:
         complaints.append(f"no source found in {', '.join(sorted(missing))}: the test looks in the wrong place")

@@ -24,7 +24,7 @@ constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 std::map<TokenId, double> distribution(const SamplingOptions& options, const std::vector<float>& logits) {
   std::map<TokenId, double> found;
-  Sampler sampler(options);
+  TokenSampler sampler(options);
   for (const auto& c : sampler.distribution(logits)) found[c.id] = c.probability;
   return found;
 }
@@ -44,7 +44,7 @@ void expect_distribution(const std::map<TokenId, double>& found, const std::map<
 }
 
 TEST(Sampler, GreedyTakesTheGreatestAndTheFirstOfEquals) {
-  Sampler sampler({});
+  TokenSampler sampler({});
   EXPECT_EQ(sampler.pick(std::vector<float>{1, 3, 3, -kInfinity}, 0, 0), 1);
   EXPECT_EQ(sampler.pick(std::vector<float>{-5}, 0, 0), 0);
 }
@@ -67,7 +67,7 @@ TEST(Sampler, WarpersInClosedForm) {
 TEST(Sampler, TiesOfTheKthStayAndImpossibleTokensAreNeverDrawn) {
   expect_distribution(distribution({.temperature = 1, .top_k = 2}, {1, 2, 1, 0}),
                       {{0, 1 / (2 + std::exp(1))}, {1, std::exp(1) / (2 + std::exp(1))}, {2, 1 / (2 + std::exp(1))}});
-  Sampler sampler({.temperature = 10, .seed = 3});
+  TokenSampler sampler({.temperature = 10, .seed = 3});
   for (std::uint64_t i = 0; i < 1000; ++i) EXPECT_EQ(sampler.pick(std::vector<float>{-kInfinity, 0, -kInfinity}, i, 0), 1);
 }
 
@@ -79,7 +79,7 @@ TEST(Sampler, DrawsFollowTheDistribution) {
   constexpr int kDraws = 20000;
   for (const bool by_position : {true, false}) {
     for (const double top_p : {1.0, 0.999}) {  // two orders of walking the same tokens
-      Sampler sampler({.temperature = 1, .top_p = top_p, .seed = 17});
+      TokenSampler sampler({.temperature = 1, .top_p = top_p, .seed = 17});
       std::vector<int> count(10);
       for (std::uint64_t i = 0; i < kDraws; ++i)
         ++count[static_cast<std::size_t>(by_position ? sampler.pick(logits, 4, i) : sampler.pick(logits, i, 4))];
@@ -93,7 +93,7 @@ TEST(Sampler, DrawsFollowTheDistribution) {
 TEST(Sampler, ATokenDependsOnSeedPromptAndPositionAlone) {
   const std::vector<float> logits(64, 0);
   const auto draws = [&](std::uint64_t seed, std::uint64_t prompt) {
-    Sampler sampler({.temperature = 1, .seed = seed});
+    TokenSampler sampler({.temperature = 1, .seed = seed});
     std::vector<TokenId> ids;
     for (std::uint64_t position = 0; position < 32; ++position) ids.push_back(sampler.pick(logits, prompt, position));
     return ids;
@@ -102,7 +102,7 @@ TEST(Sampler, ATokenDependsOnSeedPromptAndPositionAlone) {
   EXPECT_EQ(first, draws(1, 0));
   EXPECT_NE(first, draws(2, 0));
   EXPECT_NE(first, draws(1, 1));
-  Sampler sampler({.temperature = 1, .seed = 1});
+  TokenSampler sampler({.temperature = 1, .seed = 1});
   sampler.pick(logits, 9, 9);
   EXPECT_EQ(sampler.pick(logits, 0, 31), first[31]);
 }
@@ -115,7 +115,7 @@ TEST(Sampler, RefusesWhatCannotBeMeant) {
   EXPECT_THAT(message({.temperature = 1, .top_p = 1.1}), HasSubstr("top-p"));
   EXPECT_THAT(message({.top_k = 5}), HasSubstr("add a temperature"));
   for (const double temperature : {0.0, 1.0}) {
-    Sampler sampler({.temperature = temperature});
+    TokenSampler sampler({.temperature = temperature});
     EXPECT_THROW(sampler.pick(std::vector<float>{0, std::nanf(""), 1}, 0, 0), DataError);
     EXPECT_THROW(sampler.pick(std::vector<float>{0, kInfinity}, 0, 0), DataError);
     EXPECT_THROW(sampler.pick(std::vector<float>{-kInfinity, -kInfinity}, 0, 0), DataError);

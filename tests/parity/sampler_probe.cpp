@@ -13,7 +13,7 @@ int main() {
     in >> options.temperature >> options.top_k >> options.top_p;
     std::vector<float> logits;
     for (float logit = 0; in >> logit;) logits.push_back(logit);
-    herd::Sampler sampler(options);
+    herd::TokenSampler sampler(options);
     for (const auto& candidate : sampler.distribution(logits)) std::cout << candidate.id << ':' << candidate.probability << ' ';
     std::cout << '\n';
   }
