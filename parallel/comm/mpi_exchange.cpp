@@ -45,10 +45,10 @@ Exchange::Progress Exchange::advance() {
 }
 
 Steps Exchange::steps() {
-#ifdef NDEBUG
-  const bool checked = group_.options.check;
-#else
+#ifdef HERD_CHECK_COLLECTIVES
   const bool checked = true;
+#else
+  const bool checked = group_.options.check;
 #endif
   if (checked) for (auto part = check(); part.next();) co_yield Pause{};
   auto part = [&] {
