@@ -102,6 +102,9 @@ Flight read_flight(const std::filesystem::path& file) {
   if (!stream.read(reinterpret_cast<char*>(page.get()), sizeof(*page)) || page->magic != kMagic) {
     throw IoError({.who = file.string(), .found = stream ? "other content" : "a missing or short file", .expected = "a flight log"});
   }
+  // Whatever a damaged file holds, texts end within their fields.
+  page->activity[sizeof page->activity - 1] = '\0';
+  for (auto& record : page->records) record.text[sizeof record.text - 1] = '\0';
   Flight flight{.rank = page->rank, .size = page->size, .activity = page->activity, .records = {}};
   for (const auto& record : page->records)
     if (record.state != FlightRecord::kEmpty) flight.records.push_back(record);

@@ -106,6 +106,7 @@ void MpiLink::finalize() {
   MPI_Comm_free(&state_->notes);
   MPI_Comm_free(&state_->data);
   MPI_Finalize();
+  state_.reset();  // MPI is done with it
 }
 
 void MpiLink::abort(int code) {

@@ -36,12 +36,13 @@ HERD_INLINE float exponential(float x) {
   constexpr float kLog2e = 1.44269504f, kRound = 12582912.0f;         // 1.5 · 2²³: adding it rounds to an integer
   constexpr float kLn2High = 0.693359375f, kLn2Low = -2.12194440e-4f;  // Cody and Waite
   const float in = x < -87.0f ? -87.0f : x > 88.7f ? 88.7f : x;
-  const float n = in * kLog2e + kRound - kRound;
+  const float shifted = in * kLog2e + kRound, n = shifted - kRound;
   const float r = in - n * kLn2High - n * kLn2Low;
   const float p = 1 + r * (1 + r * (1.0f / 2 + r * (1.0f / 6 + r * (1.0f / 24 + r * (1.0f / 120 + r * (1.0f / 720 + r * (1.0f / 5040)))))));
   // 2ⁿ in two factors: n reaches 128, one more than an exponent holds.
-  const auto half = static_cast<std::int32_t>(n) >> 1;
-  const auto rest = static_cast<std::int32_t>(n) - half;
+  // n as an integer is read off the bits of `shifted`: a cast would be undefined for NaN.
+  const auto whole = std::bit_cast<std::int32_t>(shifted) - std::bit_cast<std::int32_t>(kRound);
+  const auto half = whole >> 1, rest = whole - half;
   const float y = p * std::bit_cast<float>((half + 127) << 23) * std::bit_cast<float>((rest + 127) << 23);
   return x < -87.0f ? 0.0f : x > 88.7f ? INFINITY : y;
 }
