@@ -176,7 +176,9 @@ TEST(Mpi, SmallMessagesAreQuick) {
   std::nth_element(times.begin(), times.begin() + 100, times.end());
   RecordProperty("median_us", static_cast<int>(times[100] * 1e6));
   if (c->rank() == 0) std::printf("median of a small all_reduce on %d ranks: %.0f us\n", c->size(), times[100] * 1e6);
+#ifdef __OPTIMIZE__  // debug and sanitizer builds are slow by themselves
   EXPECT_LT(times[100], 2e-3);
+#endif
 }
 
 }  // namespace
