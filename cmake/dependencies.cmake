@@ -25,4 +25,4 @@ target_compile_options(torch_cpu INTERFACE
 target_link_libraries(torch_cpu INTERFACE
   ${HERD_LIBTORCH}/torch/lib/libtorch_cpu.so ${HERD_LIBTORCH}/torch/lib/libc10.so)
 # The wheel's libraries find the CUDA runtime beside themselves by their own rpath; ours find the wheel.
-set(CMAKE_BUILD_RPATH ${HERD_LIBTORCH}/torch/lib ${HERD_LIBTORCH}/nvidia/cu13/lib)
+set(CMAKE_BUILD_RPATH ${HERD_LIBTORCH}/torch/lib ${HERD_LIBTORCH}/nvidia/cu13/lib ${HERD_LIBTORCH}/nvidia/nccl/lib)

@@ -23,6 +23,9 @@ void RunConfig::validate() const {
     throw InvalidSetting("train.evaluate_first", "true", "false where no records are held out", "data.held_out=0.05 holds some out");
   if (model.config && peft.method != "none" && !peft.adapter.empty())
     throw InvalidSetting("peft.adapter", "'" + peft.adapter + "'", "empty where model.config builds a model from random weights");
+  if (const auto device = device_of_backend(parallel.backend); !device.empty() && device != model.device)
+    throw InvalidSetting("parallel.backend", "'" + parallel.backend + "', which is for model.device=" + device,
+                         "auto, or a backend for model.device=" + model.device);
 }
 
 void ResolvedRun::require_trainable() const {

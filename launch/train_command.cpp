@@ -9,6 +9,7 @@
 #include "launch/train_run.h"
 #include "parallel/comm/agree.h"
 #include "parallel/comm/backends.h"
+#include "parallel/comm/nccl.h"
 #include "runtime/base/exit_codes.h"
 #include "runtime/base/log.h"
 
@@ -49,11 +50,14 @@ int run_on_rank(const std::vector<std::string>& arguments) {
     error = std::current_exception();  // the other ranks see the same; one of them is to tell it
   }
   const auto& parallel = run.config.parallel;
-  const auto communicator = make_communicator(parallel.backend, {.deadline_s = parallel.timeout_s, .check = parallel.check});
+  // GPUs come later: what goes wrong with them is told over this one.
+  const auto backend = device_of_backend(parallel.backend) == "cuda" ? "auto" : parallel.backend;
+  auto communicator = make_communicator(backend, {.deadline_s = parallel.timeout_s, .check = parallel.check});
   set_log_rank(communicator->rank(), communicator->size());
   std::optional<ClaimedFolder> claimed;
   try {
     agree_on(*communicator, error);
+    if (run.config.model.device == "cuda") use_gpus(communicator);
     const Signals signals;
     claimed = claim_run_folder(run, *communicator);
     const auto outcome = train_run(run, claimed->folder, *communicator, [&] { return signals.pending(); });

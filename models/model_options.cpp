@@ -81,7 +81,7 @@ void describe(Schema& s, ModelOptions& o) {
       "config", o.config, "sizes of a model to build from random weights instead of path, named as in the hub's config.json");
   s.field("tokenizer", o.tokenizer, "folder of the tokenizer; empty: that of path").known_as({"tokenizer_name_or_path"});
   s.field("seed", o.seed, "seed of the random weights").at_least(0);
-  s.field("device", o.device, "where the model runs").one_of({"cpu"});
+  s.field("device", o.device, "where the model runs; cuda: a GPU a rank").one_of({"cpu", "cuda"});
   s.field("threads", o.threads, "compute threads a rank; 0: the machine's cores divided by its ranks").range(0, 1024);
 }
 

@@ -15,6 +15,11 @@ std::string summaries(const Table<Entry>& table) {
 
 }  // namespace
 
+std::string device_of_backend(const std::string& backend) {
+  const auto* entry = backends().find(backend);
+  return entry ? entry->device : "";
+}
+
 void describe(Schema& s, ParallelOptions& o) {
   s.field("strategy", o.strategy, summaries(strategies())).one_of(strategies().names());
   s.field("bucket_bytes", o.bucket_bytes, "bytes of gradients that travel together, while the backward pass goes on; zero3 and hsdp: each block's").at_least(1024);
@@ -29,7 +34,7 @@ void describe(Schema& s, ParallelOptions& o) {
       .known_as({"data_parallel_shard_degree", "hybrid_shard_degree"});
   auto names = backends().names();
   names.insert(names.begin(), "auto");
-  s.field("backend", o.backend, "how ranks talk; auto: mpi under mpirun or srun, else self; " + summaries(backends())).one_of(names);
+  s.field("backend", o.backend, "how ranks talk; auto: nccl with model.device=cuda, mpi under mpirun or srun, else self; " + summaries(backends())).one_of(names);
   s.field("check", o.check, "compare operation, shape and dtype over all ranks before any data moves; always on in debug builds");
   s.field("timeout_s", o.timeout_s, "seconds that a collective waits for the last rank before the run ends with its name")
       .above(0)

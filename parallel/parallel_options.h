@@ -34,6 +34,9 @@ struct CheckpointOptions {
   bool operator==(const CheckpointOptions&) const = default;
 };
 
+/// The model.device that a value of `backend` is for; empty for auto, which is for any.
+std::string device_of_backend(const std::string& backend);
+
 void describe(Schema& s, ParallelOptions& o);
 void describe(Schema& s, CheckpointOptions& o);
 

@@ -6,8 +6,11 @@ began=$SECONDS
 torch_version=2.11.0
 # The CPU library of the wheel names these two CUDA libraries and needs no other.
 torch_wheels=(torch==$torch_version nvidia-cuda-runtime==13.0.96 nvidia-cuda-cupti==13.0.85)
+# The same wheel with all that its CUDA part needs, NCCL among it; libtorch_cuda finds it beside itself.
+cuda_wheels=(torch==$torch_version)
 deps=${HERD_DEPS:-${XDG_CACHE_HOME:-$HOME/.cache}/herd}
 libtorch=$deps/libtorch-$torch_version-cpu
+libtorch_cuda=$deps/libtorch-$torch_version-cuda
 requirements=$root/tests/requirements.txt
 # The environment is keyed by its pins: another list makes another folder, and none is ever changed in place.
 tests_env=$deps/tests-$(sha256sum "$requirements" | cut -c1-12)
@@ -51,9 +54,14 @@ jobs() {
 }
 
 configure() {  # configure PRESET [cmake options...]
-  local preset=$1; shift
-  quiet_step "configure (preset $preset)" cmake -S "$root" --preset "$preset" -DHERD_LIBTORCH="$libtorch" "$@"
+  local preset=$1 folder=$libtorch; shift
+  [[ $preset != gpu ]] || folder=$libtorch_cuda
+  quiet_step "configure (preset $preset)" cmake -S "$root" --preset "$preset" -DHERD_LIBTORCH="$folder" "$@"
+  say "CUDA module: $(sed -n 's/^HERD_CUDA_SAYS:INTERNAL=//p' "$root/build/$preset/CMakeCache.txt")"
 }
+
+# Whether a driver here sees a GPU; the names of those that it sees.
+gpu_names() { command -v nvidia-smi >/dev/null && nvidia-smi -L 2>/dev/null; }
 
 build() {  # build PRESET [targets...]
   local preset=$1; shift

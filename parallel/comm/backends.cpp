@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "parallel/comm/mpi.h"
+#include "parallel/comm/nccl.h"
 #include "runtime/base/launcher.h"
 
 namespace herd {
@@ -11,8 +12,9 @@ const Table<Backend>& backends() {
   static const Table<Backend> table{
       "backend",
       {
-          {"mpi", {.summary = "MPI on CPUs, any number of ranks", .make = make_mpi_communicator}},
-          {"self", {.summary = "one rank, no MPI", .make = make_self_communicator}},
+          {"mpi", {.summary = "MPI on CPUs, any number of ranks", .device = "cpu", .make = make_mpi_communicator}},
+          {"nccl", {.summary = "NCCL between GPUs, with model.device=cuda alone", .device = "cuda", .make = make_nccl_communicator}},
+          {"self", {.summary = "one rank, no MPI", .device = "cpu", .make = make_self_communicator}},
       }};
   return table;
 }

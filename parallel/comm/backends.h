@@ -11,6 +11,7 @@ namespace herd {
 /// A way for the processes of a job to talk.
 struct Backend {
   std::string summary;  ///< for herd config --explain
+  std::string device;   ///< what model.device must be: where its buffers lie
   /// The communicator of all ranks; called once a process.
   std::unique_ptr<Communicator> (*make)(CommOptions options);
 };

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <numeric>
@@ -26,9 +27,16 @@ bool supported(at::ScalarType dtype) {
   }
 }
 
-void need_buffer(const Operation& operation, const Tensor& tensor, const char* name) {
+std::string text_of(const std::vector<at::Device>& devices) {
+  std::string text;
+  for (const auto& device : devices) text += (text.empty() ? "" : " or ") + device.str();
+  return text;
+}
+
+void need_buffer(const Operation& operation, const Tensor& tensor, const char* name, const std::vector<at::Device>& devices) {
   need(tensor.defined(), operation, fmt::format("{} is undefined", name), "a tensor");
-  need(tensor.device().is_cpu(), operation, fmt::format("{} on {}", name, tensor.device().str()), "a CPU tensor");
+  need(std::find(devices.begin(), devices.end(), tensor.device()) != devices.end(), operation,
+       fmt::format("{} on {}", name, tensor.device().str()), "a tensor on " + text_of(devices));
   need(tensor.is_contiguous(), operation, fmt::format("{} is not contiguous", name), "a contiguous tensor");
   need(supported(tensor.scalar_type()), operation, fmt::format("{} of {}", name, c10::toString(tensor.scalar_type())),
        "fp32, fp64, bf16, fp16, int64, int32, uint8 or bool");
@@ -77,18 +85,18 @@ Communicator::~Communicator() = default;
 
 Work Communicator::all_reduce(Tensor buffer, ReduceOp op) {
   Operation operation{.kind = CommKind::kAllReduce, .op = op, .input = buffer, .output = buffer};
-  need_buffer(operation, buffer, "the buffer");
+  need_buffer(operation, buffer, "the buffer", devices());
   operation.send_counts = operation.receive_counts = even_counts(buffer.numel(), size_);
   return run(std::move(operation));
 }
 
 Work Communicator::reduce_scatter(Tensor output, Tensor input, ReduceOp op, std::vector<std::int64_t> counts) {
   Operation operation{.kind = CommKind::kReduceScatter, .op = op, .input = std::move(input), .output = std::move(output)};
-  need_buffer(operation, operation.input, "the input");
+  need_buffer(operation, operation.input, "the input", devices());
   if (counts.empty()) counts = even_counts(operation.input.numel(), size_);
   need_counts(operation, counts, size_, operation.input.numel(), "input");
   const auto mine = counts[static_cast<std::size_t>(rank_)];
-  need_buffer(operation, operation.output, "the output");
+  need_buffer(operation, operation.output, "the output", devices());
   need(operation.output.numel() == mine, operation, fmt::format("an output of {} elements", operation.output.numel()), fmt::format("{}", mine));
   operation.send_counts = operation.receive_counts = std::move(counts);
   return run(std::move(operation));
@@ -96,11 +104,11 @@ Work Communicator::reduce_scatter(Tensor output, Tensor input, ReduceOp op, std:
 
 Work Communicator::all_gather(Tensor output, Tensor input, std::vector<std::int64_t> counts) {
   Operation operation{.kind = CommKind::kAllGather, .input = std::move(input), .output = std::move(output)};
-  need_buffer(operation, operation.output, "the output");
+  need_buffer(operation, operation.output, "the output", devices());
   if (counts.empty()) counts = even_counts(operation.output.numel(), size_);
   need_counts(operation, counts, size_, operation.output.numel(), "output");
   const auto mine = counts[static_cast<std::size_t>(rank_)];
-  need_buffer(operation, operation.input, "the input");
+  need_buffer(operation, operation.input, "the input", devices());
   need(operation.input.numel() == mine, operation, fmt::format("an input of {} elements", operation.input.numel()), fmt::format("{}", mine));
   operation.send_counts = operation.receive_counts = std::move(counts);
   return run(std::move(operation));
@@ -108,7 +116,7 @@ Work Communicator::all_gather(Tensor output, Tensor input, std::vector<std::int6
 
 Work Communicator::broadcast(Tensor buffer, int root) {
   Operation operation{.kind = CommKind::kBroadcast, .root = root, .input = buffer, .output = buffer};
-  need_buffer(operation, buffer, "the buffer");
+  need_buffer(operation, buffer, "the buffer", devices());
   need(root >= 0 && root < size_, operation, fmt::format("root {}", root), fmt::format("0 to {}", size_ - 1));
   operation.send_counts = operation.receive_counts = even_counts(buffer.numel(), size_);
   return run(std::move(operation));
@@ -116,8 +124,8 @@ Work Communicator::broadcast(Tensor buffer, int root) {
 
 Work Communicator::all_to_all(Tensor output, Tensor input, std::vector<std::int64_t> send_counts, std::vector<std::int64_t> receive_counts) {
   Operation operation{.kind = CommKind::kAllToAll, .input = std::move(input), .output = std::move(output)};
-  need_buffer(operation, operation.input, "the input");
-  need_buffer(operation, operation.output, "the output");
+  need_buffer(operation, operation.input, "the input", devices());
+  need_buffer(operation, operation.output, "the output", devices());
   if (send_counts.empty() && receive_counts.empty()) {
     need(operation.input.numel() % size_ == 0 && operation.input.numel() == operation.output.numel(), operation,
          fmt::format("{} elements in, {} out, and no counts", operation.input.numel(), operation.output.numel()),
@@ -147,6 +155,8 @@ Work Communicator::run(Operation operation) {
     need(operation.input.scalar_type() == operation.output.scalar_type(), operation,
          fmt::format("{} in, {} out", c10::toString(operation.input.scalar_type()), c10::toString(operation.output.scalar_type())),
          "one dtype");
+    need(operation.input.device() == operation.output.device(), operation,
+         fmt::format("{} in, {} out", operation.input.device().str(), operation.output.device().str()), "one device");
     const bool reduces = operation.kind == CommKind::kAllReduce || operation.kind == CommKind::kReduceScatter;
     need(!reduces || operation.op != ReduceOp::kSum || operation.output.scalar_type() != at::kBool, operation, "a sum of bool",
          "max (any) or min (all)");

@@ -29,6 +29,7 @@ struct CommOptions {
   /// Largest single message. Bounds scratch memory to (ranks x this) an operation, and lifts every 2^31 limit. Never changes a result.
   std::int64_t piece_bytes = std::int64_t{32} << 20;
   /// Compare operation, shape and dtype over all ranks before any data moves. Always on in debug builds and on the threads backend.
+  /// Not for tensors on a GPU, where it would hold up the host: there only where asked for.
   bool check = false;
 };
 
@@ -55,7 +56,7 @@ class [[nodiscard]] Work {
 std::vector<std::int64_t> even_counts(std::int64_t elements, int parts);
 
 /// A group of ranks and what they do together. Every rank calls the same operations in the same order, from one thread at a time;
-/// several operations may be under way. Buffers are contiguous CPU tensors of fp32, fp64, bf16, fp16, int64, int32, uint8 or bool, any
+/// several operations may be under way. Buffers are contiguous tensors, on one of devices(), of fp32, fp64, bf16, fp16, int64, int32, uint8 or bool, any
 /// shape, possibly empty; they are left alone by the caller until wait() (inputs may be read).
 /// Sums run in rank order, bf16 and fp16 in fp32 with one rounding at the end: the result is the same on every rank and independent of
 /// how a buffer is cut into operations or pieces.
@@ -78,6 +79,9 @@ class Communicator {
   virtual int local_size() const { return 1; }
   virtual int node_rank() const { return 0; }
   virtual int node_count() const { return 1; }
+  /// Where buffers may lie; the first is where a model's tensors belong. On a CUDA device wait() orders the caller's current stream
+  /// behind the operation and does not hold up the host (docs/decisions/nccl-sums-in-rank-order.md).
+  virtual std::vector<at::Device> devices() const { return {at::kCPU}; }
 
   /// Reduces `buffer` over all ranks, in place; same shape and dtype everywhere. kSum is refused for bool.
   /// Moves 2·n·(N−1)/N elements a rank (reduce_scatter, then all_gather; Patarasuk & Yuan 2009, section 2).
@@ -110,8 +114,15 @@ class Communicator {
 
  protected:
   friend class LatencyCommunicator;
+  friend class DeviceCommunicator;
   virtual std::shared_ptr<Pending> start(Operation operation) = 0;
   virtual std::unique_ptr<Communicator> start_split(Operation operation, int color, int key, CommOptions options) = 0;
+  /// For a backend that is built upon this one: this rank has entered operation `sequence`, which goes another way.
+  virtual void pass_by(std::uint64_t /*sequence*/) {}
+  /// Why this communicator is out of use; empty as long as it is not. From any thread.
+  virtual std::string failure() const { return {}; }
+  /// Puts it out of use on all ranks, from operation `sequence` on. From any thread.
+  virtual void give_up(std::uint64_t /*sequence*/, const std::string& /*cause*/) {}
   FlightLog& flight() { return *flight_; }
 
  private:

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <numeric>
@@ -49,6 +50,10 @@ class MpiCommunicator final : public Communicator {
     return make(engine_, result.id, result.world_ranks, result.rank, options);
   }
 
+  void pass_by(std::uint64_t sequence) override { group_->entered = std::max(group_->entered.load(), sequence); }
+  std::string failure() const override { return engine_->failure(group_->id); }
+  void give_up(std::uint64_t sequence, const std::string& cause) override { engine_->give_up(group_, sequence, cause); }
+
  public:
   static std::unique_ptr<Communicator> make(const std::shared_ptr<MpiEngine>& engine, std::int64_t id, std::vector<int> world_ranks, int rank,
                                             CommOptions options) {
@@ -66,7 +71,7 @@ class MpiCommunicator final : public Communicator {
 
  private:
   std::shared_ptr<MpiTask> enter(Operation operation, SplitRequest split) {
-    group_->entered = operation.sequence;
+    pass_by(operation.sequence);
     auto task = std::make_shared<MpiTask>(std::move(operation), group_, split);
     engine_->submit(task);
     return task;

@@ -117,6 +117,23 @@ void MpiEngine::set_activity(std::string_view activity) {
   activity_ = activity;
 }
 
+std::string MpiEngine::failure(int group) {
+  std::lock_guard lock(mutex_);
+  const auto found = failures_.find(group);
+  return found == failures_.end() ? "" : found->second;
+}
+
+void MpiEngine::give_up(std::shared_ptr<MpiGroup> group, std::uint64_t sequence, std::string cause) {
+  {
+    std::lock_guard lock(mutex_);
+    failures_.try_emplace(group->id, cause);
+  }
+  at_thread([this, group, sequence, cause] {
+    tell(*group, {.kind = Note::kFailed, .group = group->id, .sequence = sequence, .text = cause});
+    fail(group->id, sequence, cause);
+  });
+}
+
 void MpiEngine::abort(int code) {
   abort_code_ = code;
   changed_.notify_all();
@@ -255,6 +272,10 @@ bool MpiEngine::advance(Member& member) {
 
 bool MpiEngine::advance(Member& member, MpiTask& task) {
   if (task.done()) throw CommError({.who = task.operation().title(), .found = "this thread was away beyond the deadline"});
+  if (task.operation().question) {
+    inquire(task);
+    return false;
+  }
   if (!task.exchange) task.exchange.emplace(task.operation(), *task.group, *link_, task.split_request);
   const auto progress = task.exchange->advance();
   if (progress == Exchange::Progress::kDone) {

@@ -60,6 +60,10 @@ class MpiEngine {
   /// This rank enters nothing of `group` any more. `at_once`: what is under way fails.
   void leave(std::shared_ptr<MpiGroup> group, bool at_once);
   void set_activity(std::string_view activity);
+  /// The first cause that put the group out of use; empty where there is none.
+  std::string failure(int group);
+  /// Puts the group out of use on all of its ranks.
+  void give_up(std::shared_ptr<MpiGroup> group, std::uint64_t sequence, std::string cause);
   [[noreturn]] void abort(int code);
 
   // From the callers' thread alone.

@@ -32,6 +32,7 @@ struct Operation {
   std::shared_ptr<SharedStats> stats{};
   std::shared_ptr<FlightLog> flight{};
   std::uint64_t flight_slot = 0;
+  bool question = false;  ///< moves nothing and never completes: its error says who has entered `sequence` by another way (pass_by)
 
   std::int64_t bytes() const;
   /// `all_reduce #7`.

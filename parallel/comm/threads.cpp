@@ -45,6 +45,7 @@ struct Group {
   CommOptions options;
   std::map<std::uint64_t, Slot> slots;
   std::vector<bool> left;
+  std::vector<std::uint64_t> passed;  // by rank: the last operation that went another way (pass_by)
   std::string failure;
 
   int size() const { return static_cast<int>(world_ranks.size()); }
@@ -57,10 +58,10 @@ struct Group {
         if (arrival) arrival->complete(error);
     slots.clear();
   }
-  std::vector<int> absent(const Slot& slot) const {
+  std::vector<int> absent(std::uint64_t sequence, const Slot& slot) const {
     std::vector<int> ranks;
     for (std::size_t r = 0; r < slot.size(); ++r)
-      if (!slot[r]) ranks.push_back(world_ranks[r]);
+      if (!slot[r] && passed[r] < sequence) ranks.push_back(world_ranks[r]);
     return ranks;
   }
 };
@@ -69,7 +70,7 @@ void Arrival::overdue() {
   std::lock_guard lock(group_->world->mutex);
   const auto slot = group_->slots.find(operation().sequence);
   if (slot == group_->slots.end()) return;  // completed, or failed, in the meantime; wait() goes on
-  const auto late = group_->absent(slot->second);
+  const auto late = group_->absent(slot->first, slot->second);
   std::string activities;
   for (int rank : late) {
     const auto& activity = group_->world->activity[static_cast<std::size_t>(rank)];
@@ -142,10 +143,11 @@ void split(const Slot& slot, const Group& whole) {
   for (auto r : order) {
     if (slot[r]->color < 0) continue;
     auto& part = parts[slot[r]->color];
-    if (!part) part = std::make_shared<Group>(Group{.world = whole.world, .world_ranks = {}, .options = slot[r]->options, .slots = {}, .left = {}, .failure = {}});
+    if (!part) part = std::make_shared<Group>(Group{.world = whole.world, .world_ranks = {}, .options = slot[r]->options, .slots = {}, .left = {}, .passed = {}, .failure = {}});
     slot[r]->part_rank = part->size();
     part->world_ranks.push_back(whole.world_ranks[r]);
     part->left.push_back(false);
+    part->passed.push_back(0);
     slot[r]->part = part;
   }
   std::lock_guard lock(whole.world->mutex);
@@ -208,6 +210,20 @@ class ThreadsCommunicator final : public Communicator {
     return std::make_unique<ThreadsCommunicator>(arrival->part, arrival->part_rank, backend_);
   }
 
+  void pass_by(std::uint64_t sequence) override {
+    std::lock_guard lock(group_->world->mutex);
+    group_->passed[own()] = sequence;
+  }
+  std::string failure() const override {
+    std::lock_guard lock(group_->world->mutex);
+    return group_->failure;
+  }
+  void give_up(std::uint64_t, const std::string& cause) override {
+    const auto text = "rank " + std::to_string(local_rank()) + " has failed: " + cause;
+    std::lock_guard lock(group_->world->mutex);
+    group_->fail(text, std::make_exception_ptr(CommError({.who = "communicator", .found = text})));
+  }
+
  private:
   std::size_t own() const { return static_cast<std::size_t>(rank()); }
 
@@ -229,12 +245,12 @@ class ThreadsCommunicator final : public Communicator {
       auto& slot = group_->slots[arrival->operation().sequence];
       slot.resize(static_cast<std::size_t>(size()));
       slot[own()] = arrival;
-      const auto absent = group_->absent(slot);
-      if (absent.empty()) {
+      const bool all = std::none_of(slot.begin(), slot.end(), [](const auto& a) { return a == nullptr || a->operation().question; });
+      if (all) {
         complete = std::move(slot);
         group_->slots.erase(arrival->operation().sequence);
       }
-      for (std::size_t r = 0; r < group_->left.size() && !absent.empty(); ++r) {
+      for (std::size_t r = 0; r < group_->left.size() && !all; ++r) {
         if (!group_->left[r] || slot[r]) continue;
         fail_left(arrival->operation());
         break;
@@ -264,10 +280,11 @@ class ThreadsCommunicator final : public Communicator {
 std::shared_ptr<Group> make_group(int ranks, CommOptions options) {
   auto world = std::make_shared<World>();
   world->activity.resize(static_cast<std::size_t>(ranks));
-  auto group = std::make_shared<Group>(Group{.world = world, .world_ranks = {}, .options = options, .slots = {}, .left = {}, .failure = {}});
+  auto group = std::make_shared<Group>(Group{.world = world, .world_ranks = {}, .options = options, .slots = {}, .left = {}, .passed = {}, .failure = {}});
   group->world_ranks.resize(static_cast<std::size_t>(ranks));
   std::iota(group->world_ranks.begin(), group->world_ranks.end(), 0);
   group->left.resize(static_cast<std::size_t>(ranks));
+  group->passed.resize(static_cast<std::size_t>(ranks));
   world->groups.push_back(group);
   return group;
 }

@@ -23,7 +23,8 @@ MAY_INCLUDE |= {"tests": EVERYTHING, "bench": EVERYTHING, "cmake": set()}
 # Headers of outside libraries that stay behind a wall: (header, files that may include it).
 OWNED = [
     (r"mpi\.h", r"parallel/.*\.cpp"),
-    (r"nccl\.h", r"parallel/comm/.*\.(cpp|cu)"),
+    (r"nccl\.h", r"parallel/comm/nccl_link\.cpp"),
+    (r"(cuda|cublas|c10/cuda/|ATen/cuda/).*\.h", r"parallel/comm/nccl_.*\.(h|cpp|cu)"),  # the CUDA module alone
     (r"(hdf5|H5\w*)\.h(pp)?", r"runtime/tensor/.*\.cpp|parallel/checkpoint(/.*|\w*)\.cpp"),
     (r"yaml-cpp/.*", r"runtime/base/.*\.cpp"),
     (r"CLI/.*", r"launch/.*\.cpp|bench/.*\.cpp"),
@@ -108,6 +109,7 @@ def check_itself():
         ("parallel/comm/mpi.h", "#include <mpi.h>"),
         ("train/trainer.cpp", "  #  include <mpi.h>"),
         ("parallel/comm/communicator.h", "#include <nccl.h>"),
+        ("parallel/ddp.cpp", "#include <c10/cuda/CUDAStream.h>"),
         ("runtime/tensor/hdf5.h", "#include <hdf5.h>"),
         ("train/resume.cpp", "#include <H5Cpp.h>"),
         ("runtime/base/config.h", "#include <yaml-cpp/yaml.h>"),
@@ -119,6 +121,7 @@ def check_itself():
         ("launch/train.cpp", '#include "train/trainer.h"\n#include "peft/lora.h"\n#include <CLI/CLI.hpp>'),
         ("infer/generate.cpp", '#include "models/llama.h"\n#include "infer/sample.h"\n#include <vector>'),
         ("parallel/comm/mpi.cpp", '#include <mpi.h>\n#include "runtime/base/text.h"'),
+        ("parallel/comm/nccl_link.cpp", "#include <nccl.h>\n#include <cuda_runtime_api.h>"),
         ("parallel/checkpoint.cpp", "#include <hdf5.h>"),
         ("parallel/checkpoint/shard.cpp", "#include <hdf5.h>"),
         ("runtime/tensor/hdf5.cpp", "#include <hdf5.h>"),

@@ -6,9 +6,11 @@
 #include <thread>
 
 #include "parallel/comm/backends.h"
+#include "parallel/comm/device_communicator.h"
 #include "runtime/base/launcher.h"
 #include "tests/support/communicator_contract.h"
 #include "tests/support/errors.h"
+#include "tests/support/stand_in_devices.h"
 
 namespace herd::test {
 namespace {
@@ -45,8 +47,9 @@ Ranks ranks(const std::string& backend, const std::string& variant, CommOptions 
 // reductions too.
 std::vector<Ranks> every_backend() {
   std::vector<Ranks> all;
-  for (const auto& name : backends().names()) {
+  for (const auto& [name, entry] : backends()) {
     if (name == "self" && launcher().ranks > 1) continue;
+    if (entry.device != "cpu") continue;  // tests/gpu
     all.push_back(ranks(name, "", {}));
     all.push_back(ranks(name, "InPieces", {.piece_bytes = 40}));
     all.push_back(ranks(name, "Checked", {.piece_bytes = 1000, .check = true}));
@@ -160,6 +163,34 @@ TEST(Mpi, ChecksNameBothSides) {
   EXPECT_THAT(message_of<CommError>([&] { unchecked->all_reduce(buffer).wait(); }),
               testing::HasSubstr("the ranks disagree on this operation"));
 #endif
+  all->barrier().wait();
+}
+
+// Devices that never answer, over MPI: the deadline asks the ranks' communication threads who has come how far, and all of them hear of it.
+TEST(Mpi, ADeadlineOfADeviceNamesTheRankThatStaysAway) {
+  auto all = all_ranks("mpi");
+  if (all->size() == 1) GTEST_SKIP() << "needs two ranks";
+  std::vector<int> members(static_cast<std::size_t>(all->size()));
+  std::iota(members.begin(), members.end(), 0);
+  auto link = std::make_unique<StandInLink>(std::make_shared<StandInWires>(), std::make_shared<StandInQueue>(std::chrono::microseconds(0)), "all",
+                                            members, all->rank());
+  DeviceCommunicator c(all->split(0, 0, CommOptions{.deadline_s = 0.3}), std::move(link), "stand-in");
+  const int last = c.size() - 1;
+  const auto failure = [&] {
+    return message_of<CommError>([&] {
+      for (auto buffer = at::ones({1000});; std::this_thread::sleep_for(std::chrono::milliseconds(5))) c.all_reduce(buffer).wait();
+    });
+  };
+  if (c.rank() == last) {
+    c.note("reading shard 12");
+    all->barrier().wait();
+    EXPECT_THAT(failure(), testing::HasSubstr("rank"));
+  } else {
+    EXPECT_THAT(failure(), testing::AllOf(testing::HasSubstr("all_reduce #1"), testing::HasSubstr("Float [1000]"),
+                                          testing::HasSubstr(fmt::format("rank {} has not entered it", last)),
+                                          testing::HasSubstr("last seen in: reading shard 12")));
+    all->barrier().wait();
+  }
   all->barrier().wait();
 }
 
