@@ -15,6 +15,8 @@ from herd_paths import ASSETS, BINARIES, ROOT
 HERD = str(BINARIES / "herd")
 MPIRUN = str(ROOT / "tests/support/mpirun")
 PREEMPTED, TERMINATED = 75, 76
+# How many times as long as usual a command may take: slow builds set it.
+PATIENCE = float(os.environ.get("HERD_TEST_PATIENCE", 1))
 
 _spec = importlib.util.spec_from_file_location("make_quickstart_data", ROOT / "scripts/make_quickstart_data.py")
 quickstart_data = importlib.util.module_from_spec(_spec)
@@ -48,7 +50,7 @@ class Started:
 
     def finish(self, timeout=60):
         try:
-            code = self.process.wait(timeout)
+            code = self.process.wait(timeout * PATIENCE)
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
@@ -130,7 +132,7 @@ run: {{folder: {self.folder}/runs, plot: false, tensorboard: false}}
         return {line["step"]: line[key] for line in lines if key in line}
 
     def wait_for_step(self, name, step, timeout=30):
-        end = time.monotonic() + timeout
+        end = time.monotonic() + timeout * PATIENCE
         while max(self.metrics(name), default=0) < step:
             if time.monotonic() > end:
                 raise TimeoutError(f"{name} never came to step {step}")
