@@ -13,10 +13,14 @@ else()
     cmake_path(GET nvcc_file PARENT_PATH cuda_home)
     cmake_path(GET cuda_home PARENT_PATH cuda_home)
   endif()
-  find_path(HERD_CUDA_INCLUDE cuda_runtime_api.h HINTS ${cuda_home}/include ${cuda_home}/targets/x86_64-linux/include)
-  find_library(HERD_CUDART NAMES cudart libcudart.so.13 HINTS ${cuda_home}/lib64 ${cuda_home}/lib ${HERD_LIBTORCH}/nvidia/cu13/lib)
-  find_path(HERD_NCCL_INCLUDE nccl.h HINTS ${HERD_LIBTORCH}/nvidia/nccl/include ${cuda_home}/include)
-  find_library(HERD_NCCL NAMES nccl libnccl.so.2 HINTS ${HERD_LIBTORCH}/nvidia/nccl/lib ${cuda_home}/lib64 ${cuda_home}/lib)
+  find_path(HERD_CUDA_INCLUDE cuda_runtime_api.h HINTS ${cuda_home}/include ${cuda_home}/targets/x86_64-linux/include
+            PATHS /usr/local/cuda/include)
+  find_library(HERD_CUDART NAMES cudart libcudart.so.13 HINTS ${cuda_home}/lib64 ${cuda_home}/lib ${HERD_LIBTORCH}/nvidia/cu13/lib
+               PATHS /usr/local/cuda/lib64)
+  find_path(HERD_NCCL_INCLUDE nccl.h HINTS ${HERD_LIBTORCH}/nvidia/nccl/include ${cuda_home}/include
+            PATHS /usr/local/cuda/include)
+  find_library(HERD_NCCL NAMES nccl libnccl.so.2 HINTS ${HERD_LIBTORCH}/nvidia/nccl/lib ${cuda_home}/lib64 ${cuda_home}/lib
+               PATHS /usr/local/cuda/lib64)
   set(missing)
   foreach(part "nvcc=HERD_NVCC" "cuda_runtime_api.h=HERD_CUDA_INCLUDE" "libcudart=HERD_CUDART" "nccl.h=HERD_NCCL_INCLUDE" "libnccl=HERD_NCCL")
     string(REPLACE "=" ";" part ${part})

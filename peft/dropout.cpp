@@ -80,7 +80,7 @@ Tensor KeyedDropout::mask(const Tensor& x) const {
                  std::min(width, first + kPiece), out + row * width);
     }
   });
-  return kept;
+  return kept.to(x.device());
 }
 
 }  // namespace herd

@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "runtime/nn/on_device.h"
+
 namespace herd {
 
 double Evaluation::perplexity() const { return std::exp(loss); }
@@ -17,7 +19,7 @@ Evaluation evaluate(CausalLm& model, Strategy& strategy, Communicator& communica
   model.random->training = false;
   double sum = 0;
   for (const auto& batch : held_out.micro_batches(0, communicator.rank(), communicator.size(), micro_batch_size))
-    sum += strategy.forward_loss(batch);
+    sum += strategy.forward_loss(on_device(batch, communicator.devices().front()));
   auto total = at::scalar_tensor(sum, at::kDouble);
   communicator.all_reduce(total).wait();
   const auto tokens = held_out.rows(0).supervised_tokens;

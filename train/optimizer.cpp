@@ -31,7 +31,7 @@ void AdamW::step(double learning_rate) {
       grads.push_back(slices_[i].grad);
       exp_avg.push_back(exp_avg_[i]);
       exp_avg_sq.push_back(exp_avg_sq_[i]);
-      steps.push_back(at::scalar_tensor(static_cast<double>(steps_), at::kFloat));
+      steps.push_back(at::scalar_tensor(static_cast<double>(steps_), values_[i].options()));
     }
     at::_fused_adamw_(values, grads, exp_avg, exp_avg_sq, {}, steps, learning_rate, options_.beta1, options_.beta2, group.weight_decay,
                       options_.epsilon, false, false);

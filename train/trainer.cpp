@@ -5,6 +5,7 @@
 
 #include "parallel/comm/agree.h"
 #include "runtime/base/log.h"
+#include "runtime/nn/on_device.h"
 #include "train/optimizer.h"
 #include "train/schedule.h"
 
@@ -64,7 +65,8 @@ class Loop {
     Boundary mine;
     for (std::size_t i = 0; i < micro_batches.size(); ++i) {
       key_random_numbers(micro_batches[i]);
-      mine.loss_sum += t_.strategy.forward_backward(micro_batches[i], state_.loss_scale.factor() / tokens, i + 1 == micro_batches.size());
+      const auto batch = on_device(micro_batches[i], t_.communicator.devices().front());
+      mine.loss_sum += t_.strategy.forward_backward(batch, state_.loss_scale.factor() / tokens, i + 1 == micro_batches.size());
     }
     t_.strategy.finish_gradients();
     mine.faulty = t_.strategy.fault().has_value();

@@ -96,7 +96,7 @@ struct Reading {
   void fill(const NamedSlice& wanted) const {
     at::NoGradGuard no_grad;
     const auto flat = wanted.value.detach().view({-1});
-    if (wanted.begin <= slice.begin && slice.end <= wanted.end) {
+    if (flat.is_cpu() && wanted.begin <= slice.begin && slice.end <= wanted.end) {
       const auto place = flat.narrow(0, slice.begin - wanted.begin, slice.end - slice.begin);
       read(0, place);
       return compare(hash_of(place));
@@ -130,8 +130,9 @@ RankPart write_rank_file(const fs::path& folder, int rank, std::int64_t step, st
       const auto name = dataset_name(s, whole.elements());
       std::vector<std::string> sizes;
       for (const auto size : s.shape) sizes.push_back(std::to_string(size));
-      writer.write(name, s.value, {{"shape", join(sizes)}, {"begin", std::to_string(s.begin)}});
-      part.slices.push_back({tensor, {0, name, 0, s.begin, s.end, hash_of(s.value)}});
+      const auto value = s.value.cpu();  // the same one, but for a GPU's
+      writer.write(name, value, {{"shape", join(sizes)}, {"begin", std::to_string(s.begin)}});
+      part.slices.push_back({tensor, {0, name, 0, s.begin, s.end, hash_of(value)}});
     }
     writer.finish();
   }

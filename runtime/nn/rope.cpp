@@ -82,14 +82,15 @@ Tensor rope_frequencies(const RopeOptions& o, std::int64_t length) {
 
 RopeTable rope_table(const RopeOptions& options, const Batch& batch) {
   const auto positions_bt1 = batch.positions_bt.to(at::kFloat).unsqueeze(-1);
-  const auto angles = positions_bt1 * rope_frequencies(options, options.max_positions);
+  const auto device = positions_bt1.device();
+  const auto angles = positions_bt1 * rope_frequencies(options, options.max_positions).to(device);
   if (options.scaling == RopeOptions::Scaling::kDynamic) {
     for (const auto& s : batch.segments) {
       if (s.length() == 0) continue;
       const auto length = batch.positions_bt[s.row][s.end - 1].item<std::int64_t>() + 1;
       if (length <= options.max_positions) continue;
       const auto part = [&s](const Tensor& x) { return x.narrow(0, s.row, 1).narrow(1, s.begin, s.length()); };
-      part(angles).copy_(part(positions_bt1) * rope_frequencies(options, length));
+      part(angles).copy_(part(positions_bt1) * rope_frequencies(options, length).to(device));
     }
   }
   return {at::cos(angles), at::sin(angles)};

@@ -83,7 +83,7 @@ using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
 using SafetensorsMetadata = std::map<std::string, std::string>;
 
 /// Writes the file whole or not at all, laid out as Hugging Face does (byte for byte): by dtype, the widest first, then by name.
-/// @param tensors on the CPU, any strides. @throws IoError, ShapeError (twice the same name, a dtype the format lacks).
+/// @param tensors of any strides, on any device. @throws IoError, ShapeError (twice the same name, a dtype the format lacks).
 void write_safetensors(const std::filesystem::path& path, const NamedTensors& tensors, const SafetensorsMetadata& metadata = {{"format", "pt"}});
 
 /// Writes `<stem>.safetensors`, or, where that were longer than `max_shard_bytes`, `<stem>-00001-of-N.safetensors` … in the order given, and

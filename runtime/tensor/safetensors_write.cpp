@@ -18,7 +18,7 @@ void check(const fs::path& path, const NamedTensors& tensors) {
       throw ShapeError({.who = path.string() + ": tensor '" + name + "'", .found = std::move(found), .expected = std::move(expected), .remedy = ""});
     };
     if (name == "__metadata__" || seen[name]++ > 0) complain("its name is taken", "each name once");
-    if (!tensor.defined() || !tensor.device().is_cpu()) complain("no values on the CPU", "a tensor to write");
+    if (!tensor.defined() || tensor.is_meta()) complain("no values", "a tensor to write");
     if (dtype_name(tensor.scalar_type()).empty()) complain(c10::toString(tensor.scalar_type()), "a dtype that safetensors stores");
   }
 }
@@ -90,7 +90,7 @@ void write_safetensors(const fs::path& path, const NamedTensors& tensors, const 
   write_file_atomically(path, [&](File& file) {
     file.write(header_of(ordered, metadata));
     for (const auto& [name, tensor] : ordered) {
-      const auto dense = tensor.detach().contiguous();
+      const auto dense = tensor.detach().cpu().contiguous();
       file.write({static_cast<const char*>(dense.const_data_ptr()), static_cast<std::size_t>(bytes_of(dense))});
     }
   });

@@ -173,7 +173,7 @@ TEST_F(Safetensors, WhatCannotBeWrittenIsRefusedAndTheOldFileStands) {
               HasSubstr("each name once"));
   EXPECT_THAT(message_of<Error>([&] { write_safetensors(path, {{"w", at::zeros({2}, at::kComplexDouble)}}); }), HasSubstr("a dtype that"));
   EXPECT_THAT(message_of<Error>([&] { write_safetensors(path, {{"w", at::zeros({2}, at::TensorOptions(at::kMeta))}}); }),
-              HasSubstr("on the CPU"));
+              HasSubstr("no values"));
   EXPECT_TRUE(at::equal(SafetensorsFile(path).view("w"), at::ones({2})));
   EXPECT_THAT(message_of<Error>([&] { write_safetensors(scratch_ / "no" / "t.safetensors", {}); }), HasSubstr("No such file"));
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(scratch_.path()), {}), 1);
