@@ -108,7 +108,8 @@ class Device(unittest.TestCase):
             self.skipTest("the CUDA module is not built here")
         import torch
         libraries = pathlib.Path(torch.__file__).parent / "lib"
-        load = f"import torch, ctypes; m = ctypes.CDLL({str(MODULE)!r}, mode=2); m.herd_cuda_module.restype = ctypes.POINTER(ctypes.c_int); print(m.herd_cuda_module()[0])"
+        load = (f"import torch, ctypes; ctypes.CDLL({str(libraries / 'libtorch_cuda.so')!r}, mode=ctypes.RTLD_GLOBAL); "  # as herd opens them
+                f"m = ctypes.CDLL({str(MODULE)!r}, mode=2); m.herd_cuda_module.restype = ctypes.POINTER(ctypes.c_int); print(m.herd_cuda_module()[0])")
         environment = {**herd_run.os.environ, "LD_LIBRARY_PATH": str(libraries)}
         done = subprocess.run([sys.executable, "-c", load], capture_output=True, text=True, env=environment)
         self.assertEqual(done.stdout.strip(), "1", done.stderr)
