@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "launch/command_line.h"
+#include "launch/consolidate.h"
 #include "parallel/checkpoint/folder.h"
 #include "parallel/checkpoint/store.h"
 #include "runtime/base/exit_codes.h"
@@ -84,10 +85,16 @@ int show(const fs::path& path) {
   return kExitSuccess;
 }
 
+int write_consolidated(const ConsolidateRequest& request) {
+  const auto report = consolidate(request);
+  fmt::print("{}: the {} of step {}\n", request.output.string(), report.adapter ? "adapter" : "model", report.step);
+  return kExitSuccess;
+}
+
 }  // namespace
 
 int checkpoint_command(int argc, char** argv) {
-  CLI::App app("Lists a run's checkpoints, compares all their checksums, or shows what one holds.", "herd checkpoint");
+  CLI::App app("Lists a run's checkpoints, compares all their checksums, shows what one holds, or makes a Hugging Face folder of it.", "herd checkpoint");
   app.require_subcommand(1);
   std::string path;
   int code = kExitSuccess;
@@ -99,6 +106,12 @@ int checkpoint_command(int argc, char** argv) {
   add("list", "step, time, ranks, size, held-out loss; which is the latest, which the best", list);
   add("verify", "every byte against its checksum; of a run, all its checkpoints", verify);
   add("show", "what it belongs to, the trainer's state, all tensors, the config; of a run, its latest", show);
+  ConsolidateRequest request;
+  auto* command = app.add_subcommand("consolidate", "writes the model or adapter as a Hugging Face folder, without holding it in memory");
+  command->add_option("path", request.checkpoint, "a checkpoint, or a run's folder for its latest")->required();
+  command->add_option("output", request.output, "folder to write; new or empty")->required();
+  command->add_option("--base", request.base, "where the base model lies, if not where the run found it; of a run from model.config: its tokenizer");
+  command->final_callback([&] { code = write_consolidated(request); });
   if (!parse_arguments(app, argc, argv)) return kExitSuccess;
   return code;
 }

@@ -109,12 +109,12 @@ Fingerprints fingerprints(const RunParts& parts, const RunConfig& config) {
           {"rows a step", std::to_string(config.train.global_batch_size)}};
 }
 
-void write_result(const RunParts& parts, const RunConfig& config, const std::filesystem::path& folder) {
+void write_result(const RunParts& parts, const RunConfig& config, const std::filesystem::path& folder, const ParameterValues& values) {
   if (makes_adapter(parts)) {
-    save_adapter(parts.model(), parts.peft, config.model.path, parts.provenance, folder);
+    save_adapter(parts.model(), parts.peft, config.model.path, parts.provenance, folder, values);
     return;
   }
-  HubSave save{.copies = tokenizer_files(parts.tokenizer_folder), .provenance = parts.provenance, .replace = true};
+  HubSave save{.copies = tokenizer_files(parts.tokenizer_folder), .provenance = parts.provenance, .replace = true, .values = values};
   save.bos = parts.tokenizer->bos;
   save.eos = parts.tokenizer->eos;
   save.pad = parts.tokenizer->pad;

@@ -43,7 +43,8 @@ bool makes_adapter(const RunParts& parts);
 Fingerprints fingerprints(const RunParts& parts, const RunConfig& config);
 
 /// Writes what is trained as a folder that Hugging Face's libraries read: the adapter, or the model where the method makes none.
-/// Takes the place of what was there in one step. @throws IoError.
-void write_result(const RunParts& parts, const RunConfig& config, const std::filesystem::path& folder);
+/// Takes the place of what was there in one step. @param values of the parameters, where they are not in the model's own memory.
+/// @throws IoError.
+void write_result(const RunParts& parts, const RunConfig& config, const std::filesystem::path& folder, const ParameterValues& values = {});
 
 }  // namespace herd

@@ -1,6 +1,7 @@
 #include "launch/train_run.h"
 
 #include "launch/run_parts.h"
+#include "launch/run_saver.h"
 #include "launch/run_start.h"
 #include "parallel/checkpoint/store.h"
 #include "parallel/comm/agree.h"
@@ -55,6 +56,15 @@ void tell_start(const RunParts& parts, const RunConfig& config, const Communicat
     log_warning("an adapter of random weights (model.config), which no folder holds: herd generate and merge have no base to put it on");
 }
 
+// All ranks are here with one error, such as numbers that are not finite: what was saved before it is worth keeping.
+void finish_before_the_end(CheckpointStore& store) {
+  try {
+    store.finish();
+  } catch (const Error& error) {
+    log_warning("the save that was under way failed as well: {}", error.what());
+  }
+}
+
 void tell_end(const TrainOutcome& outcome, const RunFolder& folder) {
   switch (outcome.reason) {
     case StopReason::kDone: log_info("done: {} steps", outcome.state.step); break;
@@ -76,7 +86,10 @@ TrainOutcome train_run(const ResolvedRun& run, const RunFolder& folder, Communic
   const bool first_rank = communicator.rank() == 0;
   const int threads = agree(communicator, [&] { return use_threads(config.model.threads, communicator); });
   // Told before minutes go into loading and tokenising.
-  CheckpointStore store(folder.checkpoints(), communicator, {.keep = config.checkpoint.keep});
+  CheckpointStore store(folder.checkpoints(), communicator, {.keep = config.checkpoint.keep,
+                                                           .async = config.checkpoint.async,
+                                                           .deadline_s = config.checkpoint.timeout_s,
+                                                           .on_step = {}});
   const auto checkpoint = config.checkpoint.resume == "none" ? std::nullopt : store.find(config.checkpoint.resume);
   const auto parts = agree(communicator, [&] { return load_parts(config, threads); });
   check_same_parts(parts, communicator);
@@ -92,11 +105,10 @@ TrainOutcome train_run(const ResolvedRun& run, const RunFolder& folder, Communic
   if (!parts.dataset.held_out.empty())
     held_out.emplace(parts.dataset.held_out, held_out_order(order, parts.dataset.held_out.size()), parts.dataset.pad_token);
 
-  const auto identity = fingerprints(parts, config);
   const LossScale loss_scale(config.model.dtype == Precision::kFp16, config.train.loss_scale);
   TrainState state{.loss_scale = loss_scale};
   if (checkpoint) {
-    store.check(*checkpoint, identity);
+    store.check(*checkpoint, fingerprints(parts, config));
     state = agree(communicator, [&] { return train_state_from_json(checkpoint->manifest.state, loss_scale); });
     store.read(*checkpoint, checkpoint_slices(optimizer));
     optimizer.restored(state.updates);
@@ -108,26 +120,8 @@ TrainOutcome train_run(const ResolvedRun& run, const RunFolder& folder, Communic
   auto journal = agree(communicator, [&] {
     return first_rank ? Journal(folder, journal_options(config, batches, state.step, checkpoint.has_value())) : Journal();
   });
-  const auto write = [&](const std::filesystem::path& place) {
-    std::exception_ptr error;
-    strategy->with_whole_parameters(!makes_adapter(parts), [&] {
-      try {
-        if (first_rank) write_result(parts, config, place);
-      } catch (...) {
-        error = std::current_exception();
-      }
-    });
-    agree_on(communicator, error);
-  };
-  const auto save = [&](const TrainState& now, bool is_best) {
-    const bool best = is_best && config.checkpoint.save_best;
-    store.save(now.step, {.slices = checkpoint_slices(optimizer),
-                          .state = to_json(now),
-                          .fingerprints = identity,
-                          .config = to_yaml(run.tree, true),
-                          .held_out_loss = now.held_out_loss}, best);
-    if (best) write(folder.best());
-  };
+  RunSaver saver({.run = run, .folder = folder, .parts = parts, .communicator = communicator, .strategy = *strategy,
+                  .optimizer = optimizer, .store = store, .journal = journal}, checkpoint);
   Training training{.model = parts.model(),
                     .communicator = communicator,
                     .strategy = *strategy,
@@ -137,13 +131,22 @@ TrainOutcome train_run(const ResolvedRun& run, const RunFolder& folder, Communic
                     .save_every = config.checkpoint.every,
                     .save_best = config.checkpoint.save_best,
                     .journal = journal,
-                    .save = save,
+                    .save = [&](const TrainState& now, bool best) { saver.save(now, best); },
+                    .save_failed = [&] { return store.failed(); },
+                    .finish_save = [&] { saver.finish(); },
                     .signal = std::move(signal)};
-  const auto outcome = train(training, optimizer, state);
+  const auto outcome = [&] {
+    try {
+      return train(training, optimizer, state);
+    } catch (const Error& error) {
+      if (error.complaint().everywhere) finish_before_the_end(store);
+      throw;
+    }
+  }();
   agree(communicator, [&] { journal.finish(); });
   if (outcome.reason != StopReason::kSignal) {
     const auto place = makes_adapter(parts) ? folder.adapter() : folder.model();
-    write(place);
+    saver.write(place);
     log_info("{}: {}", place.filename().string(), place.string());
   }
   tell_end(outcome, folder);

@@ -201,13 +201,30 @@ LoadedModel load_hub_folder(const fs::path& folder, at::ScalarType dtype, const 
 
 LoadedModel load_model(const ModelOptions& options, std::int64_t tokens) {
   if (!options.path.empty()) return load_hub_folder(options.path, scalar_type(options.dtype), options.family);
+  auto loaded = describe_model(options, tokens);
+  materialise(*loaded.model, scalar_type(options.dtype));
+  initialise(*loaded.model, static_cast<std::uint64_t>(options.seed));
+  return loaded;
+}
+
+LoadedModel describe_model(const ModelOptions& options, std::int64_t tokens) {
   LoadedModel loaded;
   const auto dtype = scalar_type(options.dtype);
-  loaded.config = hub_config(options, tokens).dump(2);
+  const fs::path folder = options.path;
+  loaded.config = folder.empty() ? hub_config(options, tokens).dump(2) : read_hub_config(folder, options.family);
   loaded.model = make_model_from(loaded.config);
-  materialise(*loaded.model, dtype);
-  initialise(*loaded.model, static_cast<std::uint64_t>(options.seed));
-  loaded.fingerprint = fingerprint(loaded.config + "\nseed " + std::to_string(options.seed) + "\ndtype " + std::string(dtype_name(dtype)));
+  for_each_parameter(*loaded.model, [&](const std::string&, Parameter& p) {
+    p.value = at::empty(p.value.sizes(), at::TensorOptions(dtype).device(at::kMeta));
+    p.set_trainable(p.trainable);
+  });
+  loaded.model->tie();
+  if (folder.empty()) {
+    loaded.fingerprint = fingerprint(loaded.config + "\nseed " + std::to_string(options.seed) + "\ndtype " + std::string(dtype_name(dtype)));
+  } else if (fs::exists(folder / "model.safetensors") || fs::exists(folder / "model.safetensors.index.json")) {
+    const auto weights = open_hub_weights(folder);
+    complain(match(*loaded.model, weights), *loaded.model, folder.string());
+    loaded.fingerprint = hub_fingerprint(*loaded.model, weights);
+  }
   return loaded;
 }
 

@@ -8,7 +8,7 @@
 #include "models/model_options.h"
 #include "runtime/base/provenance.h"
 #include "runtime/nn/causal_lm.h"
-#include "runtime/tensor/safetensors.h"
+#include "runtime/nn/parameter_values.h"
 
 namespace herd {
 
@@ -56,12 +56,17 @@ LoadedModel load_hub_folder(const std::filesystem::path& folder, at::ScalarType 
 /// @throws ConfigError where the options name neither a folder nor a config.
 LoadedModel load_model(const ModelOptions& options, std::int64_t tokens);
 
+/// What load_model would make, on the meta device: every parameter has its dtype and no memory, and weights are not read. A folder may lack
+/// them: the fingerprint is empty then.
+LoadedModel describe_model(const ModelOptions& options, std::int64_t tokens);
+
 struct HubSave {
   std::vector<std::filesystem::path> copies;  ///< files to put beside the weights: the tokenizer's, generation_config.json
   std::optional<Provenance> provenance;       ///< becomes herd.json
   std::optional<std::int64_t> bos, eos, pad;  ///< token ids for config.json, where it names none
   std::uint64_t max_shard_bytes = std::uint64_t{5'000'000'000};
   bool replace = false;                       ///< take the place of a folder that is there
+  ParameterValues values;                     ///< where they are not in the model's own memory
 };
 
 /// Writes a folder that transformers and `load_hub_folder` read: config.json, safetensors in the parameters' dtype, copies.

@@ -39,10 +39,10 @@ std::string config_to_write(const std::string& config, const CausalLm& model, at
 
 void save_hub_folder(CausalLm& model, const std::string& config, const fs::path& folder, const HubSave& save) {
   const NewFolder ready(folder, save.replace ? NewFolder::Place::kAnything : NewFolder::Place::kFree);
-  NamedTensors tensors;
-  for_each_parameter(model, [&](const std::string& name, Parameter& p) { tensors.emplace_back(name, p.value.detach()); });
-  write_sharded_safetensors(ready.path(), tensors, save.max_shard_bytes);
-  write_file_atomically(ready.path() / "config.json", config_to_write(config, model, tensors.front().second.scalar_type(), save));
+  std::vector<TensorToWrite> tensors;
+  for_each_parameter(model, [&](const std::string& name, Parameter& p) { tensors.push_back(to_write(name, p, save.values)); });
+  stream_sharded_safetensors(ready.path(), tensors, save.max_shard_bytes);
+  write_file_atomically(ready.path() / "config.json", config_to_write(config, model, tensors.front().dtype, save));
   for (const auto& file : save.copies) write_file_atomically(ready.path() / file.filename(), read_file(file));
   if (save.provenance) write_provenance(ready.path(), *save.provenance);
   ready.commit();

@@ -48,6 +48,10 @@ void describe(Schema& s, CheckpointOptions& o) {
   s.field("resume", o.resume, "none: a new run; auto: from the run folder's latest checkpoint, if any; else a checkpoint's folder")
       .known_as({"resume_from_checkpoint"});
   s.field("save_best", o.save_best, "keep the checkpoint with the lowest held-out loss").known_as({"load_best_model_at_end"});
+  s.field("async", o.async, "write checkpoints beside the training, from a copy in memory of what each rank writes (with fp32 masters 12 bytes a "
+          "trained parameter, divided by the ranks); the next save waits for it")
+      .known_as({"async_save", "async_mode"});
+  s.field("timeout_s", o.timeout_s, "seconds that a save in the background waits for the last rank's file before the run ends with its name").above(0);
 }
 
 }  // namespace herd

@@ -30,6 +30,8 @@ struct CheckpointOptions {
   std::int64_t keep = 3;
   std::string resume = "none";  ///< none, auto (the run folder's latest, if any) or a checkpoint's folder
   bool save_best = true;
+  bool async = true;       ///< write beside the training, from a copy in memory
+  double timeout_s = 1800;  ///< how long the last rank's file may take
 
   bool operator==(const CheckpointOptions&) const = default;
 };

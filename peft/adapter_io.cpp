@@ -131,7 +131,7 @@ Weights open_adapter(const fs::path& folder) {
 }  // namespace
 
 void save_adapter(CausalLm& model, const PeftOptions& options, const std::string& base_path, const Provenance& provenance,
-                  const fs::path& folder) {
+                  const fs::path& folder, const ParameterValues& values) {
   const auto& method = peft_methods().at(options.method);
   if (method.peft_type.empty())
     throw ConfigError({.who = "peft.method",
@@ -139,9 +139,9 @@ void save_adapter(CausalLm& model, const PeftOptions& options, const std::string
                        .expected = "a method that leaves an adapter",
                        .remedy = "it trains the model itself: save that"});
   const NewFolder ready(folder, NewFolder::Place::kAnything);
-  NamedTensors tensors;
-  for (auto* p : trained_parameters(model)) tensors.emplace_back(p->name, p->value.detach());
-  write_safetensors(ready.path() / (std::string(kStem) + ".safetensors"), tensors);
+  std::vector<TensorToWrite> tensors;
+  for (const auto* p : trained_parameters(model)) tensors.push_back(to_write(p->name, *p, values));
+  stream_safetensors(ready.path() / (std::string(kStem) + ".safetensors"), tensors);
   write_file_atomically(ready.path() / kConfigFile, config_text(options, method, base_path));
   write_provenance(ready.path(), provenance);
   ready.commit();

@@ -6,6 +6,7 @@
 #include "peft/peft_options.h"
 #include "runtime/base/provenance.h"
 #include "runtime/nn/causal_lm.h"
+#include "runtime/nn/parameter_values.h"
 
 // Hugging Face PEFT's adapter folder: adapter_config.json and adapter_model.safetensors; herd.json beside them says what the adapter
 // belongs to.
@@ -18,9 +19,10 @@ struct AdapterBase {
 };
 
 /// Writes the folder that PEFT reads, whole or not at all, in place of one that is there: the trained parameters under their names, in
-/// their dtype. @param provenance becomes herd.json. @throws IoError; ConfigError where the method leaves no adapter.
+/// their dtype. @param provenance becomes herd.json. @param values where they are not in the model's own memory.
+/// @throws IoError; ConfigError where the method leaves no adapter.
 void save_adapter(CausalLm& model, const PeftOptions& options, const std::string& base_path, const Provenance& provenance,
-                  const std::filesystem::path& folder);
+                  const std::filesystem::path& folder, const ParameterValues& values = {});
 
 /// What adapter_config.json says, as options. @throws IoError where there is none or it is no JSON; ConfigError naming a method or a key
 /// that herd does not compute.

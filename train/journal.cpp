@@ -34,6 +34,12 @@ void Journal::evaluation(std::int64_t step, double loss, double perplexity) {
   log_info("step {}: held-out loss {:.4f}, perplexity {:.4g}", step, loss, perplexity);
 }
 
+void Journal::saved(std::int64_t step, double blocked_s) {
+  if (!writers_) return;
+  write(step, {{metric::kSaveBlocked, blocked_s}});
+  log_info("step {}: saved, the training waited {:.3f} s", step, blocked_s);
+}
+
 void Journal::write(std::int64_t step, const Scalars& values) {
   writers_->metrics.write(step, values);
   if (writers_->tensorboard) writers_->tensorboard->write(step, values);

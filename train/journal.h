@@ -36,6 +36,8 @@ class Journal {
 
   void step(const StepReport& report);
   void evaluation(std::int64_t step, double loss, double perplexity);
+  /// The training stood still for so long, all in all, for the checkpoint of this step.
+  void saved(std::int64_t step, double blocked_s);
   /// Draws the loss curve. Called at the end, also of a run that was stopped.
   void finish();
 

@@ -15,17 +15,19 @@ namespace {
 // What the ranks tell each other at the end of a step's backward.
 struct Boundary {
   double loss_sum = 0;
-  bool faulty = false;
+  bool faulty = false, save_failed = false;
   Signal signal = Signal::none;
 };
 
 Boundary gather(Communicator& communicator, const Boundary& mine) {
-  const auto sent = at::tensor({mine.loss_sum, mine.faulty ? 1.0 : 0.0, static_cast<double>(static_cast<int>(mine.signal))}, at::kDouble);
-  auto all = at::empty({communicator.size(), 3}, at::kDouble);
+  const auto sent = at::tensor({mine.loss_sum, mine.faulty ? 1.0 : 0.0, mine.save_failed ? 1.0 : 0.0,
+                                static_cast<double>(static_cast<int>(mine.signal))}, at::kDouble);
+  auto all = at::empty({communicator.size(), 4}, at::kDouble);
   communicator.all_gather(all, sent).wait();
   return {.loss_sum = all.select(1, 0).sum().item<double>(),
           .faulty = all.select(1, 1).max().item<double>() > 0,
-          .signal = static_cast<Signal>(static_cast<int>(all.select(1, 2).max().item<double>()))};
+          .save_failed = all.select(1, 2).max().item<double>() > 0,
+          .signal = static_cast<Signal>(static_cast<int>(all.select(1, 3).max().item<double>()))};
 }
 
 // "rank 1: model.layers.3.mlp.up_proj.weight", the first rank that has one.
@@ -51,12 +53,17 @@ class Loop {
       const bool best = evaluation_due() && judge(evaluate_now());
       const bool last = state_.step == total_steps_ || !patient() || signal != Signal::none;
       if (last || due(t_.save_every) || (best && t_.save_best)) t_.save(state_, best);
-      if (signal != Signal::none) return {StopReason::kSignal, signal, state_};
+      if (signal != Signal::none) return finish({StopReason::kSignal, signal, state_});
     }
-    return {patient() ? StopReason::kDone : StopReason::kPatience, Signal::none, state_};
+    return finish({patient() ? StopReason::kDone : StopReason::kPatience, Signal::none, state_});
   }
 
  private:
+  TrainOutcome finish(TrainOutcome outcome) {
+    t_.finish_save();
+    return outcome;
+  }
+
   Signal step() {
     const auto began = std::chrono::steady_clock::now();
     const auto rows = t_.batches.rows(state_.step);
@@ -70,8 +77,10 @@ class Loop {
     }
     t_.strategy.finish_gradients();
     mine.faulty = t_.strategy.fault().has_value();
+    mine.save_failed = t_.save_failed();
     mine.signal = t_.signal();
     const auto all = gather(t_.communicator, mine);
+    if (all.save_failed) t_.finish_save();
 
     const auto learning_rate = schedule_.learning_rate(state_.step);
     const auto norm = all.faulty ? std::nan("") : t_.strategy.gradient_norm() / state_.loss_scale.factor();

@@ -25,8 +25,12 @@ struct Training {
   Every save_every = Every::epochs(1);
   bool save_best = true;
   Journal& journal;
-  /// Saves the state, on all ranks together. `best`: its held-out loss is the lowest so far.
+  /// Saves the state, on all ranks together. `best`: its held-out loss is the lowest so far. It may go on in the background.
   std::function<void(const TrainState& state, bool best)> save = [](const TrainState&, bool) {};
+  /// Whether this rank knows that a save in the background has failed; gathered over ranks at every step's end.
+  std::function<bool()> save_failed = [] { return false; };
+  /// Waits for the save in the background, on all ranks together: at the end, and where one has failed; then it throws the cause.
+  std::function<void()> finish_save = [] {};
   /// This rank's pending signal; gathered over ranks at every step's end.
   std::function<Signal()> signal = [] { return Signal::none; };
 };

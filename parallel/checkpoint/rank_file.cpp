@@ -18,7 +18,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::int64_t kPieceBytes = std::int64_t{16} << 20;
+constexpr std::int64_t kPieceBytes = std::int64_t{4} << 20;
+constexpr std::size_t kHashBytes = std::size_t{1} << 19;  // read and hashed at a time: within a core's cache
 constexpr const char* kRemedy = "the checkpoint is damaged: restore it, or resume from another";
 
 std::string hash_of(const Tensor& flat) {
@@ -41,17 +42,40 @@ void read_at(const File& file, std::uint64_t offset, void* to, std::size_t bytes
   }
 }
 
-std::string hash_of_file(const fs::path& path) {
-  const File file(path, File::Mode::read);
-  Hasher hasher;
-  std::vector<char> buffer(std::size_t{1} << 20);
-  for (;;) {
+struct Range {
+  std::uint64_t begin, end;  // bytes of a file
+};
+struct Checksums {
+  std::string file;
+  std::vector<std::string> ranges;
+};
+
+/// Of a file and of ranges in it, all from one reading. @param ranges ascending and apart.
+Checksums checksums_of(const File& file, std::span<const Range> ranges) {
+  Checksums found;
+  Hasher whole;
+  std::optional<Hasher> in_range;
+  std::vector<char> buffer(kHashBytes);
+  for (std::uint64_t at = 0;;) {
     const auto count = ::read(file.descriptor(), buffer.data(), buffer.size());
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0) throw io_error(path, "cannot read", errno);
-    if (count == 0) return hasher.hex();
-    hasher.update(buffer.data(), static_cast<std::size_t>(count));
+    if (count < 0) throw io_error(file.path(), "cannot read", errno);
+    const auto end = at + static_cast<std::uint64_t>(count);
+    whole.update(buffer.data(), static_cast<std::size_t>(count));
+    while (found.ranges.size() < ranges.size()) {
+      const auto& range = ranges[found.ranges.size()];
+      if (!in_range) in_range.emplace();
+      const auto from = std::max(at, range.begin), to = std::min(end, range.end);
+      if (from < to) in_range->update(buffer.data() + (from - at), to - from);
+      if (range.end > end && count > 0) break;  // the rest comes with the next piece
+      found.ranges.push_back(in_range->hex());
+      in_range.reset();
+    }
+    if (count == 0) break;
+    at = end;
   }
+  found.file = whole.hex();
+  return found;
 }
 
 std::string dataset_name(const NamedSlice& s, std::int64_t elements) {
@@ -93,13 +117,22 @@ struct Reading {
     }
     compare(hasher.hex());
   }
+  /// Straight to its place; hashed while it is in the cache.
+  void read_whole(const Tensor& place) const {
+    auto* to = static_cast<char*>(place.mutable_data_ptr());
+    Hasher hasher;
+    for (std::size_t at = 0; at < place.nbytes(); at += kHashBytes) {
+      const auto count = std::min(kHashBytes, place.nbytes() - at);
+      read_at(file, slice.offset + at, to + at, count);
+      hasher.update(to + at, count);
+    }
+    compare(hasher.hex());
+  }
   void fill(const NamedSlice& wanted) const {
     at::NoGradGuard no_grad;
     const auto flat = wanted.value.detach().view({-1});
     if (flat.is_cpu() && wanted.begin <= slice.begin && slice.end <= wanted.end) {
-      const auto place = flat.narrow(0, slice.begin - wanted.begin, slice.end - slice.begin);
-      read(0, place);
-      return compare(hash_of(place));
+      return read_whole(flat.narrow(0, slice.begin - wanted.begin, slice.end - slice.begin));
     }
     each_piece([&](const Tensor& piece, std::int64_t at) {
       const auto begin = std::max(at, wanted.begin), end = std::min(at + piece.numel(), wanted.end);
@@ -108,15 +141,37 @@ struct Reading {
   }
 };
 
-void verify_slices(const File& file, std::span<const StoredTensor> tensors, std::size_t index) {
+using Placed = std::pair<const StoredTensor*, const StoredSlice*>;
+
+/// What lies in one file, in the order of its bytes.
+std::vector<Placed> slices_in(std::span<const StoredTensor> tensors, std::size_t file) {
+  std::vector<Placed> all;
   for (const auto& tensor : tensors)
     for (const auto& slice : tensor.slices)
-      if (slice.file == index) Reading{file, tensor, slice}.each_piece([](const Tensor&, std::int64_t) {});
+      if (slice.file == file) all.emplace_back(&tensor, &slice);
+  std::sort(all.begin(), all.end(), [](const Placed& a, const Placed& b) { return a.second->offset < b.second->offset; });
+  return all;
+}
+
+/// Compares every slice of a file. @return the checksum of the whole file.
+std::string verified_checksum(const File& file, const std::vector<Placed>& slices) {
+  std::vector<Range> ranges;
+  for (const auto& [tensor, slice] : slices) {
+    const Reading reading{file, *tensor, *slice};
+    const auto bytes = static_cast<std::uint64_t>(slice->end - slice->begin) * c10::elementSize(reading.dtype());
+    if (!ranges.empty() && slice->offset < ranges.back().end)
+      throw IoError({.who = reading.who(), .found = "bytes of another tensor", .expected = "its own", .remedy = kRemedy});
+    ranges.push_back({slice->offset, slice->offset + bytes});
+  }
+  const auto found = checksums_of(file, ranges);
+  for (std::size_t i = 0; i < slices.size(); ++i) Reading{file, *slices[i].first, *slices[i].second}.compare(found.ranges[i]);
+  return found.file;
 }
 
 }  // namespace
 
-RankPart write_rank_file(const fs::path& folder, int rank, std::int64_t step, std::span<const RankFileSlice> slices) {
+RankPart write_rank_file(const fs::path& folder, int rank, std::int64_t step, std::span<const RankFileSlice> slices,
+                         const std::function<void()>& on_slice) {
   RankPart part;
   part.file.name = fmt::format("rank-{:04}.h5", rank);
   const auto path = folder / part.file.name;
@@ -133,26 +188,28 @@ RankPart write_rank_file(const fs::path& folder, int rank, std::int64_t step, st
       const auto value = s.value.cpu();  // the same one, but for a GPU's
       writer.write(name, value, {{"shape", join(sizes)}, {"begin", std::to_string(s.begin)}});
       part.slices.push_back({tensor, {0, name, 0, s.begin, s.end, hash_of(value)}});
+      if (on_slice) on_slice();
     }
     writer.finish();
   }
   // A full disk may show nowhere else.
   const Hdf5Reader reader(path);
   const File file(path, File::Mode::read);
+  std::vector<StoredTensor> tensors;
   for (std::size_t i = 0; i < slices.size(); ++i) {
     const auto& s = slices[i].slice;
     auto& stored = part.slices[i].second;
-    const StoredTensor tensor{s.state, s.name, s.shape, std::string(dtype_name(s.value.scalar_type())), {}};
-    const Reading reading{file, tensor, stored};
     const auto info = reader.info(stored.dataset);
     if (info.dtype != s.value.scalar_type() || info.elements != s.end - s.begin)
-      throw IoError(
-          {.who = reading.who(), .found = std::to_string(info.elements) + " elements after writing", .expected = "all", .remedy = ""});
+      throw IoError({.who = path.string() + ": " + stored.dataset,
+                     .found = std::to_string(info.elements) + " elements after writing",
+                     .expected = "all",
+                     .remedy = ""});
     stored.offset = info.offset;
-    reading.each_piece([](const Tensor&, std::int64_t) {});
+    tensors.push_back({s.state, s.name, s.shape, std::string(dtype_name(s.value.scalar_type())), {stored}});
   }
   part.file.bytes = fs::file_size(path);
-  part.file.checksum = hash_of_file(path);
+  part.file.checksum = verified_checksum(file, slices_in(tensors, 0));
   return part;
 }
 
@@ -193,6 +250,13 @@ void read_slices(const fs::path& checkpoint, const Manifest& manifest, std::span
   }
 }
 
+void read_pieces(const fs::path& checkpoint, const Manifest& manifest, const StoredTensor& tensor,
+                 const std::function<void(const Tensor& piece)>& take) {
+  for (const auto& slice : tensor.slices)
+    Reading{File(checkpoint / manifest.files[slice.file].name, File::Mode::read), tensor, slice}.each_piece(
+        [&](const Tensor& piece, std::int64_t) { take(piece); });
+}
+
 void check_sizes(const fs::path& checkpoint, const Manifest& manifest) {
   for (const auto& file : manifest.files) {
     const auto path = checkpoint / file.name;
@@ -215,8 +279,8 @@ void verify_files(const fs::path& checkpoint, const Manifest& manifest) {
   check_sizes(checkpoint, manifest);
   for (std::size_t i = 0; i < manifest.files.size(); ++i) {
     const auto path = checkpoint / manifest.files[i].name;
-    verify_slices(File(path, File::Mode::read), manifest.tensors, i);
-    if (const auto checksum = hash_of_file(path); checksum != manifest.files[i].checksum)
+    const auto checksum = verified_checksum(File(path, File::Mode::read), slices_in(manifest.tensors, i));
+    if (checksum != manifest.files[i].checksum)
       throw IoError({.who = path.string() + ", outside of the tensors' values",
                      .found = "checksum " + checksum,
                      .expected = manifest.files[i].checksum,

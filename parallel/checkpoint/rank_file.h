@@ -30,8 +30,9 @@ struct RankPart {
 };
 
 /// Writes `slices` as rank `rank`'s file into `folder`, brings it to the disk and reads it again, byte by byte.
-/// @throws IoError: a full disk, or where what lies there is not what was written.
-RankPart write_rank_file(const std::filesystem::path& folder, int rank, std::int64_t step, std::span<const RankFileSlice> slices);
+/// @param on_slice called after each slice; may throw to give up. @throws IoError: a full disk, or where what lies there is not what was written.
+RankPart write_rank_file(const std::filesystem::path& folder, int rank, std::int64_t step, std::span<const RankFileSlice> slices,
+                         const std::function<void()>& on_slice = {});
 
 /// For the done-file.
 std::string pack_part(const RankPart& part);
@@ -40,6 +41,11 @@ RankPart unpack_part(const std::string& text);
 /// Fills `into` from a checkpoint's files, whichever ranks wrote them. A slice is read whole and its checksum compared, also where only
 /// a part is wanted. @throws IoError naming file and tensor. What was filled before stays filled.
 void read_slices(const std::filesystem::path& checkpoint, const Manifest& manifest, std::span<const NamedSlice> into);
+
+/// Hands on a stored tensor's values in order, in pieces of some MiB: it need not fit into memory. A slice's checksum is compared when its
+/// last piece has been handed on. @throws IoError naming file and tensor.
+void read_pieces(const std::filesystem::path& checkpoint, const Manifest& manifest, const StoredTensor& tensor,
+                 const std::function<void(const Tensor& piece)>& take);
 
 /// Reads all bytes of a checkpoint and compares all checksums. @throws IoError naming the file, and the tensor where one is hit.
 void verify_files(const std::filesystem::path& checkpoint, const Manifest& manifest);

@@ -2,13 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <chrono>
 #include <set>
+#include <thread>
 
-#include "parallel/checkpoint/plan.h"
 #include "parallel/comm/agree.h"
 #include "runtime/base/file.h"
-#include "runtime/base/log.h"
-#include "runtime/base/process.h"
 #include "runtime/base/text.h"
 #include "runtime/tensor/dtype.h"
 
@@ -16,8 +15,6 @@ namespace herd {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string done_name(int rank) { return fmt::format("rank-{:04}.done", rank); }
 
 void check_slice(const NamedSlice& slice) {
   const StoredTensor tensor{slice.state, slice.name, slice.shape, "", {}};
@@ -41,14 +38,18 @@ std::vector<Piece> pieces_of(std::span<const NamedSlice> slices) {
   return pieces;
 }
 
-/// What every rank holds. Data parallel ranks hold the same: then only its fingerprint travels.
-std::vector<std::vector<Piece>> gather_pieces(Communicator& communicator, const std::vector<Piece>& own) {
-  const auto text = pack_pieces(own);
-  const auto prints = all_gather_string(communicator, fingerprint(text));
-  if (std::set(prints.begin(), prints.end()).size() == 1) return std::vector(prints.size(), own);
-  std::vector<std::vector<Piece>> all;
-  for (const auto& other : all_gather_string(communicator, text)) all.push_back(unpack_pieces(other));
-  return all;
+/// Network file systems show another host's file some seconds late.
+void wait_until_seen(const CheckpointFolder& folder, std::int64_t incarnation, const Communicator& communicator) {
+  constexpr auto kPatience = std::chrono::seconds(5);
+  const auto end = std::chrono::steady_clock::now() + kPatience;
+  while (folder.incarnation() < incarnation) {
+    if (std::chrono::steady_clock::now() > end)
+      throw IoError({.who = folder.root().string(),
+                     .found = fmt::format("nothing of it on rank {}", communicator.rank()),
+                     .expected = "the folder that rank 0 has just written to",
+                     .remedy = "put run.folder on a file system that all ranks share"});
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
 }
 
 /// Each wanted slice against the checkpoint's tensors. @return for each of them '1' where this rank wants of it.
@@ -106,6 +107,7 @@ CheckpointStore::CheckpointStore(fs::path folder, Communicator& communicator, Ch
     return std::to_string(own);
   });
   incarnation_ = std::stoll(broadcast_string(communicator_, number));
+  agree(communicator_, [&] { wait_until_seen(folder_, incarnation_, communicator_); });
 }
 
 void CheckpointStore::done(std::string_view step) const {
@@ -113,86 +115,92 @@ void CheckpointStore::done(std::string_view step) const {
 }
 
 fs::path CheckpointStore::save(std::int64_t step, const CheckpointContent& content, bool best) {
-  const auto temporary = folder_.temporary(step, incarnation_);
-  const int rank = communicator_.rank();
-  const auto own = agree(communicator_, [&] { return pieces_of(content.slices); });
-  const auto held = gather_pieces(communicator_, own);
-  try {
-    const auto plan = agree(communicator_, [&] {
-      folder_.need_incarnation(incarnation_);
-      if (rank == 0) {
-        std::error_code nothing_there;
-        fs::remove_all(temporary, nothing_there);  // of a save that failed
-        make_folder(temporary);
-        done("folder made");
-      }
-      return plan_save(held);
-    });
-    agree(communicator_, [&] {
-      std::vector<RankFileSlice> mine;
-      for (const auto& a : plan.assignments)
-        if (a.writer == rank) mine.push_back({a.tensor, content.slices[a.piece]});
-      const auto part = write_rank_file(temporary, rank, step, mine);
-      done("rank file written");
-      write_file_atomically(temporary / done_name(rank), pack_part(part));
-      done("rank file done");
-    });
-    agree(communicator_, [&] {
-      if (rank == 0) commit(step, content, plan.tensors, best);
-    });
-  } catch (const CommError&) {
-    throw;  // some rank may be writing still: the folder is left to the next process
-  } catch (const Error&) {
-    std::error_code ignored;
-    if (rank == 0) fs::remove_all(temporary, ignored);
-    throw;
-  }
+  finish();
+  auto own = agree(communicator_, [&] { return pieces_of(content.slices); });
+  const auto& plan = this->plan(std::move(own));
+  SaveOrder order{.folder = folder_,
+                  .manifest = {.herd = HERD_VERSION,
+                               .step = step,
+                               .time = {},
+                               .ranks = communicator_.size(),
+                               .incarnation = incarnation_,
+                               .held_out_loss = content.held_out_loss,
+                               .fingerprints = content.fingerprints,
+                               .config = content.config,
+                               .state = content.state,
+                               .files = {},
+                               .tensors = plan.tensors},
+                  .slices = {},
+                  .rank = communicator_.rank(),
+                  .best = best,
+                  .keep = options_.keep,
+                  .deadline_s = options_.deadline_s,
+                  .on_step = options_.on_step};
+  agree(communicator_, [&] {
+    folder_.need_incarnation(incarnation_);
+    if (communicator_.rank() == 0) {
+      std::error_code nothing_there;
+      fs::remove_all(order.temporary(), nothing_there);  // of a save that failed
+      make_folder(order.temporary());
+      done("folder made");
+    }
+    order.slices = mine(plan, content.slices);
+  });
+  done("slices taken");
+  saving_ = std::make_unique<Saving>(std::move(order));
+  if (!options_.async) finish();
   return folder_.step(step);
 }
 
-// Speaks to no other rank: a background writer can call it.
-void CheckpointStore::commit(std::int64_t step, const CheckpointContent& content, std::vector<StoredTensor> tensors, bool best) {
-  const auto temporary = folder_.temporary(step, incarnation_);
-  Manifest manifest{.herd = HERD_VERSION,
-                    .step = step,
-                    .time = utc_now(),
-                    .ranks = communicator_.size(),
-                    .incarnation = incarnation_,
-                    .held_out_loss = content.held_out_loss,
-                    .fingerprints = content.fingerprints,
-                    .config = content.config,
-                    .state = content.state,
-                    .files = {},
-                    .tensors = std::move(tensors)};
-  for (int rank = 0; rank < communicator_.size(); ++rank) {
-    auto part = unpack_part(read_file(temporary / done_name(rank)));
-    for (auto& [tensor, slice] : part.slices) {
-      slice.file = manifest.files.size();
-      manifest.tensors.at(tensor).slices.push_back(slice);
-    }
-    manifest.files.push_back(part.file);
+// The same decision on every rank: data parallel ranks hold the same, and then only its fingerprint travels; nor is a plan made twice.
+const SavePlan& CheckpointStore::plan(std::vector<Piece> own) {
+  if (print_.empty() || own != pieces_) {
+    print_ = fingerprint(pack_pieces(own));
+    pieces_ = std::move(own);
   }
-  for (auto& tensor : manifest.tensors)
-    std::sort(tensor.slices.begin(), tensor.slices.end(), [](const auto& a, const auto& b) { return a.begin < b.begin; });
-  write_file_atomically(temporary / kManifestName, to_json(manifest));
-  done("manifest written");
-  check_sizes(temporary, read_manifest(temporary));
-  for (int rank = 0; rank < communicator_.size(); ++rank) fs::remove(temporary / done_name(rank));
-  sync_folder(temporary);
-  folder_.need_incarnation(incarnation_);
-  done("verified");
-  folder_.publish(temporary, step);
-  done("published");
-  folder_.point_latest(step);
-  done("latest moved");
-  if (best) folder_.point_best(step);
-  done("best moved");
+  auto prints = all_gather_string(communicator_, print_);
+  if (prints == prints_) return plan_;
+  prints_.clear();
+  snapshot_.clear();
+  std::vector held(prints.size(), pieces_);
+  if (std::set(prints.begin(), prints.end()).size() > 1) {
+    const auto texts = all_gather_string(communicator_, pack_pieces(pieces_));
+    std::transform(texts.begin(), texts.end(), held.begin(), unpack_pieces);
+  }
+  plan_ = agree(communicator_, [&] { return plan_save(held); });
+  prints_ = std::move(prints);
+  return plan_;
+}
+
+// The slices that this rank writes; where the training goes on meanwhile, a copy of them.
+std::vector<RankFileSlice> CheckpointStore::mine(const SavePlan& plan, std::span<const NamedSlice> slices) {
+  at::NoGradGuard no_grad;
+  std::vector<RankFileSlice> mine;
+  for (const auto& a : plan.assignments) {
+    if (a.writer != communicator_.rank()) continue;
+    mine.push_back({a.tensor, slices[a.piece]});
+    if (!options_.async) continue;
+    auto& value = mine.back().slice.value;
+    if (snapshot_.size() < mine.size()) snapshot_.push_back(at::empty(value.sizes(), value.options().device(at::kCPU)));
+    auto& copy = snapshot_[mine.size() - 1];
+    copy.copy_(value);
+    value = copy;
+  }
+  return mine;
+}
+
+void CheckpointStore::finish() {
+  const auto saving = std::exchange(saving_, nullptr);
+  if (!saving) return;
   try {
-    folder_.prune(options_.keep);
-  } catch (const IoError& error) {
-    log_warning("step {} is saved, but an older checkpoint could not be removed: {}", step, error.what());
+    agree(communicator_, [&] { saving->wait_written(); });
+    agree(communicator_, [&] { saving->wait_committed(); });
+  } catch (const CommError&) {
+    throw;  // some rank may be writing still: the folder is left to the next process
+  } catch (const Error&) {
+    if (communicator_.rank() == 0) saving->remove_temporary();
+    throw;
   }
-  done("pruned");
 }
 
 std::optional<Checkpoint> CheckpointStore::find(const std::string& resume) {

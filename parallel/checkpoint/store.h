@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "parallel/checkpoint/folder.h"
-#include "parallel/checkpoint/manifest.h"
-#include "parallel/checkpoint/rank_file.h"
+#include "parallel/checkpoint/plan.h"
+#include "parallel/checkpoint/saving.h"
 #include "parallel/comm/communicator.h"
 
 namespace herd {
@@ -25,8 +25,10 @@ struct CheckpointContent {
 };
 
 struct CheckpointStoreOptions {
-  std::int64_t keep = 3;  ///< newest checkpoints kept, besides the best
-  /// For tests: called after each step of a save with its name.
+  std::int64_t keep = 3;     ///< newest checkpoints kept, besides the best
+  bool async = false;        ///< save returns when a copy of this rank's slices is made; the rest goes on beside the training
+  double deadline_s = 1800;  ///< how long the last rank may write after rank 0 has written its own part
+  /// For tests: called after each step of a save with its name, in the thread that does it.
   std::function<void(std::string_view step)> on_step;
 };
 
@@ -36,20 +38,25 @@ struct Checkpoint {
   Manifest manifest;
 };
 
-/// The checkpoints of one run, for the process that goes on with it. All calls are collective: every rank calls them, in the same order,
-/// and an error is thrown by all ranks alike.
+/// The checkpoints of one run, for the process that goes on with it. All calls but `failed` are collective: every rank calls them, in the
+/// same order, and an error is thrown by all ranks alike. An object that goes without `finish` gives up the save that is under way.
 class CheckpointStore {
  public:
   /// Takes the folder over: from now on an older process of this run commits nothing, and what it left unfinished is removed.
-  /// @param folder RUN/checkpoints, on a file system that all ranks see. @throws IoError.
+  /// @param folder RUN/checkpoints, on a file system that all ranks see. @throws IoError, also where one does not see it.
   CheckpointStore(std::filesystem::path folder, Communicator& communicator, CheckpointStoreOptions options = {});
 
   std::int64_t incarnation() const { return incarnation_; }
 
   /// Commits a checkpoint: each rank writes, syncs and reads again its file in a temporary folder; rank 0 adds the manifest, renames, moves
   /// `latest` (and `best`), prunes. Needs room for one more than it keeps.
+  /// With `async` it waits for the save before, if that is still under way, and throws what became of it.
   /// @return its folder. @throws IoError (full disk, a newer incarnation): nothing has changed then, the last good one still stands.
   std::filesystem::path save(std::int64_t step, const CheckpointContent& content, bool best = false);
+  /// Waits for the save that is under way, if any. @throws IoError where it fails, as `save`.
+  void finish();
+  /// Whether this rank knows that the save under way has failed; no collective call. All ranks are to call `finish` then.
+  bool failed() const { return saving_ && saving_->failed(); }
 
   /// The one to resume from: "auto" gives the latest, or none in a new run; else a path as resolve_checkpoint takes it.
   /// @throws IoError naming what is missing or broken, and older good ones: a broken latest is never passed over in silence.
@@ -63,7 +70,8 @@ class CheckpointStore {
   void read(const Checkpoint& checkpoint, std::span<const NamedSlice> into);
 
  private:
-  void commit(std::int64_t step, const CheckpointContent& content, std::vector<StoredTensor> tensors, bool best);
+  const SavePlan& plan(std::vector<Piece> own);
+  std::vector<RankFileSlice> mine(const SavePlan& plan, std::span<const NamedSlice> slices);
   void done(std::string_view step) const;
   [[noreturn]] void rethrow_with_older(const IoError& error, const std::filesystem::path& broken);
 
@@ -71,6 +79,14 @@ class CheckpointStore {
   Communicator& communicator_;
   CheckpointStoreOptions options_;
   std::int64_t incarnation_ = 0;
+
+  // Of the last save: a run saves the same pieces each time.
+  std::vector<Piece> pieces_;
+  std::string print_;                // of pieces_
+  std::vector<std::string> prints_;  // of all ranks' pieces; plan_ is for them
+  SavePlan plan_;
+  std::vector<Tensor> snapshot_;     // kept: memory that was used before is copied into several times faster
+  std::unique_ptr<Saving> saving_;
 };
 
 /// Every byte of a checkpoint against its checksums. @throws IoError naming the first that is wrong.

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -79,16 +80,37 @@ class Weights {
 /// @throws IoError where there is neither, a shard is missing, or the index names a tensor that its shard does not hold.
 Weights open_weights(const std::filesystem::path& folder, const std::string& stem = "model");
 
+/// Takes a tensor's values piece by piece, in order, as contiguous CPU tensors of its dtype.
+using TakePiece = std::function<void(const Tensor& piece)>;
+
+/// A tensor on its way into a file, which need never be in memory whole.
+struct TensorToWrite {
+  std::string name;
+  at::ScalarType dtype = at::kFloat;
+  std::vector<std::int64_t> shape;
+  std::function<void(const TakePiece& take)> values;  ///< called once, when its place in the file has come
+
+  std::uint64_t bytes() const;
+};
+
 using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
 using SafetensorsMetadata = std::map<std::string, std::string>;
 
+/// @param tensors of any strides, on any device.
+std::vector<TensorToWrite> to_write(const NamedTensors& tensors);
+
 /// Writes the file whole or not at all, laid out as Hugging Face does (byte for byte): by dtype, the widest first, then by name.
-/// @param tensors of any strides, on any device. @throws IoError, ShapeError (twice the same name, a dtype the format lacks).
+/// @throws IoError, ShapeError (twice the same name, a dtype the format lacks, values that are not as announced).
+void stream_safetensors(const std::filesystem::path& path, const std::vector<TensorToWrite>& tensors,
+                        const SafetensorsMetadata& metadata = {{"format", "pt"}});
 void write_safetensors(const std::filesystem::path& path, const NamedTensors& tensors, const SafetensorsMetadata& metadata = {{"format", "pt"}});
 
 /// Writes `<stem>.safetensors`, or, where that were longer than `max_shard_bytes`, `<stem>-00001-of-N.safetensors` … in the order given, and
 /// `<stem>.safetensors.index.json`. A tensor is never cut. The other form, left by an earlier call, is removed.
 /// @return the files written.
+std::vector<std::filesystem::path> stream_sharded_safetensors(const std::filesystem::path& folder, const std::vector<TensorToWrite>& tensors,
+                                                              std::uint64_t max_shard_bytes = std::uint64_t{5'000'000'000},
+                                                              const std::string& stem = "model");
 std::vector<std::filesystem::path> write_sharded_safetensors(const std::filesystem::path& folder, const NamedTensors& tensors,
                                                              std::uint64_t max_shard_bytes = std::uint64_t{5'000'000'000},
                                                              const std::string& stem = "model");

@@ -4,8 +4,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <csignal>
 #include <cstdio>
+#include <thread>
 
 #include "parallel/comm/threads.h"
 #include "runtime/base/file.h"
@@ -199,7 +201,7 @@ TEST(CheckpointFaults, HalfDoneReplacementsAndRemovalsAreFinished) {
 }
 
 void fill_the_disk(const fs::path& folder, const std::function<void(const std::function<void()>&)>& while_small,
-                   const std::string& reason) {
+                   const std::string& reason, bool async) {
   const int ranks = 3;
   const std::vector<Logical> big{
       {"value", "w", {300'000}, at::kFloat}, {"exp_avg", "w", {300'000}, at::kFloat}, {"exp_avg_sq", "w", {300'000}, at::kFloat}};
@@ -207,8 +209,11 @@ void fill_the_disk(const fs::path& folder, const std::function<void(const std::f
   const auto before = names(folder);
   while_small([&] {
     run_threads(ranks, [&](Communicator& c) {
-      CheckpointStore store(folder, c);
-      const auto error = message_of<Error>([&] { store.save(10, {.slices = layout(big, Layout::kReplicas, 0, 1, true, 0)}); });
+      CheckpointStore store(folder, c, {.async = async});
+      const auto error = message_of<Error>([&] {
+        store.save(10, {.slices = layout(big, Layout::kReplicas, 0, 1, true, 0)});
+        store.finish();
+      });
       EXPECT_THAT(error, AllOf(HasSubstr(reason), HasSubstr("rank-000")));
     });
   });
@@ -220,19 +225,94 @@ void fill_the_disk(const fs::path& folder, const std::function<void(const std::f
 }
 
 TEST(CheckpointFaults, AFullDiskEndsAllRanksAndLeavesTheLastOne) {
-  SmallDisk disk(1 << 20);
-  if (!disk.mounted()) GTEST_SKIP() << "cannot mount a tmpfs: " << disk.why_not();
-  fill_the_disk(
-      disk.path(), [](const auto& save) { save(); }, "No space left on device");
+  for (const bool async : {false, true}) {
+    SmallDisk disk(1 << 20);
+    if (!disk.mounted()) GTEST_SKIP() << "cannot mount a tmpfs: " << disk.why_not();
+    fill_the_disk(
+        disk.path(), [](const auto& save) { save(); }, "No space left on device", async);
+  }
 }
 
 TEST(CheckpointFaults, AFileSizeLimitEndsAllRanksAndLeavesTheLastOne) {
-  Scratch scratch;
   const auto limited = [](const auto& save) {
     FileSizeLimit limit(500'000);
     save();
   };
-  fill_the_disk(scratch.path(), limited, "File too large");
+  for (const bool async : {false, true}) {
+    Scratch scratch;
+    fill_the_disk(scratch.path(), limited, "File too large", async);
+  }
+}
+
+TEST(CheckpointFaults, AnErrorInTheBackgroundReachesAllRanksAtTheNextSave) {
+  Scratch scratch;
+  run_threads(3, [&](Communicator& c) {
+    const auto fail = [&](std::string_view step) {
+      if (c.rank() == 1 && step == "rank file written" && !fs::exists(scratch / "mended"))
+        throw IoError({.who = "the disk of rank 1", .found = "smoke", .expected = "", .remedy = ""});
+    };
+    CheckpointStore store(scratch.path(), c, {.async = true, .on_step = fail});
+    EXPECT_FALSE(store.failed());
+    store.save(5, content(c.rank(), 3, 5));
+    while (c.rank() == 1 && !store.failed()) std::this_thread::yield();
+    EXPECT_EQ(store.failed(), c.rank() == 1);
+    EXPECT_EQ(message_of<IoError>([&] { store.save(10, content(c.rank(), 3, 10)); }), "rank 1: the disk of rank 1: smoke");
+    if (c.rank() == 0) {
+      EXPECT_THAT(names(scratch.path()), ElementsAre("incarnation"));
+      write_file_atomically(scratch / "mended", "");
+    }
+    c.barrier().wait();
+    store.save(15, content(c.rank(), 3, 15));
+    store.finish();
+    EXPECT_FALSE(store.failed());
+  });
+  load(scratch.path(), "auto", 15);
+}
+
+TEST(CheckpointFaults, AFileThatNeverComesEndsTheWaiting) {
+  Scratch scratch;
+  std::atomic<bool> told = false;
+  run_threads(2, [&](Communicator& c) {
+    const auto hang = [&](std::string_view step) {
+      while (c.rank() == 1 && step == "rank file written" && !told) std::this_thread::yield();
+    };
+    CheckpointStore store(scratch.path(), c, {.async = true, .deadline_s = 0.1, .on_step = hang});
+    store.save(5, content(c.rank(), 2, 5));
+    while (c.rank() == 0 && !store.failed()) std::this_thread::yield();
+    told = told || c.rank() == 0;
+    EXPECT_THAT(message_of<IoError>([&] { store.finish(); }), AllOf(HasSubstr("rank-0001.done"), HasSubstr("0.1 s"), HasSubstr("rank 1")));
+  });
+  EXPECT_THAT(names(scratch.path()), ElementsAre("incarnation"));
+}
+
+TEST(CheckpointFaults, AnAbandonedSaveCommitsNothing) {
+  Scratch scratch;
+  run_threads(2, [&](Communicator& c) {
+    std::atomic<bool> gone = false;
+    const auto wait = [&](std::string_view step) {
+      while (step == "rank file written" && !gone) std::this_thread::yield();
+    };
+    std::thread later;
+    {
+      CheckpointStore store(scratch.path(), c, {.async = true, .on_step = wait});
+      store.save(5, content(c.rank(), 2, 5));
+      later = std::thread([&] {
+        std::this_thread::sleep_for(std::chrono::milliseconds(50));
+        gone = true;
+      });
+    }
+    later.join();
+  });
+  EXPECT_FALSE(fs::exists(scratch / "step-5"));
+  EXPECT_FALSE(fs::exists(scratch / "latest"));
+}
+
+TEST(CheckpointFaults, ARankThatDoesNotSeeTheFolderSaysSo) {
+  Scratch shared, other;
+  run_threads(2, [&](Communicator& c) {
+    EXPECT_THAT(message_of<IoError>([&] { CheckpointStore(c.rank() == 0 ? shared.path() : other.path(), c); }),
+                AllOf(HasSubstr("on rank 1"), HasSubstr("all ranks share")));
+  });
 }
 
 }  // namespace

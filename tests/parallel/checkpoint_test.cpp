@@ -2,6 +2,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <thread>
+
 #include "parallel/checkpoint/plan.h"
 #include "parallel/comm/threads.h"
 #include "tests/parallel/toy_checkpoint.h"
@@ -11,6 +14,7 @@
 namespace herd::test {
 namespace {
 
+namespace fs = std::filesystem;
 using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
@@ -50,6 +54,44 @@ TEST(Checkpoint, ReplicasAreWrittenOnceAndEvenlyDivided) {
   EXPECT_LE(*std::max_element(elements.begin(), elements.end()) - *std::min_element(elements.begin(), elements.end()),
             66);  // the largest tensor
   EXPECT_THAT(names(scratch / "step-1"), ElementsAre("manifest.json", "rank-0000.h5", "rank-0001.h5", "rank-0002.h5", "rank-0003.h5"));
+}
+
+TEST(Checkpoint, AnAsynchronousSaveHoldsWhatThereWasWhenItBegan) {
+  for (const auto how : {Layout::kReplicas, Layout::kRanges})
+    for (int n = 1; n <= 3; ++n) {
+      Scratch scratch;
+      run_threads(n, [&](Communicator& c) {
+        CheckpointStore store(scratch.path(), c, {.keep = 9, .async = true});
+        const auto values = content(c.rank(), n, 0, how);
+        for (const int step : {5, 10, 15}) {
+          const auto now = layout(toy_tensors(), how, c.rank(), n, true, step);
+          for (std::size_t i = 0; i < now.size(); ++i) values.slices[i].value.copy_(now[i].value);
+          store.save(step, values);
+          for (const auto& slice : values.slices) slice.value.fill_(77);  // the training goes on
+        }
+        store.finish();
+      });
+      for (const int step : {5, 10, 15}) load(scratch.path(), scratch / ("step-" + std::to_string(step)), step);
+    }
+}
+
+TEST(Checkpoint, TheNextSaveWaitsForTheOneUnderWay) {
+  Scratch scratch;
+  std::atomic<bool> go_on = false;
+  Alone alone(scratch.path(), {.async = true, .on_step = [&](std::string_view step) {
+                                 while (step == "verified" && !go_on) std::this_thread::yield();
+                               }});
+  alone.store.save(5, content(0, 1, 5));
+  EXPECT_FALSE(CheckpointFolder(scratch.path()).latest()) << "save has not waited";
+  std::thread later([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    go_on = true;
+  });
+  alone.store.save(10, content(0, 1, 10));
+  EXPECT_TRUE(fs::exists(scratch / "step-5"));
+  alone.store.finish();
+  later.join();
+  load(scratch.path(), "auto", 10);
 }
 
 TEST(Checkpoint, LongTensorsAreCutAnywhere) {
@@ -125,17 +167,17 @@ TEST(Checkpoint, TensorsThatDoNotFitAreNamed) {
 
 TEST(Checkpoint, KeepsTheLastOnesAndTheBest) {
   Scratch scratch;
-  Alone alone(scratch.path(), {.keep = 2, .on_step = {}});
+  Alone alone(scratch.path(), {.keep = 2});
   for (const int step : {5, 10, 15, 20, 100}) alone.store.save(step, content(0, 1, step), step == 10);
   EXPECT_THAT(names(scratch.path()), ElementsAre("best", "incarnation", "latest", "step-10", "step-100", "step-20"));
   EXPECT_EQ(CheckpointFolder(scratch.path()).latest(), 100);
   EXPECT_EQ(CheckpointFolder(scratch.path()).best(), 10);
   load(scratch.path(), (scratch / "step-10").string(), 10);
   // A return to step 20: what comes from there is newer than the abandoned step 100.
-  Alone again(scratch.path(), {.keep = 2, .on_step = {}});
+  Alone again(scratch.path(), {.keep = 2});
   again.store.save(25, content(0, 1, 25), true);
   EXPECT_EQ(load(scratch.path(), "auto", 25).folder, scratch / "step-25");
-  Alone last(scratch.path(), {.keep = 2, .on_step = {}});
+  Alone last(scratch.path(), {.keep = 2});
   last.store.save(30, content(0, 1, 30));
   EXPECT_THAT(names(scratch.path()), ElementsAre("best", "incarnation", "latest", "step-25", "step-30"));
   // The same step once more takes the place of the old one.

@@ -1,0 +1,88 @@
+#include "launch/consolidate.h"
+
+#include "parallel/checkpoint/folder.h"
+#include "parallel/checkpoint/rank_file.h"
+#include "peft/registry.h"
+#include "runtime/base/new_folder.h"
+#include "runtime/tensor/dtype.h"
+
+namespace herd {
+namespace {
+
+namespace fs = std::filesystem;
+
+RunConfig config_of(const Manifest& manifest, const fs::path& checkpoint) {
+  RunConfig config;
+  Schema schema;
+  describe(schema, config);
+  schema.load(parse_yaml(manifest.config, Origin{.source = (checkpoint / kManifestName).string() + ", config"}));
+  return config;
+}
+
+// "alpaca 0123…": a name and a fingerprint, as the run's fingerprints join them.
+Provenance provenance_of(const Fingerprints& stored) {
+  const auto get = [&](const char* name) {
+    const auto at = stored.find(name);
+    return at == stored.end() ? std::string() : at->second;
+  };
+  const auto text = get("template");
+  const auto space = text.rfind(' ');
+  return {.template_name = text.substr(0, space),
+          .template_fingerprint = space == std::string::npos ? "" : text.substr(space + 1),
+          .tokenizer_fingerprint = get("tokenizer"),
+          .base_fingerprint = get("base model")};
+}
+
+void move_base(RunConfig& config, const fs::path& base) {
+  if (base.empty()) return;
+  if (config.model.config) {
+    config.model.tokenizer = base;
+    return;
+  }
+  config.model.path = base;
+  if (!fs::exists(config.model.tokenizer)) config.model.tokenizer.clear();
+}
+
+// All that writing a result asks for, without the data set and without memory for the base model.
+RunParts parts_without_memory(const RunConfig& config, const Manifest& manifest) {
+  RunParts parts;
+  parts.tokenizer_folder = config.model.tokenizer.empty() ? config.model.path : config.model.tokenizer;
+  parts.tokenizer = load_tokenizer(parts.tokenizer_folder);
+  parts.base = describe_model(config.model, parts.tokenizer->vocab_size());
+  parts.peft = config.peft;
+  attach(parts.model(), parts.peft, static_cast<std::uint64_t>(config.model.seed));
+  parts.provenance = provenance_of(manifest.fingerprints);
+  return parts;
+}
+
+}  // namespace
+
+ParameterValues values_in(const fs::path& checkpoint) {
+  return [checkpoint, manifest = read_manifest(checkpoint)](const Parameter& parameter, const TakePiece& take) {
+    const auto stored = std::find_if(manifest.tensors.begin(), manifest.tensors.end(),
+                                     [&](const StoredTensor& t) { return t.state == "value" && t.name == parameter.name; });
+    if (stored == manifest.tensors.end() || parameter.value.sizes() != at::IntArrayRef(stored->shape))
+      throw IoError({.who = checkpoint.string(),
+                     .found = stored == manifest.tensors.end() ? "no value of " + parameter.name : stored->title() + " " + shape_text(stored->shape),
+                     .expected = "one " + shape_text(parameter.value.sizes()),
+                     .remedy = "is this the base model that it was trained on?"});
+    const auto dtype = parameter.value.scalar_type();
+    read_pieces(checkpoint, manifest, *stored, [&](const Tensor& piece) { take(piece.to(dtype)); });
+  };
+}
+
+ConsolidateReport consolidate(const ConsolidateRequest& request) {
+  const auto checkpoint = resolve_checkpoint(request.checkpoint);
+  const auto manifest = read_manifest(checkpoint);
+  check_sizes(checkpoint, manifest);
+  const NewFolder staging(request.output, NewFolder::Place::kFree);
+  auto config = config_of(manifest, checkpoint);
+  move_base(config, request.base);
+  const auto parts = parts_without_memory(config, manifest);
+  compare_fingerprints(manifest.fingerprints, {{"base model", parts.base.fingerprint}, {"tokenizer", parts.tokenizer->fingerprint}}, checkpoint);
+  write_result(parts, config, staging.path(), values_in(checkpoint));
+  staging.commit();
+  return {.step = manifest.step, .adapter = makes_adapter(parts)};
+}
+
+}  // namespace herd

@@ -1,0 +1,63 @@
+#include "launch/run_saver.h"
+
+#include <chrono>
+
+#include "launch/consolidate.h"
+#include "parallel/comm/agree.h"
+#include "train/resume.h"
+
+namespace herd {
+
+RunSaver::RunSaver(Work work, const std::optional<Checkpoint>& resumed)
+    : w_(work), identity_(fingerprints(w_.parts, w_.run.config)), last_(resumed ? resumed->folder : std::filesystem::path()) {}
+
+template <class F>
+void RunSaver::blocked(F f) {
+  const auto began = std::chrono::steady_clock::now();
+  f();
+  blocked_s_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+  w_.journal.saved(step_, blocked_s_);
+}
+
+void RunSaver::save(const TrainState& state, bool is_best) {
+  const bool best = is_best && w_.run.config.checkpoint.save_best;
+  step_ = state.step;
+  blocked_s_ = 0;
+  blocked([&] {
+    last_ = w_.store.save(state.step,
+                          {.slices = checkpoint_slices(w_.optimizer),
+                           .state = to_json(state),
+                           .fingerprints = identity_,
+                           .config = to_yaml(w_.run.tree, true),
+                           .held_out_loss = state.held_out_loss},
+                          best);
+  });
+  if (best) write(w_.folder.best());
+}
+
+void RunSaver::finish() {
+  if (w_.run.config.checkpoint.async && step_ >= 0) blocked([&] { w_.store.finish(); });
+}
+
+void RunSaver::write(const std::filesystem::path& place) {
+  const auto& config = w_.run.config;
+  const bool first_rank = w_.communicator.rank() == 0, adapter = makes_adapter(w_.parts);
+  // A model in parts is made of its checkpoint: no rank has to hold it whole.
+  if (strategies().at(config.parallel.strategy).parameters && !adapter && !last_.empty()) {
+    w_.store.finish();
+    return agree(w_.communicator, [&] {
+      if (first_rank) write_result(w_.parts, config, place, values_in(last_));
+    });
+  }
+  std::exception_ptr error;
+  w_.strategy.with_whole_parameters(!adapter, [&] {
+    try {
+      if (first_rank) write_result(w_.parts, config, place);
+    } catch (...) {
+      error = std::current_exception();
+    }
+  });
+  agree_on(w_.communicator, error);
+}
+
+}  // namespace herd
