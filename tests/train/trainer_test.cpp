@@ -22,7 +22,8 @@ struct Setting {
   std::size_t held_out = 0;
   bool packing = false;
   at::ScalarType dtype = at::kFloat;
-  std::int64_t signal_at_step = -1;  ///< seen by the last rank alone
+  std::int64_t signal_at_step = -1;     ///< seen by the last rank alone
+  std::int64_t save_fails_at_step = -1;  ///< in the background, as the last rank alone knows
   std::function<void(CausalLm&, int rank, std::int64_t asked)> hook = kNoHook;  ///< at each step's end, before the update
 };
 
@@ -30,6 +31,7 @@ struct Result {
   TrainOutcome outcome;
   std::vector<MetricsLine> metrics;
   std::vector<std::pair<std::int64_t, bool>> saves;  ///< step, best
+  int finished = 0;                                  ///< times that the save in the background was waited for
   std::vector<Tensor> parameters;
 
   std::vector<double> values(const char* name) const {
@@ -78,6 +80,11 @@ Result run(const Setting& s, const Saved* from = nullptr, Saved* to = nullptr) {
     };
     training.save = [&](const TrainState& now, bool best) {
       if (c.rank() == 0) result.saves.emplace_back(now.step, best);
+    };
+    training.save_failed = [&] { return c.rank() == s.ranks - 1 && asked + 1 == s.save_fails_at_step; };
+    training.finish_save = [&] {
+      if (c.rank() == 0) ++result.finished;
+      if (asked == s.save_fails_at_step) throw IoError({.who = "the disk", .found = "full before step " + std::to_string(asked) + " ended"});
     };
     const auto outcome = train(training, optimizer, state);
     if (c.rank() != 0) return;
@@ -183,11 +190,18 @@ TEST(Trainer, EvaluatesBeforeTheFirstStepWhereAsked) {
 }
 
 TEST(Trainer, ASignalOfOneRankEndsAllAtTheSameStepAfterASave) {
-  const auto result = run({.ranks = 3, .signal_at_step = 4, .hook = kNoHook});
+  const auto result = run({.ranks = 3, .signal_at_step = 4});
   EXPECT_EQ(result.outcome.reason, StopReason::kSignal);
   EXPECT_EQ(result.outcome.signal, Signal::preempt);
   EXPECT_EQ(result.outcome.state.step, 4);
   EXPECT_THAT(result.saves, testing::ElementsAre(testing::Pair(3, false), testing::Pair(4, false)));
+}
+
+TEST(Trainer, ASaveThatFailsInTheBackgroundEndsAllRanksAtTheStepsEnd) {
+  // Every rank throws: were one to miss it, run_threads would tell of a rank that has left.
+  EXPECT_THAT(message_of<Error>([&] { run({.ranks = 3, .save_fails_at_step = 5}); }), testing::HasSubstr("full before step 5 ended"));
+  EXPECT_EQ(run({.ranks = 2}).finished, 1) << "the last save is waited for";
+  EXPECT_EQ(run({.ranks = 2, .signal_at_step = 4}).finished, 1);
 }
 
 TEST(Trainer, ContinuesBitForBit) {
