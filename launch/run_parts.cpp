@@ -14,7 +14,7 @@ namespace {
 std::vector<std::pair<std::string, std::string>> identities(const RunParts& parts) {
   double sum = 0;
   for_each_parameter(parts.model(), [&](const std::string&, Parameter& p) {
-    if (p.trainable) sum += p.value.detach().sum(at::kDouble).item<double>();
+    if (p.trainable && !p.value.is_meta()) sum += p.value.detach().sum(at::kDouble).item<double>();
   });
   return {{"model", parts.base.fingerprint},
           {"data", parts.dataset.fingerprint},
@@ -35,7 +35,7 @@ RunParts load_parts(const RunConfig& config, int threads) {
   RunParts parts;
   parts.tokenizer_folder = config.model.tokenizer.empty() ? config.model.path : config.model.tokenizer;
   parts.tokenizer = load_tokenizer(parts.tokenizer_folder);
-  parts.base = load_model(config.model, parts.tokenizer->vocab_size());
+  parts.base = open_model(config.model, parts.tokenizer->vocab_size());
   check_vocabulary(parts.model().facts, parts.tokenizer->vocab_size(), "tokenizer " + parts.tokenizer_folder.string());
   check_context(config, parts.model().facts);
 
@@ -43,7 +43,7 @@ RunParts load_parts(const RunConfig& config, int threads) {
     parts.peft = config.peft;
     attach(parts.model(), parts.peft, static_cast<std::uint64_t>(config.model.seed));
   } else {
-    parts.peft = attach_adapter(parts.model(), config.peft.adapter, {config.model.path, parts.base.fingerprint}, config.peft.dropout);
+    parts.peft = attach_adapter(parts.model(), config.peft.adapter, {config.model.path, parts.base.fingerprint, parts.base.read}, config.peft.dropout);
   }
 
   auto data = config.data;

@@ -11,7 +11,8 @@
 
 namespace herd {
 
-/// What a run works with, the same on every rank: tokenizer, examples, and the model with its PEFT method attached.
+/// What a run works with, the same on every rank: tokenizer, examples, and the model with its PEFT method attached. The base is on the
+/// meta device until a strategy reads what this rank keeps of it.
 struct RunParts {
   std::filesystem::path tokenizer_folder;
   std::unique_ptr<Tokenizer> tokenizer;

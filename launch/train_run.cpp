@@ -23,11 +23,12 @@ std::int64_t recompute_every(const TrainOptions& o) {
   return 0;
 }
 
-std::unique_ptr<Strategy> make_strategy(const RunConfig& config, CausalLm& model, Communicator& communicator) {
-  return strategies().at(config.parallel.strategy).make({.model = model,
+std::unique_ptr<Strategy> make_strategy(const RunConfig& config, const RunParts& parts, Communicator& communicator) {
+  return strategies().at(config.parallel.strategy).make({.model = parts.model(),
                                                          .communicator = communicator,
                                                          .options = config.parallel,
-                                                         .recompute_every = recompute_every(config.train)});
+                                                         .recompute_every = recompute_every(config.train),
+                                                         .read = parts.base.read});
 }
 
 SamplerOptions sample_order(const RunConfig& config) {
@@ -97,7 +98,7 @@ TrainOutcome train_run(const ResolvedRun& run, const RunFolder& folder, Communic
   if (!device.is_cpu()) agree(communicator, [&] { move_to(parts.model(), device); });
   tell_start(parts, config, communicator, threads);
 
-  const auto strategy = make_strategy(config, parts.model(), communicator);
+  const auto strategy = make_strategy(config, parts, communicator);
   AdamW optimizer(strategy->slices(), config.train);
   const auto order = sample_order(config);
   const Batches batches(parts.dataset.train, order, parts.dataset.pad_token);

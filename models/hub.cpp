@@ -24,7 +24,7 @@ nlohmann::json parse_config(const std::string& text, const std::string& where) {
 
 // Where each parameter of the model lies in the file, and what does not fit.
 struct Match {
-  std::vector<std::pair<Parameter*, std::string>> places;
+  std::vector<std::pair<const Parameter*, std::string>> places;
   std::vector<std::string> missing, unexpected, misshapen;
 };
 
@@ -116,6 +116,29 @@ std::string sample(const Tensor& x) {
   return sampled;
 }
 
+// Keyed by the names that the parameters have now: a method may rename those it trains.
+ReadParameter random_values(CausalLm& model, std::uint64_t seed) {
+  std::map<const Parameter*, std::string> names;
+  for_each_parameter(model, [&](const std::string& name, Parameter& p) { names[&p] = name; });
+  return [names = std::move(names), seed, std_dev = model.facts.init_std](const Parameter& p, std::int64_t begin, const Tensor& out) {
+    auto whole = p;
+    whole.name = names.at(&p);
+    materialise(whole, out.scalar_type());
+    initialise(whole, seed, std_dev);
+    out.copy_(whole.value.view(-1).narrow(0, begin, out.numel()));
+  };
+}
+
+bool has_safetensors(const fs::path& folder) {
+  return fs::exists(folder / "model.safetensors") || fs::exists(folder / "model.safetensors.index.json");
+}
+
+LoadedModel filled(LoadedModel opened) {
+  fill(*opened.model, opened.read);
+  opened.read = nullptr;
+  return opened;
+}
+
 }  // namespace
 
 at::ScalarType scalar_type(Precision precision) {
@@ -148,22 +171,14 @@ std::string read_hub_config(const fs::path& folder, const std::string& family) {
 std::unique_ptr<CausalLm> make_model_from(const std::string& config) { return make_model(parse_config(config, "config.json")); }
 
 Weights open_hub_weights(const fs::path& folder) {
-  const bool has_safetensors = fs::exists(folder / "model.safetensors") || fs::exists(folder / "model.safetensors.index.json");
   const bool has_pickle = fs::exists(folder / "pytorch_model.bin") || fs::exists(folder / "pytorch_model.bin.index.json");
-  if (!has_safetensors && has_pickle)
+  if (!has_safetensors(folder) && has_pickle)
     throw IoError({.who = folder.string(),
                    .found = "weights as pytorch_model.bin alone",
                    .expected = "model.safetensors; PyTorch's pickles are not read yet",
                    .remedy = "convert once in Python: "
                              "AutoModelForCausalLM.from_pretrained(folder).save_pretrained(new_folder, safe_serialization=True)"});
   return open_weights(folder);
-}
-
-void load_weights(CausalLm& model, const Weights& weights, const std::string& where) {
-  const auto matched = match(model, weights);
-  complain(matched, model, where);
-  check_tied(model, weights, where);
-  for (const auto& [parameter, stored] : matched.places) weights.read_into(stored, parameter->value);
 }
 
 std::string hub_fingerprint(CausalLm& model, const Weights& weights) {
@@ -187,45 +202,48 @@ std::int64_t check_vocabulary(const ModelFacts& facts, std::int64_t tokens, cons
                      .remedy = "take the tokenizer of the model's own folder"});
 }
 
-LoadedModel load_hub_folder(const fs::path& folder, at::ScalarType dtype, const std::string& family) {
-  LoadedModel loaded;
-  loaded.config = read_hub_config(folder, family);
-  const auto weights = open_hub_weights(folder);
-  loaded.model = make_model_from(loaded.config);
-  complain(match(*loaded.model, weights), *loaded.model, folder.string());  // before memory is taken
-  materialise(*loaded.model, dtype);
-  load_weights(*loaded.model, weights, folder.string());
-  loaded.fingerprint = hub_fingerprint(*loaded.model, weights);
-  return loaded;
+LoadedModel open_hub_folder(const fs::path& folder, at::ScalarType dtype, const std::string& family) {
+  LoadedModel opened;
+  opened.config = read_hub_config(folder, family);
+  const auto weights = std::make_shared<const Weights>(open_hub_weights(folder));
+  opened.model = make_model_from(opened.config);
+  set_dtype(*opened.model, dtype);
+  const auto matched = match(*opened.model, *weights);
+  complain(matched, *opened.model, folder.string());
+  check_tied(*opened.model, *weights, folder.string());
+  opened.fingerprint = hub_fingerprint(*opened.model, *weights);
+  opened.read = [weights, stored = std::map<const Parameter*, std::string>(matched.places.begin(), matched.places.end())](const Parameter& p, std::int64_t begin, const Tensor& out) {
+    out.copy_(weights->view(stored.at(&p)).view(-1).narrow(0, begin, out.numel()));
+  };
+  return opened;
 }
 
-LoadedModel load_model(const ModelOptions& options, std::int64_t tokens) {
-  if (!options.path.empty()) return load_hub_folder(options.path, scalar_type(options.dtype), options.family);
-  auto loaded = describe_model(options, tokens);
-  materialise(*loaded.model, scalar_type(options.dtype));
-  initialise(*loaded.model, static_cast<std::uint64_t>(options.seed));
-  return loaded;
+LoadedModel open_model(const ModelOptions& options, std::int64_t tokens) {
+  if (!options.path.empty()) return open_hub_folder(options.path, scalar_type(options.dtype), options.family);
+  LoadedModel opened;
+  const auto dtype = scalar_type(options.dtype);
+  opened.config = hub_config(options, tokens).dump(2);
+  opened.model = make_model_from(opened.config);
+  set_dtype(*opened.model, dtype);
+  opened.read = random_values(*opened.model, static_cast<std::uint64_t>(options.seed));
+  opened.fingerprint = fingerprint(opened.config + "\nseed " + std::to_string(options.seed) + "\ndtype " + std::string(dtype_name(dtype)));
+  return opened;
 }
 
 LoadedModel describe_model(const ModelOptions& options, std::int64_t tokens) {
-  LoadedModel loaded;
-  const auto dtype = scalar_type(options.dtype);
   const fs::path folder = options.path;
-  loaded.config = folder.empty() ? hub_config(options, tokens).dump(2) : read_hub_config(folder, options.family);
-  loaded.model = make_model_from(loaded.config);
-  for_each_parameter(*loaded.model, [&](const std::string&, Parameter& p) {
-    p.value = at::empty(p.value.sizes(), at::TensorOptions(dtype).device(at::kMeta));
-    p.set_trainable(p.trainable);
-  });
-  loaded.model->tie();
-  if (folder.empty()) {
-    loaded.fingerprint = fingerprint(loaded.config + "\nseed " + std::to_string(options.seed) + "\ndtype " + std::string(dtype_name(dtype)));
-  } else if (fs::exists(folder / "model.safetensors") || fs::exists(folder / "model.safetensors.index.json")) {
-    const auto weights = open_hub_weights(folder);
-    complain(match(*loaded.model, weights), *loaded.model, folder.string());
-    loaded.fingerprint = hub_fingerprint(*loaded.model, weights);
-  }
-  return loaded;
+  if (folder.empty() || has_safetensors(folder)) return open_model(options, tokens);
+  LoadedModel described;
+  described.config = read_hub_config(folder, options.family);
+  described.model = make_model_from(described.config);
+  set_dtype(*described.model, scalar_type(options.dtype));
+  return described;
 }
+
+LoadedModel load_hub_folder(const fs::path& folder, at::ScalarType dtype, const std::string& family) {
+  return filled(open_hub_folder(folder, dtype, family));
+}
+
+LoadedModel load_model(const ModelOptions& options, std::int64_t tokens) { return filled(open_model(options, tokens)); }
 
 }  // namespace herd

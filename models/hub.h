@@ -12,9 +12,10 @@
 
 namespace herd {
 
-/// A model with its weights, and where it came from.
+/// A model, its weights, and where it came from.
 struct LoadedModel {
   std::unique_ptr<CausalLm> model;
+  ReadParameter read;       ///< where the values of parameters on the meta device come from, by the Parameter's place in the model
   std::string config;       ///< the hub's `config.json`, as text
   std::string fingerprint;  ///< see hub_fingerprint
 };
@@ -32,11 +33,6 @@ std::unique_ptr<CausalLm> make_model_from(const std::string& config);
 /// a folder that holds only `pytorch_model.bin`.
 Weights open_hub_weights(const std::filesystem::path& folder);
 
-/// Copies every parameter of a materialised model from the file's pages into its place, converted to its dtype.
-/// A tied matrix may be stored under either name; buffers that the family computes itself are left out.
-/// @param where what errors call the file.
-/// @throws IoError listing all missing and unexpected tensors, ShapeError where shapes alone differ; the model is then untouched.
-void load_weights(CausalLm& model, const Weights& weights, const std::string& where);
 
 /// Tells a base model from others: 128-bit XXH3 over each parameter's name, shape, stored dtype and content, in the names' order.
 /// Of tensors above 64 KiB it reads 16 stretches of 4 KiB spread evenly, both ends included: a 7B model costs some milliseconds and a
@@ -48,13 +44,19 @@ std::string hub_fingerprint(CausalLm& model, const Weights& weights);
 /// @throws ConfigError with both sizes.
 std::int64_t check_vocabulary(const ModelFacts& facts, std::int64_t tokens, const std::string& who);
 
-/// A Hugging Face folder as a model: config, meta device, materialised, weights read.
+/// A Hugging Face folder as a model on the meta device, which says where its values come from: the files' pages, converted to `dtype`.
+/// A tied matrix may be stored under either name; buffers that the family computes itself are left out.
+/// @throws IoError listing all missing and unexpected tensors, ShapeError where shapes alone differ.
+LoadedModel open_hub_folder(const std::filesystem::path& folder, at::ScalarType dtype, const std::string& family = "auto");
+/// The same with its values.
 LoadedModel load_hub_folder(const std::filesystem::path& folder, at::ScalarType dtype, const std::string& family = "auto");
 
 /// What a run's `model` section asks for: a folder's model, or one of random weights (fingerprint: of its config, dtype and seed).
 /// @param tokens the tokenizer's vocabulary, for a config that names no vocab_size; read only there.
 /// @throws ConfigError where the options name neither a folder nor a config.
 LoadedModel load_model(const ModelOptions& options, std::int64_t tokens);
+/// The same on the meta device: each rank then reads what it keeps.
+LoadedModel open_model(const ModelOptions& options, std::int64_t tokens);
 
 /// What load_model would make, on the meta device: every parameter has its dtype and no memory, and weights are not read. A folder may lack
 /// them: the fingerprint is empty then.

@@ -16,22 +16,36 @@ void restore_memory(const Tensor& row) {
   storage->set_nbytes(bytes);
 }
 
+at::TensorOptions options_of(const Flat& flat) {
+  const auto& value = flat.places.front().parameter->value;
+  return value.options().requires_grad(false).device(value.is_meta() ? at::Device(at::kCPU) : value.device());
+}
+
+void copy_values(const Parameter& from, std::int64_t begin, const Tensor& to, const ReadParameter& read) {
+  if (from.value.is_meta()) read(from, begin, to);
+  else to.copy_(from.value.view(-1).narrow(0, begin, to.numel()));
+}
+
 }  // namespace
 
-FlatParameters::FlatParameters(CausalLm& model, std::span<const Flat> flats, Communicator& shard, Options options)
+FlatParameters::FlatParameters(CausalLm& model, std::span<const Flat> flats, Communicator& shard, Options options, const ReadParameter& read)
     : shard_(shard), options_(options) {
   at::NoGradGuard no_grad;
   for (const auto& flat : flats) {
-    const auto whole = at::zeros({flat.elements}, flat.places.front().parameter->value.options().requires_grad(false));
+    auto& row = rows_.emplace_back(Row{&flat, at::empty({flat.elements}, options_of(flat)), {}});
+    // Memory that is not touched is not there: of a row that is kept in parts, a rank never holds the rest.
+    row.own = options.sharded ? at::empty({flat.own()}, options_of(flat)) : flat.part_of(row.whole);
+    const auto begin = options.sharded ? flat.begin : 0;
+    const auto& kept = options.sharded ? row.own : row.whole;
+    kept.zero_();
     for (const auto& place : flat.places) {
+      const auto from = std::max(place.begin, begin), to = std::min(place.end, begin + kept.numel());
+      if (from < to) copy_values(*place.parameter, from - place.begin, kept.narrow(0, from - begin, to - from), read);
       auto& value = place.parameter->value;
-      const auto view = whole.narrow(0, place.begin, place.end - place.begin).view(value.sizes());
-      view.copy_(value);
-      value = view.detach();
+      value = row.whole.narrow(0, place.begin, place.end - place.begin).view(value.sizes()).detach();
       value.set_requires_grad(place.parameter->trainable);
     }
-    rows_.push_back({&flat, whole, options.sharded ? flat.part_of(whole).clone() : flat.part_of(whole)});
-    if (options.sharded) release(rows_.back());
+    if (options.sharded) release(row);
   }
   model.tie();
   for (Unit unit = 0; unit < unit_count(model); ++unit) {

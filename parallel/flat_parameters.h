@@ -17,8 +17,8 @@ class FlatParameters {
     bool sharded = false;
     std::int64_t prefetch = 1;  ///< units gathered ahead of the running one: at most so many and one more are whole together
   };
-  /// Takes the model's parameters over, with their values.
-  FlatParameters(CausalLm& model, std::span<const Flat> flats, Communicator& shard, Options options);
+  /// Takes the model's parameters over, with their values. @param read those of parameters on the meta device. @throws IoError of it.
+  FlatParameters(CausalLm& model, std::span<const Flat> flats, Communicator& shard, Options options, const ReadParameter& read = {});
 
   /// This rank's part of a row, in the parameters' dtype; where rows are kept whole, a view of its row.
   const Tensor& own(std::size_t flat) const { return rows_[flat].own; }

@@ -62,6 +62,7 @@ struct StrategyContext {
   Communicator& communicator;
   ParallelOptions options;
   std::int64_t recompute_every = 0;  ///< activation checkpointing: see Pass
+  ReadParameter read{};              ///< values of parameters on the meta device: a rank reads what it keeps
 };
 
 /// What a strategy keeps in parts: its row in the table.

@@ -223,6 +223,8 @@ PeftOptions attach_adapter(CausalLm& model, const fs::path& folder, const Adapte
   check_adapter_base(folder, base);
   if (dropout) options.dropout = *dropout;
   attach(model, options, 0);
+  for (auto* p : trained_parameters(model))
+    if (p->value.is_meta()) fill(*p, base.read);  // parts of the base that the adapter's own take the place of
   load_adapter_weights(model, folder);
   return options;
 }

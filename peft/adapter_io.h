@@ -16,6 +16,7 @@ namespace herd {
 struct AdapterBase {
   std::string path;         ///< the base model's folder, `base_model_name_or_path`
   std::string fingerprint;  ///< models/hub.h's; empty: not known
+  ReadParameter read{};     ///< values of the base, where it is on the meta device
 };
 
 /// Writes the folder that PEFT reads, whole or not at all, in place of one that is there: the trained parameters under their names, in

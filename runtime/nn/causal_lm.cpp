@@ -26,6 +26,21 @@ void assign_names(CausalLm& model) {
   for_each_parameter(model, [](const std::string& name, Parameter& p) { p.name = name; });
 }
 
+void set_dtype(CausalLm& model, at::ScalarType dtype) {
+  for_each_parameter(model, [&](const std::string&, Parameter& p) {
+    p.value = at::empty(p.value.sizes(), p.value.options().dtype(dtype));
+    p.value.set_requires_grad(p.trainable);
+  });
+  model.tie();
+}
+
+void fill(CausalLm& model, const ReadParameter& read) {
+  for_each_parameter(model, [&](const std::string&, Parameter& p) {
+    if (p.value.is_meta()) fill(p, read);
+  });
+  model.tie();
+}
+
 void materialise(CausalLm& model, at::ScalarType dtype) {
   for_each_parameter(model, [&](const std::string&, Parameter& p) {
     if (p.value.is_meta()) materialise(p, dtype);

@@ -76,6 +76,10 @@ class CausalLm {
 
 /// Writes each parameter's name into it.
 void assign_names(CausalLm& model);
+/// Gives the parameters of a model on the meta device their dtype.
+void set_dtype(CausalLm& model, at::ScalarType dtype);
+/// Gives every parameter that is still on the meta device its values, then ties.
+void fill(CausalLm& model, const ReadParameter& read);
 /// Gives storage to every parameter that is on the meta device, then ties.
 void materialise(CausalLm& model, at::ScalarType dtype);
 /// Random weights for every parameter, keyed by (seed, name).

@@ -21,6 +21,12 @@ void materialise(Parameter& parameter, at::ScalarType dtype) {
   parameter.value.set_requires_grad(parameter.trainable);
 }
 
+void fill(Parameter& parameter, const ReadParameter& read) {
+  at::NoGradGuard no_grad;
+  materialise(parameter, parameter.value.scalar_type());
+  read(parameter, 0, parameter.value.detach().view(-1));
+}
+
 void initialise(Parameter& parameter, std::uint64_t seed, double std_dev) {
   at::NoGradGuard no_grad;
   auto& value = parameter.value;

@@ -1,4 +1,5 @@
 #pragma once
+#include <functional>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -85,5 +86,12 @@ void initialise(Parameter& parameter, std::uint64_t seed, double std_dev = 0.02)
 
 /// Gives a meta parameter storage on the CPU with this dtype, uninitialised, and keeps `trainable`.
 void materialise(Parameter& parameter, at::ScalarType dtype);
+
+/// Where the values of parameters on the meta device come from, a stretch at a time: fills `out` (1-d, of the parameter's dtype) with its
+/// elements from `begin` on. @throws IoError.
+using ReadParameter = std::function<void(const Parameter& parameter, std::int64_t begin, const Tensor& out)>;
+
+/// Materialises a meta parameter in its dtype, with its values.
+void fill(Parameter& parameter, const ReadParameter& read);
 
 }  // namespace herd
