@@ -66,6 +66,10 @@ std::uint64_t CommStats::bytes() const {
   return std::accumulate(of_kind.begin(), of_kind.end(), std::uint64_t{0}, [](auto sum, const Line& line) { return sum + line.bytes; });
 }
 
+std::uint64_t CommStats::sent() const {
+  return std::accumulate(of_kind.begin(), of_kind.end(), std::uint64_t{0}, [](auto sum, const Line& line) { return sum + line.sent; });
+}
+
 void Work::wait() {
   if (pending_) pending_->wait();
 }

@@ -224,6 +224,10 @@ std::vector<std::int64_t> Exchange::byte_offsets(const std::vector<std::int64_t>
 }
 
 void Exchange::send(int to, const char* from, std::int64_t bytes) {
+  {
+    std::lock_guard lock(operation_.stats->mutex);
+    operation_.stats->stats.of_kind[static_cast<std::size_t>(operation_.kind)].sent += static_cast<std::uint64_t>(bytes);
+  }
   const auto piece = group_.options.piece_bytes;
   for (std::int64_t at = 0; at < bytes; at += piece)
     messages_.send(group_.world_ranks[static_cast<std::size_t>(to)], tag_, from + at, std::min(piece, bytes - at));

@@ -15,6 +15,7 @@ struct CommStats {
   struct Line {
     std::uint64_t calls = 0;
     std::uint64_t bytes = 0;  ///< of the larger of the two buffers of each call
+    std::uint64_t sent = 0;   ///< bytes that this rank has sent to others for them; counted by the mpi backend
   };
   std::array<Line, kCommKinds> of_kind{};
   std::uint64_t done = 0;      ///< operations completed without error
@@ -25,6 +26,7 @@ struct CommStats {
   const Line& operator[](CommKind kind) const { return of_kind[static_cast<std::size_t>(kind)]; }
   std::uint64_t calls() const;
   std::uint64_t bytes() const;
+  std::uint64_t sent() const;
 };
 
 /// Written by callers and by the communication thread.

@@ -1,0 +1,40 @@
+"""The bytes that herd counts are those that OpenMPI sees: its monitoring component beside the traffic tests."""
+
+import os
+import pathlib
+import re
+import subprocess
+import tempfile
+import unittest
+
+from herd_paths import BINARIES, ROOT
+
+# Notes between communication threads, the set-up of the communicators: what herd's count leaves out on purpose.
+BESIDE = 16 << 10
+
+
+class Monitoring(unittest.TestCase):
+    def test_counts_agree(self):
+        info = subprocess.run(["ompi_info"], capture_output=True, text=True).stdout
+        if "pml: monitoring" not in info:
+            self.skipTest("this OpenMPI has no monitoring component")
+        for ranks in (2, 3):
+            with self.subTest(ranks=ranks), tempfile.TemporaryDirectory() as folder:
+                monitoring = {"OMPI_MCA_pml_monitoring_enable": "1", "OMPI_MCA_pml_monitoring_enable_output": "3",
+                              "OMPI_MCA_pml_monitoring_filename": f"{folder}/m"}
+                done = subprocess.run([ROOT / "tests/support/mpirun", str(ranks), BINARIES / "test_mpi_traffic"], capture_output=True, text=True,
+                                      env={**os.environ, "OMP_NUM_THREADS": "1", **monitoring}, timeout=120)
+                self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+                counted = {int(r): int(b) for r, b in re.findall(r"rank (\d+) sent (\d+) bytes", done.stdout)}
+                self.assertEqual(len(counted), ranks)
+                for rank in range(ranks):
+                    # "E", from, to, bytes, messages: point to point, outside of OpenMPI's own collectives.
+                    rows = [line.split("\t") for line in pathlib.Path(f"{folder}/m.{rank}.prof").read_text().splitlines()]
+                    seen = sum(int(row[3].split()[0]) for row in rows if row[0] == "E")
+                    self.assertGreater(counted[rank], 1 << 20, "too little for the bound to mean something")
+                    self.assertGreaterEqual(seen, counted[rank])
+                    self.assertLessEqual(seen, counted[rank] + BESIDE)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
