@@ -6,6 +6,8 @@
 namespace herd {
 namespace {
 
+constexpr std::size_t kUnderWay = 2;  // rows on their way together: bounds memory where rows are not kept
+
 at::ScalarType wide(at::ScalarType dtype) { return dtype == at::kDouble ? at::kDouble : at::kFloat; }
 
 }  // namespace
@@ -79,7 +81,7 @@ void FlatGradients::send(Row& row, bool last) {
   auto received = as_it_is && first ? row.own : at::empty(row.own.sizes(), whole.options());
   auto work = mesh_.shard->reduce_scatter(received, whole, ReduceOp::kSum, row.flat->counts);
   reducing_.push_back({&row, std::move(work), std::move(whole), std::move(received), first, last});
-  for (; reducing_.size() > options_.in_flight; reducing_.pop_front()) arrive(reducing_.front());
+  for (const std::size_t under_way = options_.overlap ? kUnderWay : 0; reducing_.size() > under_way; reducing_.pop_front()) arrive(reducing_.front());
 }
 
 void FlatGradients::arrive(Journey& journey) {
@@ -95,6 +97,7 @@ void FlatGradients::replicate(Row& row) {
   if (!mesh_.replicas) return;
   auto buffer = travels_as_it_is(row) ? row.own : row.own.to(options_.travels_as);
   auto work = mesh_.replicas->all_reduce(buffer);
+  if (!options_.overlap) work.wait();
   replicating_.push_back({&row, std::move(work), {}, std::move(buffer), true, true});
 }
 

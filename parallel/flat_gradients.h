@@ -19,7 +19,7 @@ class FlatGradients {
   struct Options {
     bool whole = true;
     at::ScalarType travels_as = at::kFloat;  ///< dtype of what ranks send; sums are accumulated in fp32 all the same
-    std::size_t in_flight = 2;               ///< rows under way together; bounds memory where rows are not kept
+    bool overlap = true;                     ///< false: each row is waited for where it is sent
   };
   FlatGradients(std::span<const Flat> flats, const Mesh& mesh, Options options);
 

@@ -23,6 +23,7 @@ std::string device_of_backend(const std::string& backend) {
 void describe(Schema& s, ParallelOptions& o) {
   s.field("strategy", o.strategy, summaries(strategies())).one_of(strategies().names());
   s.field("bucket_bytes", o.bucket_bytes, "bytes of gradients that travel together, while the backward pass goes on; zero3 and hsdp: each block's").at_least(1024);
+  s.field("overlap", o.overlap, "communicate while computing; false waits for each operation where it starts: slower, the same numbers");
   s.field("prefetch", o.prefetch, "zero3, hsdp: blocks gathered ahead of the running one; each costs its size in memory").at_least(0)
       .known_as({"forward_prefetch", "backward_prefetch"});
   s.field("reduce_each_micro_batch", o.reduce_each_micro_batch,

@@ -13,6 +13,7 @@ enum class ReduceDtype { kFp32, kBf16 };
 struct ParallelOptions {
   std::string strategy = "ddp";
   std::int64_t bucket_bytes = 16 << 20;  ///< gradients that travel together, where parameters are whole
+  bool overlap = true;                   ///< communicate while computing; false: wait for each operation where it starts
   std::int64_t prefetch = 1;             ///< blocks gathered ahead, where parameters are in parts
   bool reduce_each_micro_batch = true;   ///< where gradients are in parts; false: kept whole until the step's last micro-batch
   ReduceDtype reduce_dtype = ReduceDtype::kFp32;

@@ -38,11 +38,12 @@ class Zero final : public Strategy, PassListener {
   Zero(const StrategyEntry& entry, const StrategyContext& c)
       : mesh_(make_mesh(c.communicator, shard_degree(entry, c))),
         flats_(make_flats(c.model, flat_rule(entry, c.options), mesh_.shard->size(), mesh_.shard->rank())),
-        parameters_(c.model, flats_, *mesh_.shard, {.sharded = entry.parameters, .prefetch = c.options.prefetch},
+        parameters_(c.model, flats_, *mesh_.shard, {.sharded = entry.parameters, .prefetch = c.options.overlap ? c.options.prefetch : 0},
                     c.read),
         gradients_(flats_, mesh_,
                    {.whole = !entry.gradients || !c.options.reduce_each_micro_batch,
-                    .travels_as = c.options.reduce_dtype == ReduceDtype::kBf16 ? at::kBFloat16 : at::kFloat}),
+                    .travels_as = c.options.reduce_dtype == ReduceDtype::kBf16 ? at::kBFloat16 : at::kFloat,
+                    .overlap = c.options.overlap}),
         pass_(c.model, c.recompute_every, this) {
     for (std::size_t i = 0; i < flats_.size(); ++i) add_slices(i);
     fill(c.model, c.read);  // what no row holds: frozen, and whole on every rank
