@@ -78,7 +78,7 @@ Steps Exchange::check() {
   const auto own_place = static_cast<std::size_t>(rank_);
   theirs[own_place] = mine[own_place];
   for (int r : peers_) receive(r, reinterpret_cast<char*>(&theirs[static_cast<std::size_t>(r)]), sizeof(Entry));
-  for (int r : peers_) send(r, reinterpret_cast<const char*>(&mine[static_cast<std::size_t>(r)]), sizeof(Entry));
+  for (int r : peers_) post(r, reinterpret_cast<const char*>(&mine[static_cast<std::size_t>(r)]), sizeof(Entry));
   co_yield Pause{};
   std::vector<std::string> descriptions;
   for (const auto& entry : theirs) descriptions.emplace_back(entry.description);
@@ -228,6 +228,10 @@ void Exchange::send(int to, const char* from, std::int64_t bytes) {
     std::lock_guard lock(operation_.stats->mutex);
     operation_.stats->stats.of_kind[static_cast<std::size_t>(operation_.kind)].sent += static_cast<std::uint64_t>(bytes);
   }
+  post(to, from, bytes);
+}
+
+void Exchange::post(int to, const char* from, std::int64_t bytes) {
   const auto piece = group_.options.piece_bytes;
   for (std::int64_t at = 0; at < bytes; at += piece)
     messages_.send(group_.world_ranks[static_cast<std::size_t>(to)], tag_, from + at, std::min(piece, bytes - at));

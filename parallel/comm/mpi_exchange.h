@@ -65,7 +65,8 @@ class Exchange {
   Steps steps();
   std::int64_t bytes_of(const std::vector<std::int64_t>& counts, int rank) const { return counts[static_cast<std::size_t>(rank)] * width_; }
   std::vector<std::int64_t> byte_offsets(const std::vector<std::int64_t>& counts) const;
-  void send(int to, const char* from, std::int64_t bytes);
+  void send(int to, const char* from, std::int64_t bytes);  // counted
+  void post(int to, const char* from, std::int64_t bytes);
   void receive(int from, char* to, std::int64_t bytes);
   void own(char* to, const char* from, std::int64_t bytes) const;
 
