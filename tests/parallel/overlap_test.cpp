@@ -19,8 +19,8 @@ using std::chrono::duration;
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-constexpr milliseconds kForward{10}, kBackward{20};
-constexpr double kDelay = 0.005;  // half a block's forward
+constexpr milliseconds kForward{20}, kBackward{40};
+constexpr double kDelay = 0.01;  // half a block's forward
 
 struct SleepBackward : torch::autograd::Function<SleepBackward> {
   static Tensor forward(torch::autograd::AutogradContext*, const Tensor& x) { return x.clone(); }
@@ -56,7 +56,7 @@ Measured measure(const std::string& strategy_name, bool overlap, double delay) {
     const auto strategy = strategies().at(strategy_name).make({*model, c, {.bucket_bytes = 1024, .overlap = overlap}, 0});
     const Batches batches(examples, {.global_batch_size = 2, .max_tokens = 30}, 0);
     const auto batch = batches.micro_batches(0, c.rank(), 2, 1).at(0);
-    for (int step = 0; step < 4; ++step) {
+    for (int step = 0; step < 5; ++step) {
       c.barrier().wait();
       const auto calls = c.stats().calls();
       const auto began = steady_clock::now();

@@ -130,7 +130,8 @@ TEST_P(EveryStrategy, TakesTheCourseOfOneRank) {
     for (const auto& method : {"none", "lora"}) {
       const auto alone = course_of({.method = method, .model = shape});
       for (const int ranks : {1, 2, 3, 4})
-        for (const std::int64_t micro_batch_size : {kRows, std::int64_t{2}}) {
+        for (const std::int64_t micro_batch_size : {std::int64_t{2}, kRows}) {
+          if (ranks == 1 && micro_batch_size == kRows && GetParam() == "ddp") continue;  // that is the one compared with
           Case c{.strategy = GetParam(), .ranks = ranks, .micro_batch_size = micro_batch_size, .method = method, .model = shape};
           c.options.bucket_bytes = 4096;
           if (c.strategy == "hsdp") c.options.shard_degree = ranks % 2 == 0 ? 2 : 1;
@@ -142,8 +143,8 @@ TEST_P(EveryStrategy, TakesTheCourseOfOneRank) {
 
 TEST_P(EveryStrategy, OptionsChangeNothing) {
   const auto alone = course_of({});
-  for (const std::int64_t prefetch : {0, 1, 2, 5})
-    for (const std::int64_t recompute_every : {0, 1, 2})
+  for (const std::int64_t prefetch : {0, 1, 5})
+    for (const std::int64_t recompute_every : {0, 2})
       for (const bool each : {true, false}) {
         Case c{.strategy = GetParam(), .ranks = 4, .micro_batch_size = 1, .recompute_every = recompute_every};
         c.options.prefetch = prefetch;
