@@ -20,6 +20,8 @@ void RunSaver::blocked(F f) {
 }
 
 void RunSaver::save(const TrainState& state, bool is_best) {
+  const DeadlineScope saving(w_.communicator, w_.run.config.parallel.save_timeout_s);
+  w_.communicator.note("saving step " + std::to_string(state.step));
   const bool best = is_best && w_.run.config.checkpoint.save_best;
   step_ = state.step;
   blocked_s_ = 0;
@@ -36,10 +38,13 @@ void RunSaver::save(const TrainState& state, bool is_best) {
 }
 
 void RunSaver::finish() {
+  const DeadlineScope saving(w_.communicator, w_.run.config.parallel.save_timeout_s);
   if (w_.run.config.checkpoint.async && step_ >= 0) blocked([&] { w_.store.finish(); });
 }
 
 void RunSaver::write(const std::filesystem::path& place) {
+  const DeadlineScope writing(w_.communicator, w_.run.config.parallel.save_timeout_s);
+  w_.communicator.note("writing " + place.filename().string());
   const auto& config = w_.run.config;
   const bool first_rank = w_.communicator.rank() == 0, adapter = makes_adapter(w_.parts);
   // A model in parts is made of its checkpoint: no rank has to hold it whole.

@@ -1,12 +1,14 @@
 #include "launch/run_start.h"
 
 #include <ATen/Parallel.h>
+#include <fmt/format.h>
 
 #include <unistd.h>
 
 #include <algorithm>
 
 #include "parallel/comm/agree.h"
+#include "parallel/comm/flight_compare.h"
 #include "runtime/base/affinity.h"
 #include "runtime/base/log.h"
 #include "runtime/base/text.h"
@@ -33,7 +35,33 @@ void refuse_used(const RunFolder& folder, const std::string& resume) {
                  .remedy = "resume=auto goes on with that run; another run.name begins a new one"});
 }
 
+// Why the run before this one in the same folder ended, as far as its ranks could tell.
+std::vector<std::string> former_end(const RunFolder& folder) {
+  if (const auto cause = first_cause(folder))
+    return {fmt::format("the run before this one ended at {}Z by rank {} on {}: {}", cause->time.substr(0, 19), cause->rank, cause->host,
+                        cause->message)};
+  if (!fs::exists(folder.flight())) return {};
+  try {
+    const auto flights = read_flights(folder.flight());
+    if (std::all_of(flights.begin(), flights.end(), [](const auto& f) { return f.activity == kEnded; })) return {};
+    std::vector<std::string> lines{"the run before this one ended without a word"};
+    for (const auto& finding : compare_flights(flights)) lines.push_back("its flight logs: " + finding);
+    return lines;
+  } catch (const IoError& error) {
+    return {fmt::format("the flight logs of the run before this one: {}", error.what())};
+  }
+}
+
 }  // namespace
+
+void record_flight(const RunFolder& folder, Communicator& communicator) {
+  try {
+    make_folder(folder.flight());
+    communicator.record_flight(folder.flight());
+  } catch (const IoError& error) {
+    log_warning("no flight log: {}", error.what());
+  }
+}
 
 ClaimedFolder claim_run_folder(const ResolvedRun& run, Communicator& communicator) {
   const auto& options = run.config.run;
@@ -43,10 +71,12 @@ ClaimedFolder claim_run_folder(const ResolvedRun& run, Communicator& communicato
     if (communicator.rank() != 0) return;
     const auto parent = fs::absolute(options.folder).lexically_normal();
     const auto folder = options.name.empty() ? new_run_folder(parent) : RunFolder(parent / options.name);
+    const auto former = former_end(folder);  // before the lock clears it away
     lock.emplace(folder);
     refuse_used(folder, run.config.checkpoint.resume);
     run.save(folder.config());
     attach_log_file(folder.log().string());
+    for (const auto& line : former) log_info("{}", line);
     root = folder.root().string();
   });
   return {RunFolder(broadcast_string(communicator, root)), std::move(lock)};

@@ -13,9 +13,15 @@ struct ClaimedFolder {
   std::optional<RunLock> lock;
 };
 
-/// Rank 0 names the folder, makes and locks it, stores the resolved config and begins its log; the others learn where it is.
+/// The last note() of a rank that ended in order.
+inline constexpr const char* kEnded = "the end";
+
+/// Rank 0 names the folder, makes and locks it, stores the resolved config, begins its log and tells there why a run before it ended; the others learn where it is.
 /// @throws on all ranks together: IoError where another run works there, or one has been there that this run does not go on with.
 ClaimedFolder claim_run_folder(const ResolvedRun& run, Communicator& communicator);
+
+/// Keeps this rank's flight log in the run's folder from now on; a warning where it cannot.
+void record_flight(const RunFolder& folder, Communicator& communicator);
 
 /// Sets the threads of this rank's tensor work. @param wanted model.threads; 0: the host's cores divided by its ranks.
 /// @return how many. @throws ConfigError where this process is bound to fewer CPUs than are wanted.

@@ -1,5 +1,7 @@
 #include "launch/train_command.h"
 
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
@@ -27,16 +29,30 @@ bool on_all_ranks(const std::exception& error, const Communicator& communicator)
 int fail(const std::exception& error, const RunFolder* folder, Communicator& communicator) {
   const auto rank = communicator.rank();
   if (on_all_ranks(error, communicator)) {
+    communicator.stop_watching();
     if (rank != 0) return code_of(error);
     if (folder) write_cause(*folder, rank, error.what());
     show_status_line("");
     std::fprintf(stderr, "error: %s\n", error.what());
     return code_of(error);
   }
-  const bool consequence = dynamic_cast<const CommError*>(&error) && folder && first_cause(*folder);
+  const bool talk_failed = dynamic_cast<const CommError*>(&error) && folder;
+  const bool consequence = talk_failed && first_cause(*folder);
   if (folder) write_cause(*folder, rank, error.what());
-  communicator.abort(code_of(error), consequence ? "" : "error: rank " + std::to_string(rank) + ": " + error.what());
+  const auto message = fmt::format("error: rank {}: {}", rank, error.what());
+  const auto hint = talk_failed ? fmt::format("\nherd flight {} shows what each rank did last", folder->root().string()) : "";
+  communicator.abort(code_of(error), consequence ? "" : message + hint);
   __builtin_unreachable();  // gcc does not believe [[noreturn]] of a virtual function
+}
+
+// What the watchdog says before it ends this process. A launcher that ends all ranks is no failure of the first that goes.
+std::function<void(const std::string&)> last_words(const RunFolder& folder, int rank, const Signals& signals) {
+  return [folder, rank, &signals](const std::string& cause) {
+    const auto signal = signals.pending();
+    const bool told = first_cause(folder).has_value();
+    write_cause(folder, rank, signal == Signal::none ? cause : fmt::format("{}, after {} came", cause, name(signal)));
+    if (!told && signal == Signal::none) std::fprintf(stderr, "error: rank %d: %s\n", rank, cause.c_str());
+  };
 }
 
 int run_on_rank(const std::vector<std::string>& arguments) {
@@ -52,16 +68,21 @@ int run_on_rank(const std::vector<std::string>& arguments) {
   const auto& parallel = run.config.parallel;
   // GPUs come later: what goes wrong with them is told over this one.
   const auto backend = device_of_backend(parallel.backend) == "cuda" ? "auto" : parallel.backend;
-  auto communicator = make_communicator(backend, {.deadline_s = parallel.timeout_s, .check = parallel.check});
+  auto communicator = make_communicator(backend, {.deadline_s = parallel.load_timeout_s, .check = parallel.check});
   set_log_rank(communicator->rank(), communicator->size());
+  std::optional<Signals> signals;
   std::optional<ClaimedFolder> claimed;
   try {
     agree_on(*communicator, error);
     if (run.config.model.device == "cuda") use_gpus(communicator);
-    const Signals signals;
+    signals.emplace();
     claimed = claim_run_folder(run, *communicator);
-    const auto outcome = train_run(run, claimed->folder, *communicator, [&] { return signals.pending(); });
+    record_flight(claimed->folder, *communicator);
+    communicator->watch(last_words(claimed->folder, communicator->rank(), *signals));
+    const auto outcome = train_run(run, claimed->folder, *communicator, [&] { return signals->pending(); });
     communicator->barrier().wait();  // no rank leaves before all have saved: a launcher may end the others then
+    communicator->note(kEnded);
+    communicator->stop_watching();
     return exit_code(outcome.signal);
   } catch (const std::exception& e) {
     return fail(e, claimed ? &claimed->folder : nullptr, *communicator);

@@ -86,6 +86,7 @@ TrainOutcome train_run(const ResolvedRun& run, const RunFolder& folder, Communic
   const auto& config = run.config;
   const bool first_rank = communicator.rank() == 0;
   const int threads = agree(communicator, [&] { return use_threads(config.model.threads, communicator); });
+  communicator.note("loading");
   // Told before minutes go into loading and tokenising.
   CheckpointStore store(folder.checkpoints(), communicator, {.keep = config.checkpoint.keep,
                                                            .async = config.checkpoint.async,
@@ -136,6 +137,7 @@ TrainOutcome train_run(const ResolvedRun& run, const RunFolder& folder, Communic
                     .save_failed = [&] { return store.failed(); },
                     .finish_save = [&] { saver.finish(); },
                     .signal = std::move(signal)};
+  communicator.set_deadline(config.parallel.timeout_s);
   const auto outcome = [&] {
     try {
       return train(training, optimizer, state);

@@ -40,6 +40,8 @@ void describe(Schema& s, ParallelOptions& o) {
   s.field("timeout_s", o.timeout_s, "seconds that a collective waits for the last rank before the run ends with its name")
       .above(0)
       .known_as({"deadline_s", "timeout"});
+  s.field("load_timeout_s", o.load_timeout_s, "the same before the first step, while ranks load model, data and checkpoint").above(0);
+  s.field("save_timeout_s", o.save_timeout_s, "the same while a checkpoint or the result is written").above(0);
 }
 
 void describe(Schema& s, CheckpointOptions& o) {

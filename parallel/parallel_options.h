@@ -21,6 +21,8 @@ struct ParallelOptions {
   std::string backend = "auto";          ///< a name in backends() (parallel/comm/backends.h), or auto
   bool check = false;                    ///< compare operation, shape and dtype over all ranks before data moves
   double timeout_s = 600;                ///< how long a collective waits for the last rank
+  double load_timeout_s = 3600;          ///< the same while ranks load: before the first step
+  double save_timeout_s = 3600;          ///< the same while a checkpoint or the result is written
 
   bool operator==(const ParallelOptions&) const = default;
 };

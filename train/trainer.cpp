@@ -8,6 +8,7 @@
 #include "runtime/nn/on_device.h"
 #include "train/optimizer.h"
 #include "train/schedule.h"
+#include "train/stragglers.h"
 
 namespace herd {
 namespace {
@@ -17,17 +18,27 @@ struct Boundary {
   double loss_sum = 0;
   bool faulty = false, save_failed = false;
   Signal signal = Signal::none;
+  Stragglers::Work work;                    // sent
+  std::vector<Stragglers::Work> ranks{};  // gathered
 };
 
 Boundary gather(Communicator& communicator, const Boundary& mine) {
   const auto sent = at::tensor({mine.loss_sum, mine.faulty ? 1.0 : 0.0, mine.save_failed ? 1.0 : 0.0,
-                                static_cast<double>(static_cast<int>(mine.signal))}, at::kDouble);
-  auto all = at::empty({communicator.size(), 4}, at::kDouble);
+                                static_cast<double>(static_cast<int>(mine.signal)), mine.work.seconds, mine.work.tokens}, at::kDouble);
+  auto all = at::empty({communicator.size(), sent.numel()}, at::kDouble);
   communicator.all_gather(all, sent).wait();
-  return {.loss_sum = all.select(1, 0).sum().item<double>(),
-          .faulty = all.select(1, 1).max().item<double>() > 0,
-          .save_failed = all.select(1, 2).max().item<double>() > 0,
-          .signal = static_cast<Signal>(static_cast<int>(all.select(1, 3).max().item<double>()))};
+  Boundary gathered{.loss_sum = all.select(1, 0).sum().item<double>(),
+                    .faulty = all.select(1, 1).max().item<double>() > 0,
+                    .save_failed = all.select(1, 2).max().item<double>() > 0,
+                    .signal = static_cast<Signal>(static_cast<int>(all.select(1, 3).max().item<double>())),
+                    .work = {}};
+  const auto values = all.accessor<double, 2>();
+  for (int rank = 0; rank < communicator.size(); ++rank) gathered.ranks.push_back({values[rank][4], values[rank][5]});
+  return gathered;
+}
+
+double seconds_since(std::chrono::steady_clock::time_point began) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
 }
 
 // "rank 1: model.layers.3.mlp.up_proj.weight", the first rank that has one.
@@ -69,18 +80,24 @@ class Loop {
     const auto rows = t_.batches.rows(state_.step);
     const auto tokens = static_cast<double>(rows.supervised_tokens);
     const auto micro_batches = t_.batches.micro_batches(state_.step, rank(), t_.communicator.size(), t_.options.micro_batch_size);
+    const auto waited = t_.communicator.job_waited_s();
+    note("forward and backward");
     Boundary mine;
     for (std::size_t i = 0; i < micro_batches.size(); ++i) {
       key_random_numbers(micro_batches[i]);
       const auto batch = on_device(micro_batches[i], t_.communicator.devices().front());
       mine.loss_sum += t_.strategy.forward_backward(batch, state_.loss_scale.factor() / tokens, i + 1 == micro_batches.size());
+      mine.work.tokens += static_cast<double>(micro_batches[i].tokens_bt.numel());
     }
+    note("summing gradients");
     t_.strategy.finish_gradients();
     mine.faulty = t_.strategy.fault().has_value();
     mine.save_failed = t_.save_failed();
     mine.signal = t_.signal();
+    mine.work.seconds = seconds_since(began) - (t_.communicator.job_waited_s() - waited);
     const auto all = gather(t_.communicator, mine);
     if (all.save_failed) t_.finish_save();
+    tell_straggler(all.ranks);
 
     const auto learning_rate = schedule_.learning_rate(state_.step);
     const auto norm = all.faulty ? std::nan("") : t_.strategy.gradient_norm() / state_.loss_scale.factor();
@@ -91,9 +108,19 @@ class Loop {
     state_.held_out_loss.reset();
     t_.journal.step({.step = state_.step, .loss = all.loss_sum / tokens, .learning_rate = learning_rate, .gradient_norm = norm,
                      .batch_tokens = rows.tokens, .tokens = state_.tokens,
-                     .seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count(),
+                     .seconds = seconds_since(began),
                      .loss_scale = state_.loss_scale.factor()});
     return all.signal;
+  }
+
+  // What the others see of this rank when they wait for it.
+  void note(const char* what) { t_.communicator.note("step " + std::to_string(state_.step + 1) + ": " + what); }
+
+  void tell_straggler(std::span<const Stragglers::Work> ranks) {
+    const auto found = stragglers_.add(ranks);
+    if (!found || rank() != 0) return;
+    log_warning("rank {} on {} is slow: over the last {} steps it took {:.1f} times as long for a token as the median of the other ranks, "
+                "which wait for it", found->rank, t_.communicator.peer(found->rank).host, found->steps, found->times);
   }
 
   void key_random_numbers(const Batch& batch) {
@@ -143,6 +170,7 @@ class Loop {
   }
 
   double evaluate_now() {
+    t_.communicator.note("evaluating after step " + std::to_string(state_.step));
     const auto evaluation = evaluate(t_.model, t_.strategy, t_.communicator, *t_.held_out, t_.options.micro_batch_size);
     t_.journal.evaluation(state_.step, evaluation.loss, evaluation.perplexity());
     return evaluation.loss;
@@ -169,6 +197,7 @@ class Loop {
   TrainState state_;
   std::int64_t total_steps_;
   Schedule schedule_;
+  Stragglers stragglers_;
 };
 
 }  // namespace

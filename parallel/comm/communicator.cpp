@@ -1,6 +1,7 @@
 #include "parallel/comm/communicator.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -9,6 +10,8 @@
 
 #include "parallel/comm/flight.h"
 #include "parallel/comm/operation.h"
+#include "parallel/comm/watchdog.h"
+#include "runtime/base/process.h"
 
 namespace herd {
 namespace {
@@ -83,7 +86,7 @@ std::vector<std::int64_t> even_counts(std::int64_t elements, int parts) {
 
 Communicator::Communicator(int rank, int size, CommOptions options)
     : rank_(rank), size_(size), options_(options), stats_(std::make_shared<SharedStats>()),
-      flight_(std::make_shared<FlightLog>(rank, size)) {}
+      flight_(std::make_shared<FlightLog>(rank, size)), deadline_s_(std::make_shared<double>(options.deadline_s)) {}
 
 Communicator::~Communicator() = default;
 
@@ -149,8 +152,15 @@ Work Communicator::all_to_all(Tensor output, Tensor input, std::vector<std::int6
 Work Communicator::barrier() { return run({.kind = CommKind::kBarrier}); }
 
 std::unique_ptr<Communicator> Communicator::split(int color, int key, std::optional<CommOptions> options) {
-  auto part = start_split(stamp({.kind = CommKind::kSplit}), color, key, options.value_or(options_));
-  if (part) part->flight_ = flight_;
+  auto inherited = options_;
+  inherited.deadline_s = *deadline_s_;
+  auto operation = stamp({.kind = CommKind::kSplit});
+  const auto name = fmt::format("{}/{}.{}", label_, operation.sequence, color);
+  auto part = start_split(std::move(operation), color, key, options.value_or(inherited));
+  if (!part) return nullptr;
+  part->flight_ = flight_;
+  part->label_ = name;
+  if (!options) part->deadline_s_ = deadline_s_;
   return part;
 }
 
@@ -170,11 +180,15 @@ Work Communicator::run(Operation operation) {
 
 Operation Communicator::stamp(Operation operation) {
   operation.sequence = ++sequence_;
-  operation.deadline = Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(options_.deadline_s));
+  operation.group = label_;
+  operation.deadline_s = *deadline_s_;
+  operation.deadline = Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(operation.deadline_s));
   operation.stats = stats_;
   operation.flight = flight_;
   const auto bytes = static_cast<std::uint64_t>(operation.bytes());
-  operation.flight_slot = flight_->enter(operation.sequence, bytes, operation.description());
+  const auto text = operation.description();
+  for (const char c : text) operation.signature = (operation.signature ^ static_cast<unsigned char>(c)) * 16777619u;  // FNV-1a
+  operation.flight_slot = flight_->enter(label_, operation.sequence, bytes, text, operation.deadline);
   std::lock_guard lock(stats_->mutex);
   auto& line = stats_->stats.of_kind[static_cast<std::size_t>(operation.kind)];
   ++line.calls;
@@ -188,6 +202,21 @@ CommStats Communicator::stats() const {
   std::lock_guard lock(stats_->mutex);
   return stats_->stats;
 }
+
+double Communicator::job_waited_s() const { return flight_->waited_s(); }
+
+Peer Communicator::peer(int) const { return {.host = host_name(), .process = getpid(), .near = true}; }
+
+void Communicator::watch(std::function<void(const std::string&)> last_words) {
+  std::vector<Watchdog::Neighbour> neighbours;
+  for (int rank = 0; rank < size_; ++rank) {
+    auto other = peer(rank);
+    if (other.near && other.process != getpid()) neighbours.push_back({rank, std::move(other)});
+  }
+  watchdog_ = std::make_unique<Watchdog>(flight_, std::move(neighbours), std::move(last_words));
+}
+
+void Communicator::stop_watching() { watchdog_.reset(); }
 
 void Communicator::record_flight(const std::filesystem::path& folder) { flight_->attach(folder / fmt::format("rank-{}.flight", rank_)); }
 

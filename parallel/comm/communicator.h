@@ -2,6 +2,7 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -17,6 +18,7 @@
 namespace herd {
 
 class FlightLog;
+class Watchdog;
 struct Operation;
 struct Pending;
 
@@ -24,7 +26,7 @@ enum class ReduceOp : std::uint8_t { kSum, kMax, kMin };
 
 /// How operations behave; the same on every rank.
 struct CommOptions {
-  /// Time from entering an operation until it must have completed on this rank.
+  /// Time from entering an operation until it must have completed on this rank; see Communicator::set_deadline.
   double deadline_s = 300;
   /// Largest single message. Bounds scratch memory to (ranks x this) an operation, and lifts every 2^31 limit. Never changes a result.
   std::int64_t piece_bytes = std::int64_t{32} << 20;
@@ -55,6 +57,13 @@ class [[nodiscard]] Work {
 /// The equal split of `elements` over `parts`: the first `elements % parts` get one more. What collectives use where no counts are given.
 std::vector<std::int64_t> even_counts(std::int64_t elements, int parts);
 
+/// A process of the job.
+struct Peer {
+  std::string host;
+  int process = 0;    ///< its id on that host
+  bool near = false;  ///< on this host
+};
+
 /// A group of ranks and what they do together. Every rank calls the same operations in the same order, from one thread at a time;
 /// several operations may be under way. Buffers are contiguous tensors, on one of devices(), of fp32, fp64, bf16, fp16, int64, int32, uint8 or bool, any
 /// shape, possibly empty; they are left alone by the caller until wait() (inputs may be read).
@@ -82,6 +91,8 @@ class Communicator {
   /// Where buffers may lie; the first is where a model's tensors belong. On a CUDA device wait() orders the caller's current stream
   /// behind the operation and does not hold up the host (docs/decisions/nccl-sums-in-rank-order.md).
   virtual std::vector<at::Device> devices() const { return {at::kCPU}; }
+  /// Who a rank of this communicator is.
+  virtual Peer peer(int rank) const;
 
   /// Reduces `buffer` over all ranks, in place; same shape and dtype everywhere. kSum is refused for bool.
   /// Moves 2·n·(N−1)/N elements a rank (reduce_scatter, then all_gather; Patarasuk & Yuan 2009, section 2).
@@ -106,8 +117,21 @@ class Communicator {
   virtual void note(std::string_view activity);
   /// Calls, bytes and waiting time of this communicator so far.
   CommStats stats() const;
+  /// Time this rank has spent inside wait() so far, here and in all splits of the same communicator.
+  double job_waited_s() const;
+  /// Operations entered from now on have this long; those of all splits too, but for splits made with options of their own. The same on
+  /// every rank.
+  void set_deadline(double seconds) { *deadline_s_ = seconds; }
+  double deadline_s() const { return *deadline_s_; }
   /// Keeps the flight log from now on in `folder`/rank-N.flight, memory-mapped: readable (read_flight) after SIGKILL. Splits share it.
   void record_flight(const std::filesystem::path& folder);
+
+  /// From now on this process ends itself (exit code 1) where nobody else does, by a thread that needs neither the backend nor the caller:
+  /// when another rank of this host is gone, when a failure has not ended the process for some seconds, when an operation is open long
+  /// after its deadline. `last_words` is told why, on that thread, and gets two seconds.
+  void watch(std::function<void(const std::string& cause)> last_words);
+  /// Calls that off, where ranks are about to end in order: before this rank says goodbye to the others.
+  void stop_watching();
 
   /// Ends all ranks at once with exit code `code`: prints `message` and never returns. Callable from any thread.
   [[noreturn]] virtual void abort(int code, std::string_view message);
@@ -123,7 +147,7 @@ class Communicator {
   virtual std::string failure() const { return {}; }
   /// Puts it out of use on all ranks, from operation `sequence` on. From any thread.
   virtual void give_up(std::uint64_t /*sequence*/, const std::string& /*cause*/) {}
-  FlightLog& flight() { return *flight_; }
+  const std::shared_ptr<FlightLog>& flight() { return flight_; }
 
  private:
   Work run(Operation operation);
@@ -134,6 +158,24 @@ class Communicator {
   std::uint64_t sequence_ = 0;
   std::shared_ptr<SharedStats> stats_;
   std::shared_ptr<FlightLog> flight_;
+  std::string label_ = "all";  ///< its name in the flight log
+  std::shared_ptr<double> deadline_s_;  ///< read and written by the callers' thread alone
+  std::unique_ptr<Watchdog> watchdog_;
+};
+
+/// Another deadline for as long as it lives: loading and saving take longer than a step. Every rank makes one alike.
+class DeadlineScope {
+ public:
+  DeadlineScope(Communicator& communicator, double seconds) : communicator_(communicator), former_s_(communicator.deadline_s()) {
+    communicator.set_deadline(seconds);
+  }
+  ~DeadlineScope() { communicator_.set_deadline(former_s_); }
+  DeadlineScope(const DeadlineScope&) = delete;
+  DeadlineScope& operator=(const DeadlineScope&) = delete;
+
+ private:
+  Communicator& communicator_;
+  double former_s_;
 };
 
 /// The communicator of a process that is alone.

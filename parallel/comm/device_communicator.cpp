@@ -30,6 +30,10 @@ DeviceCommunicator::DeviceCommunicator(std::unique_ptr<Communicator> host, std::
     : Communicator(host->rank(), host->size(), host->options()), host_(std::move(host)), backend_(std::move(backend)),
       engine_(std::move(engine)), group_(std::make_shared<DeviceGroup>()), world_ranks_(std::move(world_ranks)),
       exceptions_(std::uncaught_exceptions()) {
+  // One flight log and one deadline for both ways; the host's own operations have another number row.
+  flight_ = host_->flight_;
+  label_ = host_->label_ + "@" + backend_;
+  deadline_s_ = host_->deadline_s_;
   if (world_ranks_.empty()) world_ranks_ = ranks_of(*host_);
   group_->device = link->device();
   group_->link = std::move(link);

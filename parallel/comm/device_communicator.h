@@ -28,6 +28,7 @@ class DeviceCommunicator final : public Communicator {
   int node_rank() const override { return host_->node_rank(); }
   int node_count() const override { return host_->node_count(); }
   std::vector<at::Device> devices() const override;
+  Peer peer(int rank) const override { return host_->peer(rank); }
   void note(std::string_view activity) override;
   [[noreturn]] void abort(int code, std::string_view message) override;
 

@@ -122,6 +122,8 @@ void LatencyCommunicator::note(std::string_view activity) {
   inner_.note(activity);
 }
 
+Peer LatencyCommunicator::peer(int rank) const { return inner_.peer(rank); }
+
 void LatencyCommunicator::abort(int code, std::string_view message) {
   inner_.abort(code, message);
   std::terminate();  // gcc does not see that a virtual function never returns

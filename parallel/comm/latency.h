@@ -31,6 +31,7 @@ class LatencyCommunicator final : public Communicator {
   int node_rank() const override { return inner_.node_rank(); }
   int node_count() const override { return inner_.node_count(); }
   void note(std::string_view activity) override;
+  Peer peer(int rank) const override;
   [[noreturn]] void abort(int code, std::string_view message) override;
 
  protected:

@@ -16,6 +16,7 @@ class MpiCommunicator final : public Communicator {
  public:
   MpiCommunicator(std::shared_ptr<MpiEngine> engine, std::shared_ptr<MpiGroup> group)
       : Communicator(group->rank, group->size(), group->options), engine_(std::move(engine)), group_(std::move(group)) {
+    if (group_->id == 0) engine_->tell_failures(flight());
     engine_->add(group_);
   }
   // On the way out of an error, what is under way will not be missed by anybody.
@@ -26,6 +27,12 @@ class MpiCommunicator final : public Communicator {
   int local_size() const override { return engine_->place().local_size; }
   int node_rank() const override { return engine_->place().node_rank; }
   int node_count() const override { return engine_->place().node_count; }
+
+  Peer peer(int rank) const override {
+    const auto world_rank = static_cast<std::size_t>(group_->world_ranks[static_cast<std::size_t>(rank)]);
+    const auto& place = engine_->place();
+    return {.host = place.hosts[world_rank], .process = place.processes[world_rank], .near = place.processes[world_rank] > 0};
+  }
 
   void note(std::string_view activity) override {
     Communicator::note(activity);
@@ -66,6 +73,7 @@ class MpiCommunicator final : public Communicator {
     group->world_ranks = std::move(world_ranks);
     group->rank = rank;
     group->options = options;
+    group->hosts = engine->place().hosts;
     return std::make_unique<MpiCommunicator>(engine, std::move(group));
   }
 

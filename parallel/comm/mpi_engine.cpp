@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <future>
 
+#include "parallel/comm/flight.h"
 #include "runtime/base/log.h"
 
 namespace herd {
@@ -34,6 +35,9 @@ constexpr auto kIdleRest = milliseconds(20);    // with nothing under way
 // More than a look at one operation takes while nothing moves.
 constexpr auto kLook = microseconds(5);
 
+// What ranks compare at a distance.
+std::string short_text(const Operation& operation) { return operation.description().substr(0, Note::kOperation); }
+
 }  // namespace
 
 void MpiTask::overdue() {
@@ -55,7 +59,7 @@ MpiEngine::MpiEngine() {
     try {
       link_ = std::make_unique<MpiLink>();
       place_ = link_->place();
-      greatest_group_ = static_cast<int>((std::int64_t{link_->greatest_tag()} + 1) / Exchange::kTagsPerGroup) - 1;
+      greatest_group_ = Exchange::greatest_group(*link_);
       up.set_value();
     } catch (...) {
       up.set_exception(std::current_exception());
@@ -98,7 +102,12 @@ void MpiEngine::submit(std::shared_ptr<MpiTask> task) {
     std::lock_guard lock(mutex_);
     const auto failure = failures_.find(task->group->id);
     if (failure != failures_.end()) throw out_of_use(task->operation(), failure->second);
-    inbox_.push_back([this, task] { members_[task->group->id].tasks.push_back(task); });
+    inbox_.push_back([this, task] {
+      auto& member = members_[task->group->id];
+      const auto& operation = task->operation();
+      if (!operation.question) member.entered[operation.sequence % member.entered.size()] = {operation.sequence, short_text(operation)};
+      member.tasks.push_back(task);
+    });
   }
   changed_.notify_one();
 }
@@ -132,6 +141,11 @@ void MpiEngine::give_up(std::shared_ptr<MpiGroup> group, std::uint64_t sequence,
     tell(*group, {.kind = Note::kFailed, .group = group->id, .sequence = sequence, .text = cause});
     fail(group->id, sequence, cause);
   });
+}
+
+void MpiEngine::tell_failures(std::shared_ptr<FlightLog> log) {
+  std::lock_guard lock(mutex_);
+  log_ = std::move(log);
 }
 
 void MpiEngine::abort(int code) {
@@ -233,23 +247,30 @@ bool MpiEngine::listen() {
 void MpiEngine::hear(int from, const Note& note) {
   auto& member = members_[note.group];
   switch (note.kind) {
-    case Note::kAsk: {
-      Note answer{.kind = Note::kAnswer, .group = note.group, .sequence = member.group ? member.group->entered.load() : 0, .asked = note.sequence};
-      {
-        std::lock_guard lock(mutex_);
-        answer.text = activity_;
-      }
-      link_->send_note(from, answer);
-      return;
-    }
+    case Note::kAsk: link_->send_note(from, answer(note)); return;
     case Note::kAnswer:
       for (auto& task : member.tasks)
-        if (task->inquiry && task->operation().sequence == note.asked) task->inquiry->answers[from] = note;
+        if (task->operation().sequence == note.asked) {
+          if (task->inquiry) task->inquiry->answers[from] = note;
+          else task->neighbour_answer = note;
+        }
       return;
     case Note::kFailed: fail(note.group, note.sequence, "rank " + std::to_string(from) + " has failed: " + note.text); return;
     case Note::kLeft: member.left[from] = note.sequence; return;
     case Note::kBye: gone_.insert(from); return;
   }
+}
+
+Note MpiEngine::answer(const Note& question) {
+  const auto& member = members_[question.group];
+  Note answer{.kind = Note::kAnswer, .group = question.group, .asked = question.sequence};
+  if (member.group) answer.sequence = member.group->entered.load();
+  const auto number = std::min(answer.sequence, question.sequence);
+  const auto& [sequence, text] = member.entered[number % member.entered.size()];
+  if (sequence == number) answer.operation = text;
+  std::lock_guard lock(mutex_);
+  answer.text = activity_;
+  return answer;
 }
 
 bool MpiEngine::advance(Member& member) {
@@ -288,11 +309,30 @@ bool MpiEngine::advance(Member& member, MpiTask& task) {
   for (const auto& [rank, last] : member.left)
     if (last < task.operation().sequence) gone.push_back(rank);
   if (!gone.empty()) {
-    throw CommError({.who = task.operation().title(), .found = rank_list(gone) + (gone.size() > 1 ? " have" : " has") + " left without entering it",
+    throw CommError({.who = task.operation().title(),
+                     .found = rank_list(gone, place_.hosts) + (gone.size() > 1 ? " have" : " has") + " left without entering it",
                      .expected = "all ranks"});
   }
-  if (Clock::now() > task.operation().deadline) inquire(task);
+  const auto now = Clock::now();
+  if (now > task.operation().deadline) inquire(task);
+  else if (now > task.ask_at || task.neighbour_answer) ask_neighbour(task);
   return progress == Exchange::Progress::kSome;
+}
+
+// Ranks that disagree need not wait for the deadline: of any two sides, two neighbours differ.
+void MpiEngine::ask_neighbour(MpiTask& task) {
+  const auto& group = *task.group;
+  const int neighbour = group.world_ranks[static_cast<std::size_t>((group.rank + 1) % group.size())];
+  if (neighbour == place_.rank) return;
+  if (Clock::now() > task.ask_at) {
+    task.ask_at = Clock::now() + std::chrono::seconds(5);
+    link_->send_note(neighbour, {.kind = Note::kAsk, .group = group.id, .sequence = task.operation().sequence});
+  }
+  const auto answer = std::exchange(task.neighbour_answer, {});
+  if (!answer || answer->sequence < task.operation().sequence || answer->operation.empty()) return;
+  const std::vector<int> ranks{place_.rank, neighbour};
+  const std::vector<std::string> descriptions{short_text(task.operation()), answer->operation};
+  if (auto error = disagreement(task.operation(), ranks, descriptions, place_.hosts)) throw *error;
 }
 
 // First asks all ranks of the group how far they are, then says so.
@@ -305,20 +345,28 @@ void MpiEngine::inquire(MpiTask& task) {
   }
   const auto& answers = task.inquiry->answers;
   if (now < task.inquiry->until && answers.size() + 1 < task.group->world_ranks.size()) return;
-  std::vector<int> late, silent;
+  const auto& operation = task.operation();
+  std::vector<int> late, silent, entered{place_.rank};
+  std::vector<std::string> descriptions{short_text(operation)};
   std::string activities;
   for (int rank : task.group->world_ranks) {
     if (rank == place_.rank) continue;
     const auto answer = answers.find(rank);
     if (answer == answers.end()) {
       silent.push_back(rank);
-    } else if (answer->second.sequence < task.operation().sequence) {
-      late.push_back(rank);
-      if (!answer->second.text.empty())
-        activities += (activities.empty() ? "rank " : "; rank ") + std::to_string(rank) + " was last seen in: " + answer->second.text;
+      continue;
     }
+    const auto& [kind, group, sequence, asked, text, what] = answer->second;
+    if (sequence >= operation.sequence) {
+      if (!what.empty()) entered.push_back(rank), descriptions.push_back(what);
+      continue;
+    }
+    late.push_back(rank);
+    activities += (activities.empty() ? "rank " : "; rank ") + std::to_string(rank) + " was last seen in: " + (text.empty() ? "" : text + ", ") +
+                  (sequence ? "after " + (what.empty() ? "operation" : what) + " #" + std::to_string(sequence) : "before its first operation");
   }
-  throw deadline_error(task.operation(), task.group->options.deadline_s, late, silent, activities);
+  if (auto error = disagreement(operation, entered, descriptions, place_.hosts)) throw *error;
+  throw deadline_error(operation, late, silent, activities, place_.hosts);
 }
 
 void MpiEngine::tell(const MpiGroup& group, const Note& note) {
@@ -331,6 +379,7 @@ void MpiEngine::fail(int group, std::uint64_t sequence, const std::string& cause
   {
     std::lock_guard lock(mutex_);
     failures_.try_emplace(group, cause);
+    if (log_) log_->fail(cause);
   }
   failed_ = true;
   const auto first = std::find_if(tasks.begin(), tasks.end(), [&](const auto& task) { return task->operation().sequence >= sequence; });

@@ -1,4 +1,5 @@
 #pragma once
+#include <array>
 #include <atomic>
 #include <condition_variable>
 #include <deque>
@@ -33,6 +34,8 @@ class MpiTask final : public Completion {
     std::map<int, Note> answers;  ///< by rank of the job
   };
   std::optional<Inquiry> inquiry;
+  Clock::time_point ask_at = Clock::now() + std::chrono::seconds(5);  ///< asks a neighbour what it entered, and as much later again
+  std::optional<Note> neighbour_answer;
 
  private:
   void overdue() override;
@@ -64,6 +67,8 @@ class MpiEngine {
   std::string failure(int group);
   /// Puts the group out of use on all of its ranks.
   void give_up(std::shared_ptr<MpiGroup> group, std::uint64_t sequence, std::string cause);
+  /// `log` hears of the first failure of any group.
+  void tell_failures(std::shared_ptr<FlightLog> log);
   [[noreturn]] void abort(int code);
 
   // From the callers' thread alone.
@@ -74,6 +79,8 @@ class MpiEngine {
     std::shared_ptr<MpiGroup> group;  ///< empty while only others know of it
     std::deque<std::shared_ptr<MpiTask>> tasks;
     std::map<int, std::uint64_t> left;  ///< rank of the job: its last operation
+    /// What this rank entered of late, by sequence modulo the size: for questions of others.
+    std::array<std::pair<std::uint64_t, std::string>, 128> entered{};
   };
 
   void run();
@@ -85,6 +92,8 @@ class MpiEngine {
   bool advance(Member& member);
   bool advance(Member& member, MpiTask& task);
   void inquire(MpiTask& task);
+  void ask_neighbour(MpiTask& task);
+  Note answer(const Note& question);
   void tell(const MpiGroup& group, const Note& note);
   /// Puts the group out of use. Operations from `sequence` on fail, the first with `error` if there is one; earlier ones go on.
   void fail(int group, std::uint64_t sequence, const std::string& cause, std::exception_ptr error = nullptr);
@@ -95,7 +104,8 @@ class MpiEngine {
   int greatest_group_ = 0;
   std::atomic<int> abort_code_ = -1;
 
-  std::mutex mutex_;  // of the next four
+  std::mutex mutex_;  // of the next five
+  std::shared_ptr<FlightLog> log_;
   std::condition_variable changed_;
   std::deque<std::function<void()>> inbox_;
   std::map<int, std::string> failures_;  ///< group: first cause

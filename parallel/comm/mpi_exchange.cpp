@@ -25,9 +25,16 @@ struct Entry {
 
 }  // namespace
 
+static int signatures(const MpiLink& link) { return link.greatest_tag() >= (1 << 24) - 1 ? Exchange::kSignatures : 1; }
+
+int Exchange::greatest_group(const MpiLink& link) {
+  return static_cast<int>((std::int64_t{link.greatest_tag()} + 1) / (kTagsPerGroup * signatures(link))) - 1;
+}
+
 Exchange::Exchange(const Operation& operation, const MpiGroup& group, MpiLink& link, SplitRequest split)
     : operation_(operation), group_(group), rank_(group.rank), size_(group.size()),
-      tag_(group.id * kTagsPerGroup + static_cast<int>(operation.sequence % kTagsPerGroup)),
+      tag_((group.id * kTagsPerGroup + static_cast<int>(operation.sequence % kTagsPerGroup)) * signatures(link) +
+           static_cast<int>(operation.signature % static_cast<unsigned>(signatures(link)))),
       width_(operation.input.defined() ? static_cast<std::int64_t>(operation.input.element_size()) : 1), messages_(link), next_messages_(link),
       split_request_(split), steps_(steps()) {
   for (int r = 1; r < size_; ++r) peers_.push_back((rank_ + r) % size_);
@@ -82,7 +89,7 @@ Steps Exchange::check() {
   co_yield Pause{};
   std::vector<std::string> descriptions;
   for (const auto& entry : theirs) descriptions.emplace_back(entry.description);
-  if (auto error = disagreement(operation_, group_.world_ranks, descriptions)) throw *error;
+  if (auto error = disagreement(operation_, group_.world_ranks, descriptions, group_.hosts)) throw *error;
   if (operation_.kind != CommKind::kAllToAll) co_return;
   for (std::size_t r = 0; r < theirs.size(); ++r) {
     if (auto error = pair_disagreement(operation_, group_.world_ranks[r], group_.world_rank(), theirs[r].elements, operation_.receive_counts[r]))

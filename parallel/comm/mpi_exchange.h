@@ -15,6 +15,7 @@ struct MpiGroup {
   std::vector<int> world_ranks;
   int rank = 0;
   CommOptions options{};
+  std::vector<std::string> hosts;  ///< of every rank of the job
   std::atomic<std::uint64_t> entered = 0;  ///< sequence of the last operation that this rank has entered
 
   int size() const { return static_cast<int>(world_ranks.size()); }
@@ -37,6 +38,10 @@ class Exchange {
  public:
   /// Operations under way together on one group have different tags; those further apart are matched by their order.
   static constexpr int kTagsPerGroup = 256;
+  /// Messages of operations that differ do not meet either (but for one case in so many), where tags have room for it: OpenMPI writes a longer
+  /// message than was expected beyond the buffer, in shared memory. The deadline, or a question before it, then names both sides.
+  static constexpr int kSignatures = 64;
+  static int greatest_group(const MpiLink& link);
 
   /// `operation` outlives it.
   Exchange(const Operation& operation, const MpiGroup& group, MpiLink& link, SplitRequest split);

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 #include <mpi.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -10,6 +12,8 @@
 #include <list>
 #include <set>
 #include <vector>
+
+#include "runtime/base/process.h"
 
 namespace herd {
 namespace {
@@ -29,6 +33,23 @@ MPI_Comm duplicate(MPI_Comm of) {
   return copy;
 }
 
+// What a rank tells of itself at the start.
+struct Card {
+  int lowest = 0;  // rank of its node
+  int process = 0;
+  std::uint64_t process_space = 0;  // process ids mean nothing in another container
+  char host[64] = {};
+};
+
+Card own_card(int lowest) {
+  Card card{.lowest = lowest, .process = getpid()};
+  struct stat space{};
+  if (stat("/proc/self/ns/pid", &space) == 0) card.process_space = space.st_ino;
+  const auto host = host_name();
+  std::memcpy(card.host, host.data(), std::min(host.size(), sizeof card.host - 1));
+  return card;
+}
+
 Place place_of(MPI_Comm world) {
   Place place;
   MPI_Comm_rank(world, &place.rank);
@@ -41,9 +62,16 @@ Place place_of(MPI_Comm world) {
   int lowest = place.rank;
   need(MPI_Bcast(&lowest, 1, MPI_INT, 0, node), "MPI_Bcast");
   MPI_Comm_free(&node);
-  std::vector<int> nodes(static_cast<std::size_t>(place.size));
-  need(MPI_Allgather(&lowest, 1, MPI_INT, nodes.data(), 1, MPI_INT, world), "MPI_Allgather");
-  const std::set<int> distinct(nodes.begin(), nodes.end());
+  const auto mine = own_card(lowest);
+  std::vector<Card> cards(static_cast<std::size_t>(place.size));
+  need(MPI_Allgather(&mine, sizeof mine, MPI_BYTE, cards.data(), sizeof mine, MPI_BYTE, world), "MPI_Allgather");
+  std::set<int> distinct;
+  for (const auto& card : cards) {
+    distinct.insert(card.lowest);
+    place.hosts.emplace_back(card.host);
+    const bool visible = card.lowest == lowest && card.process_space == mine.process_space;
+    place.processes.push_back(visible ? card.process : 0);
+  }
   place.node_count = static_cast<int>(distinct.size());
   place.node_rank = static_cast<int>(std::distance(distinct.begin(), distinct.find(lowest)));
   return place;
@@ -53,6 +81,7 @@ struct WireNote {
   std::int32_t kind = 0, group = 0;
   std::uint64_t sequence = 0, asked = 0;
   char text[Note::kText + 1] = {};
+  char operation[Note::kOperation + 1] = {};
 };
 
 struct OutgoingNote {
@@ -121,6 +150,7 @@ void MpiLink::send_note(int peer, const Note& note) {
   sent.wire.sequence = note.sequence;
   sent.wire.asked = note.asked;
   std::memcpy(sent.wire.text, note.text.data(), std::min(note.text.size(), Note::kText));
+  std::memcpy(sent.wire.operation, note.operation.data(), std::min(note.operation.size(), Note::kOperation));
   need(MPI_Isend(&sent.wire, sizeof sent.wire, MPI_BYTE, peer, 0, state_->notes, &sent.request), "MPI_Isend");
 }
 
@@ -136,7 +166,7 @@ std::optional<std::pair<int, Note>> MpiLink::receive_note() {
   if (!arrived) return std::nullopt;
   const auto& wire = state_->incoming;
   std::pair<int, Note> note{status.MPI_SOURCE, {.kind = static_cast<Note::Kind>(wire.kind), .group = wire.group, .sequence = wire.sequence,
-                                                .asked = wire.asked, .text = wire.text}};
+                                                .asked = wire.asked, .text = wire.text, .operation = wire.operation}};
   state_->listen();
   return note;
 }

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "runtime/base/error.h"
 
@@ -14,13 +15,16 @@ struct Place {
   int rank = 0, size = 1;
   int local_rank = 0, local_size = 1;  ///< among the ranks that share its memory
   int node_rank = 0, node_count = 1;
+  std::vector<std::string> hosts;  ///< of every rank
+  std::vector<int> processes;      ///< of every rank; 0 where this process cannot see it
 };
 
 /// A short message beside the data: questions, answers and bad news between communication threads.
 struct Note {
   enum Kind : std::int32_t {
     kAsk,     ///< how far have you come in `group`? `sequence`: the operation that is overdue
-    kAnswer,  ///< `sequence`: the last operation entered, `asked`: the one asked about, `text`: the rank's activity
+    kAnswer,  ///< `sequence`: the last operation entered, `asked`: the one asked about, `text`: the rank's activity,
+              ///< `operation`: what it entered as the one asked about, or as its last
     kFailed,  ///< `group` is out of use from operation `sequence` on, `text` says why
     kLeft,    ///< the sender has entered its last operation of `group`, `sequence`
     kBye,     ///< the sender has left everything
@@ -30,6 +34,8 @@ struct Note {
   std::uint64_t sequence = 0, asked = 0;
   std::string text{};  ///< cut to kText bytes
   static constexpr std::size_t kText = 1000;
+  std::string operation{};  ///< cut to kOperation bytes
+  static constexpr std::size_t kOperation = 100;
 };
 
 /// MPI behind a wall: its life, messages, notes. Nothing here blocks but the constructor and finalize(). Every call, both of these

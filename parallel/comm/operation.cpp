@@ -65,9 +65,11 @@ void Completion::wait() {
       lock.lock();
     }
     --waiting_;
+    const double waited = std::chrono::duration<double>(Clock::now() - began).count();
+    if (operation_.flight) operation_.flight->add_wait(waited);
     if (operation_.stats) {
       std::lock_guard stats_lock(operation_.stats->mutex);
-      operation_.stats->stats.waited_s += std::chrono::duration<double>(Clock::now() - began).count();
+      operation_.stats->stats.waited_s += waited;
     }
   }
   if (error_) std::rethrow_exception(error_);
@@ -89,7 +91,16 @@ void Completion::complete(std::exception_ptr error) {
   changed_.notify_all();
 }
 
-std::string rank_list(std::span<const int> ranks) {
+std::string rank_list(std::span<const int> ranks, Hosts hosts) {
+  if (!hosts.empty()) {
+    std::string text;
+    for (std::size_t i = 0, end = 0; i < ranks.size(); i = end) {
+      const auto& host = hosts[static_cast<std::size_t>(ranks[i])];
+      while (end < ranks.size() && hosts[static_cast<std::size_t>(ranks[end])] == host) ++end;
+      text += (i ? ", " : "") + rank_list(ranks.subspan(i, end - i)) + " on " + host;
+    }
+    return text;
+  }
   std::string text = ranks.size() == 1 ? "rank " : "ranks ";
   for (std::size_t i = 0; i < ranks.size();) {
     auto last = i;
@@ -102,22 +113,22 @@ std::string rank_list(std::span<const int> ranks) {
   return text;
 }
 
-CommError deadline_error(const Operation& operation, double deadline_s, std::span<const int> late, std::span<const int> silent,
-                         const std::string& activities) {
+CommError deadline_error(const Operation& operation, std::span<const int> late, std::span<const int> silent, const std::string& activities,
+                         Hosts hosts) {
   std::string found;
-  if (!late.empty()) found = rank_list(late) + (late.size() > 1 ? " have" : " has") + " not entered it";
+  if (!late.empty()) found = rank_list(late, hosts) + (late.size() > 1 ? " have" : " has") + " not entered it";
   if (!silent.empty()) {
-    found += (found.empty() ? "" : "; ") + rank_list(silent) + (silent.size() > 1 ? " do" : " does") + " not answer";
+    found += (found.empty() ? "" : "; ") + rank_list(silent, hosts) + (silent.size() > 1 ? " do" : " does") + " not answer";
   }
   if (found.empty()) found = "every rank has entered it, yet it is not complete";
-  if (!activities.empty()) found += "; " + activities;
   return CommError({.who = fmt::format("{} ({}, {})", operation.title(), operation.description(),
                                        human_bytes(static_cast<std::uint64_t>(operation.bytes()))),
-                    .found = fmt::format("{} after {:g} s", found, deadline_s),
+                    .found = fmt::format("{} after {:g} s{}{}", found, operation.deadline_s, activities.empty() ? "" : "; ", activities),
                     .expected = "completion on all ranks"});
 }
 
-std::optional<CommError> disagreement(const Operation& operation, std::span<const int> ranks, std::span<const std::string> descriptions) {
+std::optional<CommError> disagreement(const Operation& operation, std::span<const int> ranks, std::span<const std::string> descriptions,
+                                      Hosts hosts) {
   std::vector<std::pair<std::string, std::vector<int>>> sides;
   for (std::size_t r = 0; r < descriptions.size(); ++r) {
     auto side = std::find_if(sides.begin(), sides.end(), [&](const auto& s) { return s.first == descriptions[r]; });
@@ -127,7 +138,7 @@ std::optional<CommError> disagreement(const Operation& operation, std::span<cons
   if (sides.size() < 2) return std::nullopt;
   std::string found = "the ranks disagree";
   for (const auto& [text, members] : sides)
-    found += (&text == &sides.front().first ? ": " : "; ") + rank_list(members) + " entered " + text;
+    found += (&text == &sides.front().first ? ": " : "; ") + rank_list(members, hosts) + " entered " + text;
   return CommError({.who = operation.title(), .found = found, .expected = "the same operation, shape and dtype on every rank"});
 }
 

@@ -28,6 +28,9 @@ struct Operation {
   Tensor input{}, output{};
   std::vector<std::int64_t> send_counts{}, receive_counts{};  ///< elements by rank; reduce_scatter and all_gather hold one list, twice
   std::uint64_t sequence = 0;  ///< 1, 2, … on each communicator
+  std::uint32_t signature = 0;  ///< of description(): the same where ranks entered the same
+  std::string group{};         ///< the communicator's name in the flight log
+  double deadline_s = 0;
   Clock::time_point deadline{};
   std::shared_ptr<SharedStats> stats{};
   std::shared_ptr<FlightLog> flight{};
@@ -78,17 +81,21 @@ class Completion : public Pending {
   std::exception_ptr error_;
 };
 
-/// `rank 3`, `ranks 0–2, 5`.
-std::string rank_list(std::span<const int> ranks);
+/// The host of each rank of the job; empty where there is one process.
+using Hosts = std::span<const std::string>;
+
+/// `rank 3`, `ranks 0–2, 5`; with hosts `ranks 0–2 on n1, rank 5 on n2`.
+std::string rank_list(std::span<const int> ranks, Hosts hosts = {});
 
 /// Errors name ranks by their number in the whole job, also on a split.
 /// The error of a missed deadline. `late`: ranks known not to have entered, `silent`: ranks that could not be asked,
 /// `activities`: words about single ranks ("rank 3 was last seen in: …").
-CommError deadline_error(const Operation& operation, double deadline_s, std::span<const int> late, std::span<const int> silent,
-                         const std::string& activities);
+CommError deadline_error(const Operation& operation, std::span<const int> late, std::span<const int> silent, const std::string& activities,
+                         Hosts hosts = {});
 
 /// The error of ranks that entered different operations under one sequence number: what each of `ranks` entered. Empty where all agree.
-std::optional<CommError> disagreement(const Operation& operation, std::span<const int> ranks, std::span<const std::string> descriptions);
+std::optional<CommError> disagreement(const Operation& operation, std::span<const int> ranks, std::span<const std::string> descriptions,
+                                      Hosts hosts = {});
 
 /// The error of an all_to_all where rank `from` sends another number of elements than rank `to` receives.
 std::optional<CommError> pair_disagreement(const Operation& operation, int from, int to, std::int64_t sent, std::int64_t received);

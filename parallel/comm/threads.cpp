@@ -76,7 +76,7 @@ void Arrival::overdue() {
     const auto& activity = group_->world->activity[static_cast<std::size_t>(rank)];
     if (!activity.empty()) activities += (activities.empty() ? "rank " : "; rank ") + std::to_string(rank) + " was last seen in: " + activity;
   }
-  const auto error = deadline_error(operation(), group_->options.deadline_s, late, {}, activities);
+  const auto error = deadline_error(operation(), late, {}, activities);
   group_->fail(error.what(), std::make_exception_ptr(error));
 }
 

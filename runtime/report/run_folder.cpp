@@ -43,13 +43,16 @@ void take(File& file, const RunFolder& folder) {
   }
 }
 
-std::vector<fs::path> cause_files(const RunFolder& folder) {
+std::vector<fs::path> rank_files(const fs::path& folder, std::string_view ending) {
   std::vector<fs::path> files;
   std::error_code missing;
-  for (const auto& entry : fs::directory_iterator(folder.errors(), missing))
-    if (const auto name = entry.path().filename().string(); name.starts_with("rank-") && name.ends_with(".txt")) files.push_back(entry.path());
+  for (const auto& entry : fs::directory_iterator(folder, missing))
+    if (const auto name = entry.path().filename().string(); name.starts_with("rank-") && name.ends_with(ending))
+      files.push_back(entry.path());
   return files;
 }
+
+std::vector<fs::path> cause_files(const RunFolder& folder) { return rank_files(folder.errors(), ".txt"); }
 
 // `TIME rank R host H process P`, an empty line, the message.
 std::optional<Cause> parse_cause(const fs::path& path) {
@@ -97,7 +100,9 @@ RunLock::RunLock(const RunFolder& folder)
   file_.write(whoami() + "\n");
   remove_leftovers(folder.root());
   remove_leftovers(folder.errors());
-  for (const auto& old : cause_files(folder)) {
+  auto left = cause_files(folder);
+  for (const auto& log : rank_files(folder.flight(), ".flight")) left.push_back(log);
+  for (const auto& old : left) {
     std::error_code error;
     fs::remove(old, error);
     if (error) throw io_error(old, "cannot remove", error.value());

@@ -18,6 +18,7 @@ namespace herd {
 ///     best/                the best state on the held-out split
 ///     adapter/ or model/   the result, as Hugging Face folders
 ///     errors/rank-N.txt    the first error of each rank that failed
+///     flight/rank-N.flight its last operations, readable after its death: herd flight
 ///     lock                 who is at work here
 class RunFolder {
  public:
@@ -35,6 +36,7 @@ class RunFolder {
   std::filesystem::path adapter() const { return root_ / "adapter"; }
   std::filesystem::path model() const { return root_ / "model"; }
   std::filesystem::path errors() const { return root_ / "errors"; }
+  std::filesystem::path flight() const { return root_ / "flight"; }
   std::filesystem::path lock() const { return root_ / "lock"; }
 
  private:
@@ -50,7 +52,7 @@ RunFolder new_run_folder(const std::filesystem::path& parent);
 /// reaches other hosts where its lock service runs (the default since NFSv4); a file system without locks is named in a warning.
 class RunLock {
  public:
-  /// Makes the folder, takes the lock, writes owner and start into it, and clears the causes of an earlier run and what one that was killed
+  /// Makes the folder, takes the lock, writes owner and start into it, and clears causes and flight logs of an earlier run and what one that was killed
   /// on this host left half written (remove_leftovers in temporary.h). Other ranks write
   /// nothing into the folder before rank 0 has told them that this succeeded: until then it may be another run's.
   /// @throws IoError naming host, process, job and start of the run that works there already; or why the folder cannot be made.

@@ -1,6 +1,7 @@
 # Tests of e2e.
 herd_python_test(e2e/train)
 herd_python_test(e2e/faults)
+herd_python_test(e2e/failures)
 herd_python_test(e2e/spread)
 herd_python_test(e2e/traffic LABELS fast)
 herd_python_test(e2e/real)
@@ -9,3 +10,4 @@ herd_python_test(e2e/device)
 add_library(test_e2e_device SHARED support/stand_ins.cpp)
 set_target_properties(test_e2e_device PROPERTIES SKIP_PRECOMPILE_HEADERS ON OUTPUT_NAME herd_stand_ins)
 set_tests_properties(e2e/train e2e/faults e2e/spread e2e/real e2e/device PROPERTIES PROCESSORS 2)
+set_tests_properties(e2e/train e2e/faults e2e/failures e2e/spread e2e/real e2e/device PROPERTIES PROCESSORS 2)

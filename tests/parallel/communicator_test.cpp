@@ -6,7 +6,7 @@
 #include <atomic>
 #include <thread>
 
-#include "parallel/comm/flight.h"
+#include "parallel/comm/flight_compare.h"
 #include "parallel/comm/latency.h"
 #include "parallel/comm/threads.h"
 #include "tests/support/communicator_contract.h"
@@ -150,6 +150,77 @@ TEST(FlightLog, IsReadableFromItsFile) {
   });
   EXPECT_THROW(read_flight(folder / "rank-7.flight"), IoError);
   std::filesystem::remove_all(folder);
+}
+
+// A rank's log as it would be read, of operations `from` to `to`.
+Flight made_flight(int rank, std::uint64_t from, std::uint64_t to, std::int64_t alive_us) {
+  Flight flight{.rank = rank, .size = 3, .process = 7, .host = rank < 2 ? "n1" : "n2", .alive_us = alive_us, .activity = "step 4", .activity_us = 1, .records = {}};
+  for (auto i = from; i <= to; ++i) {
+    FlightRecord record{.number = i, .sequence = i, .bytes = 8, .entered_us = 1'000'000, .left_us = 0, .state = FlightRecord::kDone};
+    std::strcpy(record.group, "all");
+    std::strcpy(record.text, i % 2 ? "barrier" : "all_reduce(sum) of Float [2]");
+    flight.records.push_back(record);
+  }
+  return flight;
+}
+
+TEST(FlightLog, ComparedItNamesWhoLagsDisagreesFellSilentOrIsMissing) {
+  using testing::AllOf;
+  using testing::ElementsAre;
+  using testing::HasSubstr;
+  const std::int64_t now = 1'000'000'000'000;
+  EXPECT_THAT(compare_flights({made_flight(0, 1, 6, now), made_flight(1, 1, 6, now), made_flight(2, 3, 6, now)}), ElementsAre());
+  EXPECT_THAT(compare_flights({made_flight(0, 1, 6, now), made_flight(1, 1, 6, now), made_flight(2, 1, 5, now)}),
+              ElementsAre(AllOf(HasSubstr("rank 2 on n2 lags"), HasSubstr("has not entered all_reduce(sum) of Float [2] #6 of all"),
+                                HasSubstr("its last was barrier #5, done"), HasSubstr("it was in: step 4"))));
+  EXPECT_THAT(compare_flights({made_flight(0, 1, 6, now), made_flight(2, 1, 6, now - 5'000'000)}),
+              ElementsAre(HasSubstr("rank 1 has left no log"), AllOf(HasSubstr("rank 2 on n2 fell silent"), HasSubstr("5.0 s before"))));
+  auto stopped = made_flight(1, 1, 6, now);
+  stopped.silent_us = 3'400'000, stopped.silent_until_us = now - 100'000;
+  EXPECT_THAT(compare_flights({made_flight(0, 1, 6, now), stopped, made_flight(2, 1, 6, now)}), ElementsAre(HasSubstr("rank 1 on n1 was silent for 3.4 s")));
+  auto slow = made_flight(1, 1, 6, now), waiting = made_flight(0, 1, 6, now);
+  slow.records.back().entered_us += 4'500'000;
+  EXPECT_THAT(compare_flights({waiting, slow, made_flight(2, 1, 6, now)}), ElementsAre());  // late, but it went well
+  waiting.records.back().state = FlightRecord::kFailed;
+  EXPECT_THAT(compare_flights({waiting, slow, made_flight(2, 1, 6, now)}), ElementsAre(AllOf(HasSubstr("rank 1 on n1 was late"), HasSubstr("4.5 s after"))));
+  EXPECT_THAT(compare_flights({waiting, made_flight(1, 1, 6, now), made_flight(2, 1, 6, now)}),
+              ElementsAre(HasSubstr("all ranks entered all_reduce(sum) of Float [2] #6 of all, which failed on rank 0 on n1")));
+  auto other = made_flight(1, 1, 6, now);
+  std::strcpy(other.records.back().text, "broadcast");
+  EXPECT_THAT(compare_flights({made_flight(0, 1, 6, now), other, made_flight(2, 1, 7, now)}),
+              testing::Contains(AllOf(HasSubstr("the ranks disagree on #6 of all"), HasSubstr("rank 1 on n1 entered broadcast"),
+                                      HasSubstr("rank 0 on n1, rank 2 on n2 entered all_reduce(sum)"))));
+}
+
+TEST(FlightLog, SplitsAreTheirsByOneNameOnAllRanks) {
+  const auto folder = std::filesystem::temp_directory_path() / fmt::format("herd-flight-{}", getpid());
+  std::filesystem::create_directories(folder);
+  run_threads(4, [&](Communicator& c) {
+    c.record_flight(folder);
+    auto half = c.split(c.rank() / 2, 0);
+    half->barrier().wait();
+    c.barrier().wait();
+  });
+  const auto flights = read_flights(folder);
+  ASSERT_EQ(flights.size(), 4u);
+  for (const auto& flight : flights) {
+    ASSERT_EQ(flight.records.size(), 3u);
+    EXPECT_STREQ(flight.records[1].group, flight.rank / 2 ? "all/1.1" : "all/1.0");
+  }
+  EXPECT_THAT(compare_flights(flights), testing::ElementsAre());
+  std::filesystem::remove_all(folder);
+}
+
+TEST(Deadline, IsSharedWithSplitsThatHaveNoneOfTheirOwn) {
+  run_threads(2, [&](Communicator& c) {
+    auto shared = c.split(0, 0), own = c.split(0, 0, CommOptions{.deadline_s = 7});
+    {
+      const DeadlineScope longer(c, 50);
+      EXPECT_EQ(shared->deadline_s(), 50);
+      EXPECT_EQ(own->deadline_s(), 7);
+    }
+    EXPECT_EQ(shared->deadline_s(), 9);
+  }, {.deadline_s = 9});
 }
 
 }  // namespace

@@ -104,7 +104,7 @@ TEST(Devices, ADeadlineNamesTheRankThatStaysAwayAndEndsTheGroup) {
       EXPECT_THAT(first_failure(c), testing::HasSubstr("rank 2 has not entered it"));
     } else {
       EXPECT_THAT(first_failure(c), testing::AllOf(testing::HasSubstr("all_reduce #"), testing::HasSubstr("Float [1000]"),
-                                                   testing::HasSubstr("rank 2 has not entered it; rank 2 was last seen in: reading shard 12")));
+                                                   testing::HasSubstr("rank 2 has not entered it after 0.3 s; rank 2 was last seen in: reading shard 12")));
       EXPECT_THAT(first_failure(c), testing::HasSubstr("out of use since: "));
       ++told;
     }

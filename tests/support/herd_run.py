@@ -138,5 +138,12 @@ run: {{folder: {self.folder}/runs, plot: false, tensorboard: false}}
                 raise TimeoutError(f"{name} never came to step {step}")
             time.sleep(0.002)
 
+    def wait_for_checkpoint(self, name, timeout=30):
+        end = time.monotonic() + timeout
+        while not (self.run_folder(name) / "checkpoints/latest").exists():
+            if time.monotonic() > end:
+                raise TimeoutError(f"{name} never had a checkpoint")
+            time.sleep(0.002)
+
     def close(self):
         self._scratch.cleanup()

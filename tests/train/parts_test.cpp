@@ -7,6 +7,7 @@
 #include "train/loss_scale.h"
 #include "train/optimizer.h"
 #include "train/schedule.h"
+#include "train/stragglers.h"
 
 namespace herd::test {
 namespace {
@@ -91,6 +92,37 @@ TEST(AdamW, KeepsFp32MastersOfBf16Parameters) {
     wide_optimizer.step(1e-4);
   }
   for (std::size_t i = 0; i < 2; ++i) EXPECT_TRUE(at::equal(narrow.slices[i].value, wide.slices[i].value.to(at::kBFloat16)));
+}
+
+using Steps = std::vector<Stragglers::Work>;
+
+TEST(Stragglers, NamesTheSlowRankAndThenSpeaksLessAndLess) {
+  Stragglers stragglers(4, 1.5, 0.5);
+  std::vector<int> told;  // windows
+  for (int step = 0; step < 4 * 16; ++step) {
+    const auto found = stragglers.add(Steps{{1, 100}, {2.5, 100}, {1.1, 100}, {0.9, 100}});
+    if (!found) continue;
+    EXPECT_EQ(found->rank, 1);
+    EXPECT_EQ(found->steps, 4);
+    EXPECT_NEAR(found->times, 2.5, 1e-9);  // the others' median is 1
+    told.push_back(step / 4);
+  }
+  EXPECT_EQ(told, (std::vector{0, 1, 3, 7, 15}));
+}
+
+TEST(Stragglers, ARankThatIsDealtMoreIsNotSlow) {
+  Stragglers stragglers(2, 1.5, 0.5);
+  for (int step = 0; step < 8; ++step) {
+    EXPECT_FALSE(stragglers.add(Steps{{9, 900}, {1, 100}}));
+    EXPECT_FALSE(stragglers.add(Steps{{1, 10}, {1, 0}}));  // a rank without rows in these two steps alone
+  }
+  EXPECT_FALSE(stragglers.add(Steps{{5, 1}, {0, 0}}));
+}
+
+TEST(Stragglers, OneSlowStepOrAMomentsWorkSayNothing) {
+  Stragglers stragglers(20, 1.5, 0.5);
+  for (int step = 0; step < 20; ++step) EXPECT_FALSE(stragglers.add(Steps{{step == 3 ? 5.0 : 1.0, 1}, {1, 1}}));
+  for (int step = 0; step < 20; ++step) EXPECT_FALSE(stragglers.add(Steps{{0.02, 1}, {0.001, 1}}));
 }
 
 TEST(LossScale, HalvesOnOverflowAndDoublesAfterAQuietTime) {
