@@ -7,7 +7,6 @@
 #include "parallel/comm/agree.h"
 #include "runtime/base/log.h"
 #include "runtime/base/text.h"
-#include "runtime/nn/on_device.h"
 #include "train/optimizer.h"
 #include "train/resume.h"
 
@@ -95,8 +94,6 @@ TrainOutcome train_run(const ResolvedRun& run, const RunFolder& folder, Communic
   const auto checkpoint = config.checkpoint.resume == "none" ? std::nullopt : store.find(config.checkpoint.resume);
   const auto parts = agree(communicator, [&] { return load_parts(config, threads); });
   check_same_parts(parts, communicator);
-  const auto device = communicator.devices().front();
-  if (!device.is_cpu()) agree(communicator, [&] { move_to(parts.model(), device); });
   tell_start(parts, config, communicator, threads);
 
   const auto strategy = make_strategy(config, parts, communicator);

@@ -16,14 +16,16 @@ void restore_memory(const Tensor& row) {
   storage->set_nbytes(bytes);
 }
 
-at::TensorOptions options_of(const Flat& flat) {
-  const auto& value = flat.places.front().parameter->value;
-  return value.options().requires_grad(false).device(value.is_meta() ? at::Device(at::kCPU) : value.device());
-}
-
 void copy_values(const Parameter& from, std::int64_t begin, const Tensor& to, const ReadParameter& read) {
-  if (from.value.is_meta()) read(from, begin, to);
-  else to.copy_(from.value.view(-1).narrow(0, begin, to.numel()));
+  if (!from.value.is_meta()) {
+    to.copy_(from.value.view(-1).narrow(0, begin, to.numel()));
+  } else if (to.is_cpu()) {
+    read(from, begin, to);
+  } else {
+    const auto on_host = at::empty(to.sizes(), to.options().device(at::kCPU));
+    read(from, begin, on_host);
+    to.copy_(on_host);
+  }
 }
 
 }  // namespace
@@ -32,9 +34,10 @@ FlatParameters::FlatParameters(CausalLm& model, std::span<const Flat> flats, Com
     : shard_(shard), options_(options) {
   at::NoGradGuard no_grad;
   for (const auto& flat : flats) {
-    auto& row = rows_.emplace_back(Row{&flat, at::empty({flat.elements}, options_of(flat)), {}});
+    const auto options_of_row = at::TensorOptions(shard.devices().front()).dtype(flat.dtype);
+    auto& row = rows_.emplace_back(Row{&flat, at::empty({flat.elements}, options_of_row), {}});
     // Memory that is not touched is not there: of a row that is kept in parts, a rank never holds the rest.
-    row.own = options.sharded ? at::empty({flat.own()}, options_of(flat)) : flat.part_of(row.whole);
+    row.own = options.sharded ? at::empty({flat.own()}, options_of_row) : flat.part_of(row.whole);
     const auto begin = options.sharded ? flat.begin : 0;
     const auto& kept = options.sharded ? row.own : row.whole;
     kept.zero_();

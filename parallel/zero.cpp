@@ -46,7 +46,7 @@ class Zero final : public Strategy, PassListener {
                     .overlap = c.options.overlap}),
         pass_(c.model, c.recompute_every, this) {
     for (std::size_t i = 0; i < flats_.size(); ++i) add_slices(i);
-    fill(c.model, c.read);  // what no row holds: frozen, and whole on every rank
+    fill(c.model, c.read, c.communicator.devices().front());  // what no row holds: frozen, and whole on every rank
   }
 
   double forward_backward(const Batch& batch, double scale, bool last) override {

@@ -34,9 +34,12 @@ void set_dtype(CausalLm& model, at::ScalarType dtype) {
   model.tie();
 }
 
-void fill(CausalLm& model, const ReadParameter& read) {
+void fill(CausalLm& model, const ReadParameter& read, at::Device device) {
   for_each_parameter(model, [&](const std::string&, Parameter& p) {
     if (p.value.is_meta()) fill(p, read);
+    if (p.value.device() == device) return;
+    p.value = p.value.detach().to(device);
+    p.value.set_requires_grad(p.trainable);
   });
   model.tie();
 }

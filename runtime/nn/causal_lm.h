@@ -78,8 +78,8 @@ class CausalLm {
 void assign_names(CausalLm& model);
 /// Gives the parameters of a model on the meta device their dtype.
 void set_dtype(CausalLm& model, at::ScalarType dtype);
-/// Gives every parameter that is still on the meta device its values, then ties.
-void fill(CausalLm& model, const ReadParameter& read);
+/// Gives every parameter that is still on the meta device its values, moves all to `device` that are not there, then ties.
+void fill(CausalLm& model, const ReadParameter& read, at::Device device = at::kCPU);
 /// Gives storage to every parameter that is on the meta device, then ties.
 void materialise(CausalLm& model, at::ScalarType dtype);
 /// Random weights for every parameter, keyed by (seed, name).
