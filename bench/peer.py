@@ -1,8 +1,20 @@
-"""The peer: transformers and PEFT in a plain PyTorch loop, as their documentation writes it. Prints one JSON line."""
+"""The peer: transformers and PEFT in a plain PyTorch loop, as their documentation writes it; under torchrun with FSDP2 over gloo.
+Rank 0 prints one JSON line."""
 import argparse
 import json
 import os
 import time
+
+
+def shard(model):
+    """Each block on its own, the rest together: PyTorch's FSDP2 tutorial."""
+    import torch
+    from torch.distributed.fsdp import fully_shard
+
+    torch.distributed.init_process_group("gloo")
+    for layer in model.model.layers:
+        fully_shard(layer)
+    fully_shard(model)
 
 
 def main():
@@ -27,6 +39,9 @@ def main():
     model = AutoModelForCausalLM.from_pretrained(a.model, dtype=torch.float32 if a.dtype == "fp32" else torch.bfloat16).to(a.device)
     if a.method == "lora":
         model = get_peft_model(model, LoraConfig(r=8, lora_alpha=16, target_modules=["q_proj", "k_proj", "v_proj", "o_proj"], task_type="CAUSAL_LM"))
+    ranks = int(os.environ.get("WORLD_SIZE", 1))
+    if ranks > 1:
+        shard(model)
     model.train()
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=2e-4)
@@ -44,6 +59,11 @@ def main():
         losses.append(loss.item())
         wait()
         times.append(time.perf_counter() - start)
+    if ranks > 1:
+        first = torch.distributed.get_rank() == 0
+        torch.distributed.destroy_process_group()
+        if not first:
+            return
     print(json.dumps({"step_s": times, "first_loss": losses[0], "device_bytes": torch.cuda.max_memory_allocated() if a.device == "cuda" else 0}))
 
 

@@ -2,8 +2,10 @@
 """herd and transformers + PEFT on the same training steps, in turn, on this machine: speed and peak memory as ratios.
 
     bench/train.py [--dtype fp32 bf16] [--method lora none] [--pairs 5] [--threads 2]   herd against the peer
-    bench/train.py --ddp          two ranks of one thread against two independent runs of one thread at the same time
-    bench/train.py --start        from mpirun to the end of the first step
+    bench/train.py --strategy ddp             two ranks of one thread against two independent runs of one thread at the same time
+    bench/train.py --strategy zero3 --fsdp    besides against FSDP2 over gloo on two ranks
+    bench/train.py --strategy zero3 --memory  peak memory of the largest rank on 1, 2 and 4 ranks
+    bench/train.py --start                    from mpirun to the end of the first step
 
 Runs in the test environment's Python (./check makes it). Each pair runs both sides once, in alternating order; the ratio is the median
 over pairs. Bounds by physics: see docs/benchmarks.md.
@@ -28,7 +30,7 @@ WARM_UP = 2  # steps left out: first touches of memory, primitives being made
 
 
 def wait_for(process):
-    """Exit code and peak resident bytes of a child."""
+    """Exit code and peak resident bytes of a child; of a launcher's: its largest child's."""
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     return process.returncode, usage.ru_maxrss * 1024
@@ -49,10 +51,10 @@ class Bench:
                 "checkpoint.every=never", "checkpoint.save_best=false", "run.tensorboard=false", "run.plot=false",
                 f"run.folder={self.folder}", f"run.name={run}", *peft]
 
-    def start_herd(self, run, launcher=(), **work):
+    def start_herd(self, run, launcher=(), strategy="ddp", **work):
         shutil.rmtree(self.folder / run, ignore_errors=True)
         environment = {**os.environ, "OMP_NUM_THREADS": str(work["threads"])}
-        return subprocess.Popen([*launcher, str(self.o.herd), "train", *self.overrides(run, **work)], env=environment,
+        return subprocess.Popen([*launcher, str(self.o.herd), "train", f"parallel.strategy={strategy}", *self.overrides(run, **work)], env=environment,
                                 stdout=subprocess.DEVNULL, stderr=open(self.folder / f"{run}.log", "w"))
 
     def finish_herd(self, process, run):
@@ -68,17 +70,21 @@ class Bench:
         lines, peak = self.finish_herd(process, "run")
         return statistics.median(line["tokens_per_s"] for line in lines[WARM_UP:]), peak
 
-    def peer(self, dtype, method):
+    def peer(self, dtype, method, ranks=1):
         o = self.o
-        arguments = {"model": self.model, "steps": o.steps, "rows": o.rows, "tokens": o.tokens, "dtype": dtype, "method": method, "threads": o.threads}
-        process = subprocess.Popen([sys.executable, str(HERE / "peer.py"), *[f"--{k}={v}" for k, v in arguments.items()]],
-                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        out, error = process.stdout.read(), process.stderr.read()
-        code, peak = wait_for(process)
-        if code != 0:
-            sys.exit(f"error: the peer ended with {code}\n{error}")
+        arguments = {"model": self.model, "steps": o.steps, "rows": o.rows, "tokens": o.tokens, "dtype": dtype, "method": method,
+                     "threads": o.threads if ranks == 1 else 1}
+        launcher = [] if ranks == 1 else ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
+        with open(self.folder / "peer.log", "w+") as log:
+            process = subprocess.Popen([sys.executable, *launcher, str(HERE / "peer.py"), *[f"--{k}={v}" for k, v in arguments.items()]],
+                                       stdout=subprocess.PIPE, stderr=log, text=True)
+            out = process.stdout.read()
+            code, peak = wait_for(process)
+            if code != 0:
+                log.seek(0)
+                sys.exit(f"error: the peer ended with {code}\n{log.read()}")
         times = json.loads(out.splitlines()[-1])["step_s"]
-        return o.rows * o.tokens / statistics.median(times[WARM_UP:]), peak
+        return ranks * o.rows * o.tokens / statistics.median(times[WARM_UP:]), peak
 
     def compare(self, dtype, method):
         speeds, memories, sides = [], [], {"herd": [], "peer": []}
@@ -96,29 +102,40 @@ class Bench:
               f"herd {median['herd'][0]:.0f} tok/s, peer {median['peer'][0]:.0f} tok/s, ratio {statistics.median(speeds):.2f}; "
               f"peak memory {median['herd'][1] / 2**20:.0f} against {median['peer'][1] / 2**20:.0f} MiB, ratio {statistics.median(memories):.2f}")
 
-    def ranks_together(self, dtype, method):
-        """Tokens a second of two ranks on one run."""
-        o, launcher = self.o, self.mpirun(2)
-        process = self.start_herd("ddp", launcher, dtype=dtype, method=method, threads=1, rows=2 * o.rows, micro_rows=o.rows)
-        lines, _ = self.finish_herd(process, "ddp")
-        return statistics.median(line["tokens_per_s"] for line in lines[WARM_UP:])
+    def together(self, dtype, method, ranks=2):
+        """Tokens a second of the ranks of one run, and the peak memory of the largest."""
+        rows = self.o.rows
+        process = self.start_herd("together", self.mpirun(ranks), self.o.strategy, dtype=dtype, method=method, threads=1, rows=ranks * rows,
+                                  micro_rows=rows)
+        lines, peak = self.finish_herd(process, "together")
+        return statistics.median(line["tokens_per_s"] for line in lines[WARM_UP:]), peak
 
-    def ranks_alone(self, dtype, method):
-        """The sum over two independent runs at the same time."""
+    def alone(self, dtype, method):
+        """The sum over two independent runs at the same time, and the larger one's peak memory."""
         runs = ["alone-0", "alone-1"]
         work = {"dtype": dtype, "method": method, "threads": 1, "rows": self.o.rows, "micro_rows": self.o.rows}
         processes = [self.start_herd(run, **work) for run in runs]
-        both = [self.finish_herd(process, run)[0] for process, run in zip(processes, runs)]
-        return sum(statistics.median(line["tokens_per_s"] for line in lines[WARM_UP:]) for lines in both)
+        both = [self.finish_herd(process, run) for process, run in zip(processes, runs)]
+        return sum(statistics.median(line["tokens_per_s"] for line in lines[WARM_UP:]) for lines, _ in both), max(peak for _, peak in both)
 
-    def ddp(self, dtype, method):
-        ratios = []
+    def fsdp(self, dtype, method):
+        return self.peer(dtype, method, ranks=2)
+
+    def ranks(self, dtype, method):
+        sides = [self.together, self.alone] + ([self.fsdp] if self.o.fsdp else [])
+        runs = []
         for pair in range(self.o.pairs):
-            sides = [self.ranks_together, self.ranks_alone]
-            done = {side.__name__: side(dtype, method) for side in (sides if pair % 2 == 0 else sides[::-1])}
-            ratios.append(done["ranks_together"] / done["ranks_alone"])
-            print(f"  pair {pair + 1}: together {done['ranks_together']:.0f} tok/s, alone {done['ranks_alone']:.0f} tok/s; {ratios[-1]:.2f}", flush=True)
-        print(f"{self.o.shape} {dtype} {method}: two ranks keep {statistics.median(ratios):.2f} of two independent ones' speed")
+            runs.append({side.__name__: side(dtype, method) for side in (sides if pair % 2 == 0 else sides[::-1])})
+            print(f"  round {pair + 1}: " + "; ".join(f"{name} {speed:.0f} tok/s, {peak / 2**20:.0f} MiB" for name, (speed, peak) in runs[-1].items()),
+                  flush=True)
+        for other in sides[1:]:
+            ratio = statistics.median(run["together"][0] / run[other.__name__][0] for run in runs)
+            print(f"{self.o.shape} {dtype} {method}: two ranks under {self.o.strategy} have {ratio:.2f} of the speed of {other.__name__}")
+
+    def memory(self, dtype, method):
+        for ranks in (1, 2, 4):
+            _, peak = self.together(dtype, method, ranks)
+            print(f"{self.o.shape} {dtype} {method}, {self.o.strategy}: {ranks} ranks, the largest peaks at {peak / 2**20:.0f} MiB", flush=True)
 
     def first_step(self, dtype, method):
         times = []
@@ -144,14 +161,17 @@ def main():
     parser.add_argument("--rows", type=int, default=4)
     parser.add_argument("--tokens", type=int, default=256)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--ddp", action="store_true")
+    parser.add_argument("--strategy", help="several ranks under this parallel.strategy")
+    parser.add_argument("--fsdp", action="store_true")
+    parser.add_argument("--memory", action="store_true")
     parser.add_argument("--start", action="store_true")
     parser.add_argument("--herd", default=ROOT / "build/release/bin/herd", type=pathlib.Path)
     parser.add_argument("--folder", help="where the work and the runs lie")
     o = parser.parse_args()
     bench = Bench(o)
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores")
-    action = bench.ddp if o.ddp else bench.first_step if o.start else bench.compare
+    several = bench.memory if o.memory else bench.ranks
+    action = several if o.strategy else bench.first_step if o.start else bench.compare
     for dtype in o.dtype:
         for method in o.method:
             action(dtype, method)

@@ -1,5 +1,6 @@
 #include "launch/run_config.h"
 
+#include "parallel/strategy.h"
 #include "runtime/base/file.h"
 
 namespace herd {
@@ -23,6 +24,9 @@ void RunConfig::validate() const {
     throw InvalidSetting("train.evaluate_first", "true", "false where no records are held out", "data.held_out=0.05 holds some out");
   if (model.config && peft.method != "none" && !peft.adapter.empty())
     throw InvalidSetting("peft.adapter", "'" + peft.adapter + "'", "empty where model.config builds a model from random weights");
+  if (parallel.offload == Offload::kParameters && !strategies().at(parallel.strategy).parameters)
+    throw InvalidSetting("parallel.offload", "parameters", "none or optimizer where parallel.strategy is " + parallel.strategy,
+                         "parallel.strategy=zero3, or hsdp, on one rank as well");
   if (const auto device = device_of_backend(parallel.backend); !device.empty() && device != model.device)
     throw InvalidSetting("parallel.backend", "'" + parallel.backend + "', which is for model.device=" + device,
                          "auto, or a backend for model.device=" + model.device);

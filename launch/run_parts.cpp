@@ -99,7 +99,7 @@ Fingerprints fingerprints(const RunParts& parts, const RunConfig& config) {
     trained += fmt::format("{} {}\n", p.name, fmt::join(p.value.sizes(), "x"));
     ++tensors;
   });
-  const auto scale = 
+  const auto scale =
       makes_adapter(parts) ? fmt::format(" with alpha {:g}{}", parts.peft.alpha, parts.peft.use_rslora ? " (rslora)" : "") : "";
   return {{"base model", parts.base.fingerprint},
           {"tokenizer", parts.provenance.tokenizer_fingerprint},

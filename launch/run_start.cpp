@@ -1,16 +1,21 @@
 #include "launch/run_start.h"
 
 #include <ATen/Parallel.h>
+#include <dlfcn.h>
 #include <fmt/format.h>
-
 #include <unistd.h>
 
 #include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
 
 #include "parallel/comm/agree.h"
 #include "parallel/comm/flight_compare.h"
 #include "runtime/base/affinity.h"
+#include "runtime/base/file.h"
+#include "runtime/base/hash.h"
 #include "runtime/base/log.h"
+#include "runtime/base/process.h"
 #include "runtime/base/text.h"
 
 namespace herd {
@@ -52,7 +57,59 @@ std::vector<std::string> former_end(const RunFolder& folder) {
   }
 }
 
+// The program and the library that it shares with its modules, by their bytes.
+std::string build_fingerprint() {
+  Hasher hasher;
+  std::vector<std::string> files{"/proc/self/exe"};
+  if (Dl_info library{}; dladdr(reinterpret_cast<void*>(&host_name), &library)) files.emplace_back(library.dli_fname);
+  for (const auto& file : files) {
+    const auto bytes = read_file(file);
+    hasher.update(bytes.data(), bytes.size());
+  }
+  return hasher.hex();
+}
+
+using Settings = std::map<std::string, std::string>;
+
+void add_settings(const ConfigNode& node, const std::string& path, Settings& settings) {
+  if (!node.is_map()) settings[path] = to_flow(node);
+  for (const auto& entry : node.items)
+    if (node.is_map()) add_settings(entry, path.empty() ? entry.key : path + "." + entry.key, settings);
+}
+
+void compare(const Settings& mine, const Settings& first) {
+  auto keys = first;
+  keys.insert(mine.begin(), mine.end());
+  for (const auto& [key, any] : keys) {
+    const auto text = [&key = key](const Settings& settings) {
+      const auto at = settings.find(key);
+      return at == settings.end() ? "none" : at->second;
+    };
+    if (text(mine) == text(first)) continue;
+    throw ConfigError({.who = key + " on " + host_name(),
+                       .found = text(mine),
+                       .expected = text(first) + ", as rank 0 has it",
+                       .remedy = "start all ranks with one command line, over the same files"});
+  }
+}
+
 }  // namespace
+
+void check_same_start(const ResolvedRun& run, Communicator& communicator) {
+  const auto build = agree(communicator, [] { return build_fingerprint(); });
+  const auto first_build = broadcast_string(communicator, build);
+  agree(communicator, [&] {
+    if (build == first_build) return;
+    throw ConfigError({.who = "herd on " + host_name(),
+                       .found = "build " + build,
+                       .expected = "build " + first_build + ", which rank 0 runs",
+                       .remedy = "put one build on every host"});
+  });
+  Settings settings;
+  add_settings(run.tree, "", settings);
+  const auto first = broadcast_string(communicator, nlohmann::json(settings).dump());
+  agree(communicator, [&] { compare(settings, nlohmann::json::parse(first).get<Settings>()); });
+}
 
 void record_flight(const RunFolder& folder, Communicator& communicator) {
   try {

@@ -16,7 +16,11 @@ struct ClaimedFolder {
 /// The last note() of a rank that ended in order.
 inline constexpr const char* kEnded = "the end";
 
-/// Rank 0 names the folder, makes and locks it, stores the resolved config, begins its log and tells there why a run before it ended; the others learn where it is.
+/// @throws ConfigError on all ranks where one runs another build of herd, or read another recipe: its first setting that differs.
+void check_same_start(const ResolvedRun& run, Communicator& communicator);
+
+/// Rank 0 names the folder, makes and locks it, stores the resolved config, begins its log and tells there why a run before it ended; the
+/// others learn where it is.
 /// @throws on all ranks together: IoError where another run works there, or one has been there that this run does not go on with.
 ClaimedFolder claim_run_folder(const ResolvedRun& run, Communicator& communicator);
 

@@ -74,6 +74,7 @@ int run_on_rank(const std::vector<std::string>& arguments) {
   std::optional<ClaimedFolder> claimed;
   try {
     agree_on(*communicator, error);
+    check_same_start(run, *communicator);
     if (run.config.model.device == "cuda") use_gpus(communicator);
     signals.emplace();
     claimed = claim_run_folder(run, *communicator);

@@ -51,6 +51,8 @@ void tell_start(const RunParts& parts, const RunConfig& config, const Communicat
            describe_parameters(parts.model()));
   const auto& adapter = config.peft.adapter;
   if (!adapter.empty()) log_info("going on from adapter {}, which says what is trained: {}", adapter, describe_adapter(parts.peft));
+  if (config.parallel.offload != Offload::kNone && config.model.device == "cpu")
+    log_info("parallel.offload: with model.device=cpu everything is in host memory already");
   for (const auto& line : parts.dataset.summary()) log_info("{}", line);
   if (communicator.rank() == 0 && config.model.config && makes_adapter(parts))
     log_warning("an adapter of random weights (model.config), which no folder holds: herd generate and merge have no base to put it on");
@@ -87,17 +89,17 @@ TrainOutcome train_run(const ResolvedRun& run, const RunFolder& folder, Communic
   const int threads = agree(communicator, [&] { return use_threads(config.model.threads, communicator); });
   communicator.note("loading");
   // Told before minutes go into loading and tokenising.
-  CheckpointStore store(folder.checkpoints(), communicator, {.keep = config.checkpoint.keep,
-                                                           .async = config.checkpoint.async,
-                                                           .deadline_s = config.checkpoint.timeout_s,
-                                                           .on_step = {}});
+  // Rank 0 names a rank whose file does not come before the others lose patience with rank 0.
+  const auto patience_s = config.parallel.save_timeout_s / 2;
+  CheckpointStore store(folder.checkpoints(), communicator,
+                        {.keep = config.checkpoint.keep, .async = config.checkpoint.async, .deadline_s = patience_s, .on_step = {}});
   const auto checkpoint = config.checkpoint.resume == "none" ? std::nullopt : store.find(config.checkpoint.resume);
   const auto parts = agree(communicator, [&] { return load_parts(config, threads); });
   check_same_parts(parts, communicator);
   tell_start(parts, config, communicator, threads);
 
   const auto strategy = make_strategy(config, parts, communicator);
-  AdamW optimizer(strategy->slices(), config.train);
+  AdamW optimizer(strategy->slices(), config.train, config.parallel.offload != Offload::kNone);
   const auto order = sample_order(config);
   const Batches batches(parts.dataset.train, order, parts.dataset.pad_token);
   std::optional<Batches> held_out;

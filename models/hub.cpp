@@ -133,12 +133,6 @@ bool has_safetensors(const fs::path& folder) {
   return fs::exists(folder / "model.safetensors") || fs::exists(folder / "model.safetensors.index.json");
 }
 
-LoadedModel filled(LoadedModel opened) {
-  fill(*opened.model, opened.read);
-  opened.read = nullptr;
-  return opened;
-}
-
 }  // namespace
 
 at::ScalarType scalar_type(Precision precision) {
@@ -212,7 +206,8 @@ LoadedModel open_hub_folder(const fs::path& folder, at::ScalarType dtype, const 
   complain(matched, *opened.model, folder.string());
   check_tied(*opened.model, *weights, folder.string());
   opened.fingerprint = hub_fingerprint(*opened.model, *weights);
-  opened.read = [weights, stored = std::map<const Parameter*, std::string>(matched.places.begin(), matched.places.end())](const Parameter& p, std::int64_t begin, const Tensor& out) {
+  const std::map<const Parameter*, std::string> stored(matched.places.begin(), matched.places.end());
+  opened.read = [weights, stored](const Parameter& p, std::int64_t begin, const Tensor& out) {
     out.copy_(weights->view(stored.at(&p)).view(-1).narrow(0, begin, out.numel()));
   };
   return opened;
@@ -241,9 +236,10 @@ LoadedModel describe_model(const ModelOptions& options, std::int64_t tokens) {
 }
 
 LoadedModel load_hub_folder(const fs::path& folder, at::ScalarType dtype, const std::string& family) {
-  return filled(open_hub_folder(folder, dtype, family));
+  auto loaded = open_hub_folder(folder, dtype, family);
+  fill(*loaded.model, loaded.read);
+  loaded.read = nullptr;
+  return loaded;
 }
-
-LoadedModel load_model(const ModelOptions& options, std::int64_t tokens) { return filled(open_model(options, tokens)); }
 
 }  // namespace herd

@@ -33,7 +33,6 @@ std::unique_ptr<CausalLm> make_model_from(const std::string& config);
 /// a folder that holds only `pytorch_model.bin`.
 Weights open_hub_weights(const std::filesystem::path& folder);
 
-
 /// Tells a base model from others: 128-bit XXH3 over each parameter's name, shape, stored dtype and content, in the names' order.
 /// Of tensors above 64 KiB it reads 16 stretches of 4 KiB spread evenly, both ends included: a 7B model costs some milliseconds and a
 /// single changed element may pass unseen, a trained one never. It does not depend on shards or on the dtype the model runs in.
@@ -51,15 +50,13 @@ LoadedModel open_hub_folder(const std::filesystem::path& folder, at::ScalarType 
 /// The same with its values.
 LoadedModel load_hub_folder(const std::filesystem::path& folder, at::ScalarType dtype, const std::string& family = "auto");
 
-/// What a run's `model` section asks for: a folder's model, or one of random weights (fingerprint: of its config, dtype and seed).
+/// What a run's `model` section asks for, on the meta device: a folder's model, or one of random weights (fingerprint: of its config, dtype
+/// and seed). Each rank then reads what it keeps (see fill).
 /// @param tokens the tokenizer's vocabulary, for a config that names no vocab_size; read only there.
 /// @throws ConfigError where the options name neither a folder nor a config.
-LoadedModel load_model(const ModelOptions& options, std::int64_t tokens);
-/// The same on the meta device: each rank then reads what it keeps.
 LoadedModel open_model(const ModelOptions& options, std::int64_t tokens);
 
-/// What load_model would make, on the meta device: every parameter has its dtype and no memory, and weights are not read. A folder may lack
-/// them: the fingerprint is empty then.
+/// The same where values are not asked for: a folder may lack its weights; the fingerprint is empty then, and `read` too.
 LoadedModel describe_model(const ModelOptions& options, std::int64_t tokens);
 
 struct HubSave {

@@ -6,9 +6,10 @@
 
 namespace herd {
 
-/// Parameters of one dtype, all trainable or all frozen, laid one after the other in a flat row of elements, and the cut of that row over the
-/// ranks that share it. What strategies gather, reduce and update. A parameter starts on 64 bytes in the row, and so does a part: a
-/// misaligned weight would change the bits of a product. Parts differ by one such stretch at most; with more ranks than stretches some are empty.
+/// Parameters of one dtype, all trainable or all frozen, laid one after the other in a flat row of elements, and the cut of that row over
+/// the ranks that share it. What strategies gather, reduce and update. A parameter starts on 64 bytes in the row, and so does a part: a
+/// misaligned weight would change the bits of a product. Parts differ by one such stretch at most; with more ranks than stretches some
+/// are empty.
 struct Flat {
   struct Place {
     Parameter* parameter;

@@ -8,15 +8,13 @@ namespace {
 
 constexpr std::size_t kUnderWay = 2;  // rows on their way together: bounds memory where rows are not kept
 
-at::ScalarType wide(at::ScalarType dtype) { return dtype == at::kDouble ? at::kDouble : at::kFloat; }
-
 }  // namespace
 
 FlatGradients::FlatGradients(std::span<const Flat> flats, const Mesh& mesh, Options options) : mesh_(mesh), options_(options) {
   for (const auto& flat : flats) {
     Row row{.flat = &flat, .whole = {}, .own = {}};
     if (flat.trainable) {
-      const auto like = flat.places.front().parameter->value.options().requires_grad(false).dtype(wide(flat.dtype));
+      const auto like = flat.places.front().parameter->value.options().requires_grad(false).dtype(wide_type(flat.dtype));
       if (options.whole) row.whole = at::zeros({flat.elements}, like);
       row.own = options.whole ? flat.part_of(row.whole) : at::zeros({flat.own()}, like);
     }

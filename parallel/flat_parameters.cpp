@@ -37,7 +37,9 @@ FlatParameters::FlatParameters(CausalLm& model, std::span<const Flat> flats, Com
     const auto options_of_row = at::TensorOptions(shard.devices().front()).dtype(flat.dtype);
     auto& row = rows_.emplace_back(Row{&flat, at::empty({flat.elements}, options_of_row), {}});
     // Memory that is not touched is not there: of a row that is kept in parts, a rank never holds the rest.
-    row.own = options.sharded ? at::empty({flat.own()}, options_of_row) : flat.part_of(row.whole);
+    row.own = !options.sharded  ? flat.part_of(row.whole)
+              : options.on_host ? empty_on_host(flat.part_of(row.whole), flat.dtype)
+                                : at::empty({flat.own()}, options_of_row);
     const auto begin = options.sharded ? flat.begin : 0;
     const auto& kept = options.sharded ? row.own : row.whole;
     kept.zero_();
@@ -62,7 +64,7 @@ FlatParameters::FlatParameters(CausalLm& model, std::span<const Flat> flats, Com
 void FlatParameters::start(Row& row) {
   if (row.present) return;
   restore_memory(row.whole);
-  row.gathering = shard_.all_gather(row.whole, row.own, row.flat->counts);
+  row.gathering = shard_.all_gather(row.whole, row.own.to(row.whole.device(), /*non_blocking=*/true), row.flat->counts);
   row.present = true;
 }
 
@@ -119,16 +121,6 @@ void FlatParameters::gather(bool frozen_too) {
 void FlatParameters::free() {
   if (!options_.sharded) return;
   for (auto& row : rows_) release(row);
-}
-
-std::int64_t FlatParameters::resident_bytes() const {
-  std::int64_t bytes = 0;
-  for (const auto& row : rows_) {
-    const auto width = static_cast<std::int64_t>(row.whole.element_size());
-    if (row.present) bytes += row.flat->elements * width;
-    if (options_.sharded) bytes += row.flat->own() * width;
-  }
-  return bytes;
 }
 
 }  // namespace herd

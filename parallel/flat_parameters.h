@@ -15,12 +15,13 @@ class FlatParameters {
  public:
   struct Options {
     bool sharded = false;
+    bool on_host = false;       ///< own parts lie in host memory, copied up when a row is gathered; only where rows are kept in parts
     std::int64_t prefetch = 1;  ///< units gathered ahead of the running one: at most so many and one more are whole together
   };
   /// Takes the model's parameters over, with their values. @param read those of parameters on the meta device. @throws IoError of it.
   FlatParameters(CausalLm& model, std::span<const Flat> flats, Communicator& shard, Options options, const ReadParameter& read = {});
 
-  /// This rank's part of a row, in the parameters' dtype; where rows are kept whole, a view of its row.
+  /// This rank's part of a row, in the parameters' dtype, on its device or the host; where rows are kept whole, a view of its row.
   const Tensor& own(std::size_t flat) const { return rows_[flat].own; }
   /// Brings whole rows in line with their parts, which the optimizer has changed. Nothing to do where they are kept in parts.
   void parts_changed();
@@ -34,8 +35,6 @@ class FlatParameters {
   /// Makes rows whole until free(): all, or the trainable ones. Collective.
   void gather(bool frozen_too);
   void free();
-
-  std::int64_t resident_bytes() const;
 
  private:
   struct Row {

@@ -33,6 +33,11 @@ void describe(Schema& s, ParallelOptions& o) {
            "what gradients are while they travel; sums are accumulated in fp32 all the same");
   s.field("shard_degree", o.shard_degree, "hsdp: ranks that share a copy of model and optimizer; 0: those of a node").at_least(0)
       .known_as({"data_parallel_shard_degree", "hybrid_shard_degree"});
+  s.choice("offload", o.offload,
+           {{"none", Offload::kNone}, {"optimizer", Offload::kOptimizer}, {"parameters", Offload::kParameters}},
+           "what is kept in host memory instead of the GPU's. optimizer: its states and fp32 masters, updated by the CPU; parameters (zero3, hsdp): "
+           "besides, this rank's part of the model, frozen or not, copied up when a block is gathered")
+      .known_as({"offload_optimizer", "offload_param", "cpu_offload"});
   auto names = backends().names();
   names.insert(names.begin(), "auto");
   s.field("backend", o.backend, "how ranks talk; auto: nccl with model.device=cuda, mpi under mpirun or srun, else self; " + summaries(backends())).one_of(names);
@@ -41,7 +46,9 @@ void describe(Schema& s, ParallelOptions& o) {
       .above(0)
       .known_as({"deadline_s", "timeout"});
   s.field("load_timeout_s", o.load_timeout_s, "the same before the first step, while ranks load model, data and checkpoint").above(0);
-  s.field("save_timeout_s", o.save_timeout_s, "the same while a checkpoint or the result is written").above(0);
+  s.field("save_timeout_s", o.save_timeout_s, "the same while a checkpoint or the result is written; a save in the background waits half as long for "
+          "the last rank's file")
+      .above(0);
 }
 
 void describe(Schema& s, CheckpointOptions& o) {
@@ -54,7 +61,6 @@ void describe(Schema& s, CheckpointOptions& o) {
   s.field("async", o.async, "write checkpoints beside the training, from a copy in memory of what each rank writes (with fp32 masters 12 bytes a "
           "trained parameter, divided by the ranks); the next save waits for it")
       .known_as({"async_save", "async_mode"});
-  s.field("timeout_s", o.timeout_s, "seconds that a save in the background waits for the last rank's file before the run ends with its name").above(0);
 }
 
 }  // namespace herd

@@ -18,8 +18,8 @@ namespace herd {
 struct Slice {
   Parameter* parameter = nullptr;
   std::int64_t begin = 0, end = 0;  ///< elements of the flattened parameter
-  Tensor value;                     ///< 1-d view of them, in the parameter's dtype
-  Tensor grad;                      ///< 1-d, fp32; fp64 where the parameter is
+  Tensor value;                     ///< 1-d view of them, in the parameter's dtype; on the host where parameters are offloaded
+  Tensor grad;                      ///< 1-d, fp32; fp64 where the parameter is; on the ranks' device
 };
 
 /// What one rank saw of a gradient that is not finite.

@@ -38,7 +38,9 @@ class Zero final : public Strategy, PassListener {
   Zero(const StrategyEntry& entry, const StrategyContext& c)
       : mesh_(make_mesh(c.communicator, shard_degree(entry, c))),
         flats_(make_flats(c.model, flat_rule(entry, c.options), mesh_.shard->size(), mesh_.shard->rank())),
-        parameters_(c.model, flats_, *mesh_.shard, {.sharded = entry.parameters, .prefetch = c.options.overlap ? c.options.prefetch : 0},
+        parameters_(c.model, flats_, *mesh_.shard, {.sharded = entry.parameters,
+                     .on_host = c.options.offload == Offload::kParameters,
+                     .prefetch = c.options.overlap ? c.options.prefetch : 0},
                     c.read),
         gradients_(flats_, mesh_,
                    {.whole = !entry.gradients || !c.options.reduce_each_micro_batch,

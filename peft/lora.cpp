@@ -21,7 +21,7 @@ class LoraSlot final : public LinearSlot {
     a_.name = kPeftPrefix + layer + ".lora_A.weight";
     b_.name = kPeftPrefix + layer + ".lora_B.weight";
     for (auto* parameter : {&a_, &b_}) {
-      materialise(*parameter, adapter_dtype(base));
+      materialise(*parameter, wide_type(base));
       initialise(*parameter, seed);
     }
   }

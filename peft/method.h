@@ -10,8 +10,8 @@ struct PeftOptions;
 
 /// A PEFT method: one file, one line in registry.cpp. docs/how-to-add-a-method.md walks through one.
 struct PeftMethod {
-  /// Decides what of a model, which may be on the meta device, is trained: freezes, fills slots, adds parameters (initialised by (seed, name), fp32 where the
-  /// model is bf16 or fp16) and gives each trained parameter the name that it has in PEFT's `adapter_model.safetensors`.
+  /// Decides what of a model, which may be on the meta device, is trained: freezes, fills slots, adds parameters (initialised by (seed, name),
+  /// fp32 where the model is bf16 or fp16) and gives each trained parameter the name that it has in PEFT's `adapter_model.safetensors`.
   /// @throws ConfigError naming targets that the model does not have, with the nearest ones.
   void (*attach)(CausalLm& model, const PeftOptions& options, std::uint64_t seed) = nullptr;
   std::string peft_type;  ///< in adapter_config.json; empty: the method leaves a whole model and no adapter

@@ -161,6 +161,4 @@ std::vector<Parameter*> trained_parameters(CausalLm& model) {
   return out;
 }
 
-at::ScalarType adapter_dtype(at::ScalarType base) { return base == at::kDouble ? at::kDouble : at::kFloat; }
-
 }  // namespace herd

@@ -34,7 +34,4 @@ void train_modules(CausalLm& model, const std::vector<std::string>& modules_to_s
 /// The parameters that are trained, in the model's order.
 std::vector<Parameter*> trained_parameters(CausalLm& model);
 
-/// The number format of a method's own parameters beside a base weight: fp32, or fp64 where the base is so.
-at::ScalarType adapter_dtype(at::ScalarType base);
-
 }  // namespace herd

@@ -4,15 +4,19 @@ namespace herd {
 
 namespace {
 
-at::ScalarType wide(const Tensor& value) { return value.scalar_type() == at::kDouble ? at::kDouble : at::kFloat; }
+Tensor copy_on_host(const Tensor& x, at::ScalarType dtype) { return empty_on_host(x, dtype).copy_(x); }
 
 }  // namespace
 
-AdamW::AdamW(std::span<Slice> slices, const TrainOptions& options) : slices_(slices), options_(options) {
+AdamW::AdamW(std::span<Slice> slices, const TrainOptions& options, bool on_host) : slices_(slices), options_(options) {
+  at::NoGradGuard no_grad;
   groups_ = {{options.weight_decay, {}}, {0.0, {}}};
   for (std::size_t i = 0; i < slices.size(); ++i) {
     const auto& value = slices[i].value;
-    values_.push_back(value.to(wide(value)));  // the same memory where it is fp32 already
+    const bool moves = on_host && !value.is_cpu();
+    values_.push_back(moves ? copy_on_host(value, wide_type(value)) : value.to(wide_type(value)));  // the same memory where it is fp32 already
+    const auto& grad = slices[i].grad;
+    grads_.push_back(grad.device() == values_.back().device() ? grad : empty_on_host(grad, grad.scalar_type()));
     exp_avg_.push_back(at::zeros_like(values_.back()));
     exp_avg_sq_.push_back(at::zeros_like(values_.back()));
     groups_[slices[i].parameter->value.dim() < 2 ? 1 : 0].members.push_back(i);
@@ -28,7 +32,8 @@ void AdamW::step(double learning_rate) {
     for (const auto i : group.members) {
       if (slices_[i].begin == slices_[i].end) continue;
       values.push_back(values_[i]);
-      grads.push_back(slices_[i].grad);
+      if (!grads_[i].is_same(slices_[i].grad)) grads_[i].copy_(slices_[i].grad);
+      grads.push_back(grads_[i]);
       exp_avg.push_back(exp_avg_[i]);
       exp_avg_sq.push_back(exp_avg_sq_[i]);
       steps.push_back(at::scalar_tensor(static_cast<double>(steps_), values_[i].options()));

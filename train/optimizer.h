@@ -15,14 +15,16 @@ namespace herd {
 /// fp32 master copy; the parameter is its rounding. fp64 parameters (tests) are updated in fp64.
 class AdamW {
  public:
-  AdamW(std::span<Slice> slices, const TrainOptions& options);
+  /// @param on_host states, masters and the update stay in host memory (Ren et al. 2021, ZeRO-Offload, section 4), as they do in any case
+  /// for values that lie there.
+  AdamW(std::span<Slice> slices, const TrainOptions& options, bool on_host = false);
 
   /// One update from the slices' gradients.
   /// @param learning_rate of this step.
   void step(double learning_rate);
 
-  /// What a continuation needs of a slice, all 1-d fp32 (fp64 where the parameter is): names are `value` (the master copy, or the parameter itself where it is fp32),
-  /// `exp_avg`, `exp_avg_sq`.
+  /// What a continuation needs of a slice, all 1-d fp32 (fp64 where the parameter is): names are `value` (the master copy, or the parameter
+  /// itself where it is fp32), `exp_avg`, `exp_avg_sq`.
   void for_each_state(const std::function<void(const Slice&, const std::string& kind, Tensor& state)>& f);
   std::int64_t steps() const { return steps_; }
   /// After the states were overwritten by a checkpoint's: rounds the masters into the parameters.
@@ -37,7 +39,8 @@ class AdamW {
 
   std::span<Slice> slices_;
   TrainOptions options_;
-  std::vector<Tensor> values_, exp_avg_, exp_avg_sq_;  // a slice; values_ is the master copy or the parameter's own memory
+  // One a slice: values_ is the master copy or the parameter's own memory, grads_ the slice's own or its copy beside values_.
+  std::vector<Tensor> values_, grads_, exp_avg_, exp_avg_sq_;
   std::vector<Group> groups_;
   std::int64_t steps_ = 0;
 };

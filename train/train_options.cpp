@@ -45,7 +45,7 @@ void describe(Schema& s, TrainOptions& o) {
            "a loss or gradient that is not finite leaves the step out, or ends the run");
   s.field("seed", o.seed, "seed of dropout").at_least(0);
   s.section("loss_scale", o.loss_scale, "dynamic loss scaling, for model.dtype fp16 alone");
-  s.choice("activation_checkpointing", o.activation_checkpointing, 
+  s.choice("activation_checkpointing", o.activation_checkpointing,
            {{"none", Recompute::kNone}, {"full", Recompute::kFull}, {"selective", Recompute::kSelective}},
            "full: each block is computed again in the backward pass, for less memory; selective: one in train.recompute_every")
       .known_as({"gradient_checkpointing", "recompute"});

@@ -8,6 +8,7 @@
 #include "runtime/base/file.h"
 #include "runtime/base/log.h"
 #include "runtime/base/process.h"
+#include "runtime/base/thread.h"
 
 namespace herd {
 namespace {
@@ -18,7 +19,7 @@ std::string done_name(int rank) { return fmt::format("rank-{:04}.done", rank); }
 
 }  // namespace
 
-Saving::Saving(SaveOrder order) : order_(std::move(order)), thread_([this] { run(); }) {}
+Saving::Saving(SaveOrder order) : order_(std::move(order)), thread_(background_thread("herd-saving", [this] { run(); })) {}
 
 void Saving::give_up() {
   given_up_ = true;

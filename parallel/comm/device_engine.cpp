@@ -1,8 +1,6 @@
 #include "parallel/comm/device_engine.h"
 
 #include <fmt/format.h>
-#include <pthread.h>
-#include <signal.h>
 
 #include <algorithm>
 #include <future>
@@ -10,6 +8,7 @@
 #include "parallel/comm/device_exchange.h"
 #include "runtime/base/log.h"
 #include "runtime/base/text.h"
+#include "runtime/base/thread.h"
 
 namespace herd {
 namespace {
@@ -74,16 +73,7 @@ void DeviceTask::overdue() {
                                           .expected = "completion or an error at the deadline"})));
 }
 
-DeviceEngine::DeviceEngine() {
-  sigset_t all, former;  // signals are for the other threads
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &former);
-  thread_ = std::thread([this] {
-    pthread_setname_np(pthread_self(), "herd-device");
-    run();
-  });
-  pthread_sigmask(SIG_SETMASK, &former, nullptr);
-}
+DeviceEngine::DeviceEngine() : thread_(background_thread("herd-device", [this] { run(); })) {}
 
 DeviceEngine::~DeviceEngine() {
   {

@@ -1,8 +1,6 @@
 #include "parallel/comm/mpi_engine.h"
 
-#include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <sys/prctl.h>
 
 #include <algorithm>
@@ -12,6 +10,7 @@
 
 #include "parallel/comm/flight.h"
 #include "runtime/base/log.h"
+#include "runtime/base/thread.h"
 
 namespace herd {
 namespace {
@@ -49,12 +48,7 @@ void MpiTask::overdue() {
 MpiEngine::MpiEngine() {
   std::promise<void> up;
   auto is_up = up.get_future();
-  // Signals are for the other threads; MPI's helpers inherit this.
-  sigset_t all, former;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &former);
-  thread_ = std::thread([this, &up] {
-    pthread_setname_np(pthread_self(), "herd-comm");
+  thread_ = background_thread("herd-comm", [this, &up] {
     prctl(PR_SET_TIMERSLACK, 1ul, 0ul, 0ul, 0ul);  // rests of microseconds, not the usual 50 more
     try {
       link_ = std::make_unique<MpiLink>();
@@ -67,7 +61,6 @@ MpiEngine::MpiEngine() {
     }
     run();
   });
-  pthread_sigmask(SIG_SETMASK, &former, nullptr);
   try {
     is_up.get();
   } catch (...) {

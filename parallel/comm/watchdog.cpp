@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 #include <poll.h>
-#include <pthread.h>
-#include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -12,6 +10,7 @@
 #include <future>
 
 #include "runtime/base/exit_codes.h"
+#include "runtime/base/thread.h"
 
 namespace herd {
 namespace {
@@ -35,12 +34,7 @@ int open_process(int process) { return static_cast<int>(syscall(SYS_pidfd_open, 
 Watchdog::Watchdog(std::shared_ptr<FlightLog> log, std::vector<Neighbour> neighbours, std::function<void(const std::string&)> last_words)
     : log_(std::move(log)), neighbours_(std::move(neighbours)), last_words_(std::move(last_words)), called_off_(eventfd(0, EFD_CLOEXEC)) {
   for (const auto& neighbour : neighbours_) processes_.push_back(open_process(neighbour.peer.process));
-  // Signals are for the other threads.
-  sigset_t all, former;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &former);
-  thread_ = std::thread([this] { run(); });
-  pthread_sigmask(SIG_SETMASK, &former, nullptr);
+  thread_ = background_thread("herd-watchdog", [this] { run(); });
 }
 
 Watchdog::~Watchdog() {
@@ -52,7 +46,6 @@ Watchdog::~Watchdog() {
 }
 
 void Watchdog::run() {
-  pthread_setname_np(pthread_self(), "herd-watchdog");
   std::vector<pollfd> events{{.fd = called_off_, .events = POLLIN, .revents = 0}};
   for (int process : processes_) events.push_back({.fd = process, .events = POLLIN, .revents = 0});  // poll passes over -1
   log_->alive();

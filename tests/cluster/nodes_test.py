@@ -94,20 +94,40 @@ class Nodes(unittest.TestCase):
         for at, loss in self.job.metrics("whole").items():
             self.assertAlmostEqual(self.job.metrics("lost")[at], loss, delta=1e-3)  # two ranks, then one
 
-    def test_bytes_on_the_wire(self):
-        need("--rate", "1gbit")
-        big = ["model.config.hidden_size=128", "model.config.intermediate_size=384"]
+    def sent_a_step(self, *overrides):
+        """Bytes that each of two nodes' interfaces sends a step, and the model's parameters: all, trained."""
         sent = []
         for steps in (4, 12):
-            done = self.train(f"wire-{steps}", *big, "train.epochs=20000", f"train.max_steps={steps}", "train.evaluate_every=never", "checkpoint.every=never",
-                              options=("--rate", "1gbit"))
+            done = self.train(f"wire-{len(list((self.job.folder / 'runs').glob('wire-*')))}", *overrides, "train.epochs=20000", f"train.max_steps={steps}",
+                              "train.evaluate_every=never", "checkpoint.every=never", options=("--rate", "1gbit"))
             sent.append([int(n) for n in re.findall(r"node\d received \d+ sent (\d+)", done.output)])
             self.assertEqual(len(sent[-1]), 2, done)
-            parameters = int(re.search(r"([\d,]+) parameters, all of them trained", done.output)[1].replace(",", ""))
-        for node in range(2):
-            # DDP: 2 Ψ (N-1)/N elements of 4 bytes a step and rank.
-            a_step = (sent[1][node] - sent[0][node]) / 8
-            self.assertAlmostEqual(a_step / (parameters * 4), 1, delta=0.05)
+        told = re.search(r"([\d,]+) parameters, (?:all|([\d,]+) \(.*\)) of them trained", done.output)
+        parameters = int(told[1].replace(",", ""))
+        trained = int(told[2].replace(",", "")) if told[2] else parameters
+        return [(late - early) / 8 for early, late in zip(*sent)], parameters, trained
+
+    def test_bytes_on_the_wire(self):
+        need("--rate", "1gbit")
+        width, ffn, layers, micro_batches = 128, 384, 2, 2
+        tokenizer = json.loads((self.job.folder / "tokenizer/tokenizer.json").read_text())
+        vocabulary = len(tokenizer["model"]["vocab"]) + len(tokenizer["added_tokens"])
+        shape = [f"model.config={{hidden_size: {width}, intermediate_size: {ffn}, num_hidden_layers: {layers}, num_attention_heads: 4, "
+                 f"num_key_value_heads: 2, max_position_embeddings: 192, tie_word_embeddings: false}}"]
+        ends = 2 * vocabulary * width + width  # embedding, head and final norm
+        lora = ["peft.method=lora", "peft.r=32", "peft.target_modules=all-linear"]
+        # In elements, of which 2 ranks send half each: Rajbhandari et al. 2020, section 7. zero3 gathers the ends once (docs/parallel.md).
+        theory = {
+            "ddp": lambda every, trained: 2 * trained,
+            "zero1": lambda every, trained: 2 * trained,
+            "zero2": lambda every, trained: (micro_batches + 1) * trained,
+            "zero3": lambda every, trained: micro_batches * (trained + 2 * (every - ends) + ends),
+        }
+        for strategy, method in (("ddp", []), ("zero1", []), ("zero2", []), ("zero3", []), ("ddp", lora), ("zero3", lora)):
+            with self.subTest(strategy, method=method):
+                sent, every, trained = self.sent_a_step(*shape, *method, f"parallel.strategy={strategy}")
+                for node in range(2):
+                    self.assertAlmostEqual(sent[node] / (4 * theory[strategy](every, trained) / 2), 1, delta=0.05)
 
     def test_a_narrow_link_is_slower(self):
         need("--rate", "10mbit")

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import shutil
 import signal
 import threading
 import time
@@ -9,6 +10,8 @@ import unittest
 
 from herd_run import HERD, Job, Started, living, run
 
+# Two contexts of one job, a rank each.
+MPIRUN_TWO = ["mpirun", "--allow-run-as-root", "--oversubscribe", "--bind-to", "none"]
 LONG = ("train.epochs=20000", "checkpoint.every=5 steps", "checkpoint.keep=2")
 
 
@@ -122,12 +125,29 @@ class Failures(unittest.TestCase):
         self.assertEqual(done.code, 75, done)
         self.assertIn(f"rank 1 on {os.uname().nodename} is slow: over the last 20 steps", done.output)
 
+    def test_ranks_that_were_started_differently(self):
+        one, other = ([*map(str, self.job.arguments("mixed", f"train.learning_rate={rate}"))] for rate in ("0.001", "0.002"))
+        done = Started([*MPIRUN_TWO, "-n", "1", HERD, *one, ":", "-n", "1", HERD, *other]).finish(timeout=30)
+        self.assertEqual(done.code, 2, done)
+        self.assertEqual(done.output.count("error: "), 1, done)
+        self.assertIn(f"rank 1: train.learning_rate on {os.uname().nodename}: 0.002; expected 0.001, as rank 0 has it", done.output)
+        self.assertFalse(self.job.run_folder("mixed").exists())
+
+        # Another build: the same program with a byte behind its end.
+        copy = self.job.folder / "herd"
+        shutil.copy(HERD, copy)
+        with open(copy, "ab") as file:
+            file.write(b"!")
+        done = Started([*MPIRUN_TWO, "-n", "1", HERD, *one, ":", "-n", "1", copy, *one]).finish(timeout=30)
+        self.assertEqual(done.code, 2, done)
+        self.assertIn("rank 1: herd on ", done.output)
+        self.assertIn("put one build on every host", done.output)
+
     def test_one_rank_that_cannot_write(self):
         # A limit of this process alone stands for a full disk of its node: the folder is the same for all ranks here.
         limited = ["bash", "-c", "trap '' XFSZ; ulimit -f 60; exec \"$@\"", "bash", HERD]
         arguments = list(map(str, self.job.arguments("limited", *LONG)))
-        root = ["mpirun", "--allow-run-as-root", "--oversubscribe", "--bind-to", "none"]
-        done = Started([*root, "-n", "1", HERD, *arguments, ":", "-n", "1", *limited, *arguments]).finish(timeout=30)
+        done = Started([*MPIRUN_TWO, "-n", "1", HERD, *arguments, ":", "-n", "1", *limited, *arguments]).finish(timeout=30)
         self.assertEqual(done.code, 1, done)
         self.assertEqual(done.output.count("error: "), 1, done)
         self.assertIn("rank 1: ", done.output)

@@ -18,20 +18,29 @@ def gpus():
 
 
 class Train(unittest.TestCase):
+    def compare(self, name, options, gpu_options):
+        cpu = self.job.train(f"cpu-{name}", "train.epochs=2", *options, ranks=min(gpus(), 2))
+        self.assertEqual(cpu.code, 0, cpu)
+        gpu = self.job.train(f"gpu-{name}", "train.epochs=2", "model.device=cuda", *options, *gpu_options, ranks=min(gpus(), 2))
+        self.assertEqual(gpu.code, 0, gpu)
+        expected, found = self.job.metrics(f"cpu-{name}"), self.job.metrics(f"gpu-{name}")
+        self.assertEqual(expected.keys(), found.keys())
+        for step, loss in expected.items():
+            self.assertTrue(math.isclose(loss, found[step], rel_tol=1e-4), (name, step, loss, found[step]))
+
+    def setUp(self):
+        self.job = Job()
+        self.addCleanup(self.job.close)
+
     def test_losses_follow_the_cpus(self):
-        job = Job()
-        self.addCleanup(job.close)
-        ranks = min(gpus(), 2)
         for method in ("none", "lora"):
-            options = ["train.epochs=2", f"peft.method={method}"]
-            cpu = job.train(f"cpu-{method}", *options, ranks=ranks)
-            self.assertEqual(cpu.code, 0, cpu)
-            gpu = job.train(f"gpu-{method}", "model.device=cuda", *options, ranks=ranks)
-            self.assertEqual(gpu.code, 0, gpu)
-            expected, found = job.metrics(f"cpu-{method}"), job.metrics(f"gpu-{method}")
-            self.assertEqual(expected.keys(), found.keys())
-            for step, loss in expected.items():
-                self.assertTrue(math.isclose(loss, found[step], rel_tol=1e-4), (method, step, loss, found[step]))
+            self.compare(method, [f"peft.method={method}"], [])
+
+    def test_so_they_do_with_states_and_parameters_on_the_host(self):
+        for method in ("none", "lora"):
+            for strategy, offload in (("ddp", "optimizer"), ("zero2", "optimizer"), ("zero3", "parameters")):
+                options = [f"peft.method={method}", f"parallel.strategy={strategy}"]
+                self.compare(f"{method}-{strategy}-{offload}", options, [f"parallel.offload={offload}"])
 
 
 if __name__ == "__main__":

@@ -186,6 +186,8 @@ TEST_F(ConfigCommand, SectionsHoldTogether) {
   EXPECT_THAT(error({"data.held_out=1.5"}), HasSubstr("'data.held_out' is 1.5"));
   EXPECT_THAT(error({"train.patience=2"}), HasSubstr("'train.patience' is 2"));
   EXPECT_THAT(error({"train.evaluate_first=true"}), HasSubstr("'train.evaluate_first' is true; expected false where no records are held out"));
+  EXPECT_THAT(error({"parallel.offload=parameters"}),
+              AllOf(HasSubstr("'parallel.offload' is parameters"), HasSubstr("where parallel.strategy is ddp"), HasSubstr("zero3")));
   EXPECT_THAT(error({"run.name=a/b"}), HasSubstr("'run.name' is 'a/b'"));
   EXPECT_THAT(error({"data.threads=5000000000"}), HasSubstr("'data.threads' is '5000000000'"));
 }

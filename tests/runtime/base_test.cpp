@@ -150,16 +150,23 @@ TEST(NewFolder, TakesItsPlaceWholeOrNotAtAll) {
   EXPECT_THAT(names(scratch / "a"), testing::ElementsAre("result")) << "nothing is left beside it";
 }
 
+// Runs `f`, which kills itself, in a process of its own. @return its id.
+template <class F>
+pid_t in_a_process(F f) {
+  const auto child = fork();
+  if (child == 0) f();
+  waitpid(child, nullptr, 0);
+  return child;
+}
+
 TEST(NewFolder, RemovesWhatAKilledWriterLeftAtItsPlaceAndNothingElse) {
   const Scratch scratch;
   const auto place = scratch / "result";
-  const auto child = fork();
-  if (child == 0) {
+  const auto child = in_a_process([&] {
     const NewFolder fresh(place, NewFolder::Place::kFree);
     write_file_atomically(fresh.path() / "part", "x");
-    kill(getpid(), SIGKILL);
-  }
-  waitpid(child, nullptr, 0);
+    kill(getpid(), SIGKILL);  // while the folder is there
+  });
   ASSERT_EQ(std::distance(fs::directory_iterator(scratch.path()), {}), 1);
   const auto left = fs::directory_iterator(scratch.path())->path();
   const auto with = [&](const std::string& part, const std::string& other) {
@@ -179,15 +186,13 @@ TEST(NewFolder, RemovesWhatAKilledWriterLeftAtItsPlaceAndNothingElse) {
 TEST(NewFolder, PutsBackWhatAKilledWriterHadMovedAside) {
   const Scratch scratch;
   const auto place = scratch / "result";
-  const auto child = fork();
-  if (child == 0) {
-    // As commit() goes where a file system cannot exchange two names.
+  in_a_process([&] {  // as commit() goes where a file system cannot exchange two names
     const NewFolder fresh(place, NewFolder::Place::kAnything);
-    fs::create_directory(fresh.path().string() + "-old");
-    write_file_atomically(fs::path(fresh.path().string() + "-old") / "kept", "x");
+    const fs::path old = fresh.path().string() + "-old";
+    fs::create_directory(old);
+    write_file_atomically(old / "kept", "x");
     kill(getpid(), SIGKILL);
-  }
-  waitpid(child, nullptr, 0);
+  });
   { const NewFolder fresh(place, NewFolder::Place::kAnything); }
   EXPECT_TRUE(fs::exists(place / "kept"));
   EXPECT_EQ(std::distance(fs::directory_iterator(scratch.path()), {}), 1);
