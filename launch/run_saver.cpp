@@ -12,11 +12,11 @@ RunSaver::RunSaver(Work work, const std::optional<Checkpoint>& resumed)
     : w_(work), identity_(fingerprints(w_.parts, w_.run.config)), last_(resumed ? resumed->folder : std::filesystem::path()) {}
 
 template <class F>
-void RunSaver::blocked(F f) {
+void RunSaver::blocked(bool complete, F f) {
   const auto began = std::chrono::steady_clock::now();
   f();
   blocked_s_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
-  w_.journal.saved(step_, blocked_s_);
+  w_.journal.saved(step_, blocked_s_, complete);
 }
 
 void RunSaver::save(const TrainState& state, bool is_best) {
@@ -25,7 +25,7 @@ void RunSaver::save(const TrainState& state, bool is_best) {
   const bool best = is_best && w_.run.config.checkpoint.save_best;
   step_ = state.step;
   blocked_s_ = 0;
-  blocked([&] {
+  blocked(!w_.run.config.checkpoint.async, [&] {
     last_ = w_.store.save(state.step,
                           {.slices = checkpoint_slices(w_.optimizer),
                            .state = to_json(state),
@@ -39,7 +39,7 @@ void RunSaver::save(const TrainState& state, bool is_best) {
 
 void RunSaver::finish() {
   const DeadlineScope saving(w_.communicator, w_.run.config.parallel.save_timeout_s);
-  if (w_.run.config.checkpoint.async && step_ >= 0) blocked([&] { w_.store.finish(); });
+  if (w_.run.config.checkpoint.async && step_ >= 0) blocked(true, [&] { w_.store.finish(); });
 }
 
 void RunSaver::write(const std::filesystem::path& place) {

@@ -34,7 +34,7 @@ class RunSaver {
 
  private:
   template <class F>
-  void blocked(F f);
+  void blocked(bool complete, F f);
 
   Work w_;
   Fingerprints identity_;

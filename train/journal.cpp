@@ -34,10 +34,10 @@ void Journal::evaluation(std::int64_t step, double loss, double perplexity) {
   log_info("step {}: held-out loss {:.4f}, perplexity {:.4g}", step, loss, perplexity);
 }
 
-void Journal::saved(std::int64_t step, double blocked_s) {
+void Journal::saved(std::int64_t step, double blocked_s, bool complete) {
   if (!writers_) return;
   write(step, {{metric::kSaveBlocked, blocked_s}});
-  log_info("step {}: saved, the training waited {:.3f} s", step, blocked_s);
+  log_info("step {}: {}, the training waited {:.3f} s", step, complete ? "saved" : "being saved", blocked_s);
 }
 
 void Journal::write(std::int64_t step, const Scalars& values) {

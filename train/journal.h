@@ -37,7 +37,8 @@ class Journal {
   void step(const StepReport& report);
   void evaluation(std::int64_t step, double loss, double perplexity);
   /// The training stood still for so long, all in all, for the checkpoint of this step.
-  void saved(std::int64_t step, double blocked_s);
+  /// @param complete it is on the disk; else a thread is still writing it.
+  void saved(std::int64_t step, double blocked_s, bool complete);
   /// Draws the loss curve. Called at the end, also of a run that was stopped.
   void finish();
 

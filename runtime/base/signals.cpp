@@ -1,9 +1,11 @@
 #include "runtime/base/signals.h"
 
+#include <time.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
 
 #include "runtime/base/error.h"
@@ -14,10 +16,21 @@ namespace {
 
 constexpr std::array<int, 3> kNumbers{SIGUSR1, SIGTERM, SIGINT};
 
+// A signal sooner after the first than this is its echo: at the end of a job's time SLURM sends SIGTERM twice within some 70 ms, and a
+// launcher forwards the Ctrl-C that the terminal has sent to the whole group.
+constexpr std::int64_t kEchoMs = 500;
+
 // A handler receives nothing but a number, so its state cannot live in an object. Lock-free atomics are safe in handlers.
-std::atomic<int> first_signal{0};
+// The first signal: milliseconds of the clock when it came, times 256, and its number; 0: none.
+std::atomic<std::int64_t> first_signal{0};
 std::atomic<bool> installed{false};
-static_assert(std::atomic<int>::is_always_lock_free);
+static_assert(std::atomic<std::int64_t>::is_always_lock_free);
+
+std::int64_t clock_ms() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);  // safe in handlers
+  return std::int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000;
+}
 
 void say_last_words(int number) {
   const char* words = number == SIGUSR1   ? "\nherd: second signal (SIGUSR1): ending at once, nothing is saved\n"
@@ -29,8 +42,9 @@ void say_last_words(int number) {
 
 extern "C" void herd_on_signal(int number) {
   const int saved_errno = errno;
-  int none = 0;
-  if (!first_signal.compare_exchange_strong(none, number)) {
+  const auto now = clock_ms();
+  std::int64_t first = 0;
+  if (!first_signal.compare_exchange_strong(first, now * 256 + number) && now - first / 256 >= kEchoMs) {
     say_last_words(number);
     _exit(128 + number);
   }
@@ -76,7 +90,7 @@ Signals::~Signals() {
 }
 
 Signal Signals::pending() const {
-  switch (first_signal.load()) {
+  switch (first_signal.load() % 256) {
     case SIGUSR1: return Signal::preempt;
     case SIGTERM: return Signal::terminate;
     case SIGINT: return Signal::interrupt;

@@ -19,8 +19,9 @@ const char* name(Signal signal);
 int exit_code(Signal signal);
 
 /// Turns SIGUSR1, SIGTERM and SIGINT into a question asked at step boundaries, for as long as the object lives; then the former
-/// handlers are back. The first signal is only remembered. A second one, of any of the three, ends the process at once with one
-/// line on stderr and exit code 128 + its number: whatever hangs, a person or scheduler that insists is obeyed.
+/// handlers are back. The first signal is only remembered, and so is what comes within half a second of it (schedulers and launchers send
+/// one twice). A later one, of any of the three, ends the process at once with one line on stderr and exit code 128 + its number:
+/// whatever hangs, a person or scheduler that insists is obeyed.
 /// One object a process at a time (a second throws Error); `pending` may be asked from any thread.
 class Signals {
  public:

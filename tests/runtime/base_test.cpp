@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -388,12 +389,22 @@ TEST(Signals, SecondEndsAtOnceWithItsNumber) {
     const auto [code, text] = in_child([&] {
       Signals signals;
       raise(SIGTERM);
+      std::this_thread::sleep_for(std::chrono::milliseconds(550));
       raise(second);
       return 0;
     });
     EXPECT_EQ(code, 128 + second);
     EXPECT_THAT(text, HasSubstr("second signal"));
   }
+}
+
+TEST(Signals, AnEchoOfTheFirstIsNoSecond) {
+  Signals signals;
+  raise(SIGTERM);
+  std::this_thread::sleep_for(std::chrono::milliseconds(70));
+  raise(SIGTERM);
+  raise(SIGINT);
+  EXPECT_EQ(signals.pending(), Signal::terminate);
 }
 
 TEST(Signals, FormerHandlersComeBack) {
