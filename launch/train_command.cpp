@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <chrono>
 #include <cstdio>
+#include <thread>
 
 #include "launch/command_line.h"
 #include "launch/run_adapter.h"
@@ -48,10 +50,13 @@ int fail(const std::exception& error, const RunFolder* folder, Communicator& com
 // What the watchdog says before it ends this process. A launcher that ends all ranks is no failure of the first that goes.
 std::function<void(const std::string&)> last_words(const RunFolder& folder, int rank, const Signals& signals) {
   return [folder, rank, &signals](const std::string& cause) {
+    constexpr auto kTogether = std::chrono::milliseconds(100);  // several ranks see one rank go: the earliest of them tells it
     const auto signal = signals.pending();
-    const bool told = first_cause(folder).has_value();
     write_cause(folder, rank, signal == Signal::none ? cause : fmt::format("{}, after {} came", cause, name(signal)));
-    if (!told && signal == Signal::none) std::fprintf(stderr, "error: rank %d: %s\n", rank, cause.c_str());
+    std::this_thread::sleep_for(kTogether);
+    const auto first = first_cause(folder);
+    const bool tells = !first || first->rank == rank;  // without a folder to write to, each does
+    if (tells && signal == Signal::none) std::fprintf(stderr, "error: rank %d: %s\n", rank, cause.c_str());
   };
 }
 

@@ -94,6 +94,17 @@ class Nodes(unittest.TestCase):
         for at, loss in self.job.metrics("whole").items():
             self.assertAlmostEqual(self.job.metrics("lost")[at], loss, delta=1e-3)  # two ranks, then one
 
+    def test_a_node_that_cannot_be_reached(self):
+        started = self.start("unreached")
+        end = time.monotonic() + 20
+        while testbed("cut", 2).returncode and time.monotonic() < end:
+            time.sleep(0.01)  # until its link is there
+        done = started.finish(timeout=30)
+        self.assertNotEqual(done.code, 0, done)
+        self.assertIn("unable to reliably start one or more daemons", done.output)  # mpirun's words: herd has not begun
+        self.assert_gone()
+        self.assertFalse(self.job.run_folder("unreached").exists())
+
     def sent_a_step(self, *overrides):
         """Bytes that each of two nodes' interfaces sends a step, and the model's parameters: all, trained."""
         sent = []
