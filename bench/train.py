@@ -62,7 +62,7 @@ class Bench:
         if code != 0:
             sys.exit(f"error: herd ended with {code}\n{(self.folder / f'{run}.log').read_text()}")
         lines = [json.loads(line) for line in (self.folder / run / "metrics.jsonl").read_text().splitlines()]
-        return lines, peak
+        return [line for line in lines if "tokens_per_s" in line], peak
 
     def herd(self, dtype, method):
         o = self.o
