@@ -4,6 +4,7 @@ import os
 import pathlib
 import shutil
 import signal
+import subprocess
 import threading
 import time
 import unittest
@@ -142,6 +143,28 @@ class Failures(unittest.TestCase):
         self.assertEqual(done.code, 2, done)
         self.assertIn("rank 1: herd on ", done.output)
         self.assertIn("put one build on every host", done.output)
+
+    def beside(self, name, mounted):
+        """Two ranks of which the second sees other files: a mount in a namespace of its own stands for another host."""
+        if os.geteuid() != 0 or subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode:
+            self.skipTest("needs the right to mount")
+        arguments = list(map(str, self.job.arguments(name)))
+        elsewhere = ["unshare", "--mount", "bash", "-c", f"mount {mounted} && exec \"$@\"", "bash", HERD, *arguments]
+        done = Started([*MPIRUN_TWO, "-n", "1", HERD, *arguments, ":", "-n", "1", *elsewhere]).finish(timeout=30)
+        self.assertEqual(done.code, 1, done)
+        self.assertEqual(done.output.count("error: "), 1, done)
+        return done.output
+
+    def test_ranks_that_see_other_data(self):
+        other = self.job.write("other.json", self.job.records[::-1])
+        said = self.beside("data", f"--bind {other} {self.job.folder}/data.json")
+        self.assertIn("rank 1: other data than rank 0's; expected the same files on every host", said)
+
+    def test_a_run_folder_that_is_not_shared(self):
+        (self.job.folder / "runs").mkdir(exist_ok=True)
+        said = self.beside("apart", f"-t tmpfs none {self.job.folder}/runs")
+        self.assertIn("rank 1: ", said)
+        self.assertIn("put run.folder on a file system that all ranks share", said)
 
     def test_one_rank_that_cannot_write(self):
         # A limit of this process alone stands for a full disk of its node: the folder is the same for all ranks here.
