@@ -24,6 +24,9 @@ class Parting : public testing::Environment {
   void TearDown() override {
     const auto lines = all_gather_string(*world(), std::to_string(world()->stats().sent()));
     for (std::size_t rank = 0; rank < lines.size() && world()->rank() == 0; ++rank) fmt::print("rank {} sent {} bytes\n", rank, lines[rank]);
+#ifdef HERD_CHECK_COLLECTIVES
+    if (world()->rank() == 0) fmt::print("ranks compared each operation first\n");
+#endif
     world()->barrier().wait();
     world().reset();
   }
