@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "parallel/comm/agree.h"
+#include "parallel/strategy.h"
 #include "peft/adapter_io.h"
 #include "peft/registry.h"
 #include "runtime/base/text.h"
@@ -21,6 +22,15 @@ std::vector<std::pair<std::string, std::string>> identities(const RunParts& part
           {"initial weights", fmt::format("{:a}", sum)}};
 }
 
+}  // namespace
+
+SamplerOptions sample_order(const RunConfig& config) {
+  return {.global_batch_size = config.train.global_batch_size,
+          .max_tokens = config.data.max_tokens,
+          .packing = config.data.packing,
+          .seed = config.data.seed};
+}
+
 void check_context(const RunConfig& config, const ModelFacts& facts) {
   if (config.data.max_tokens <= facts.max_positions) return;
   throw ConfigError({.who = "data.max_tokens",
@@ -29,7 +39,7 @@ void check_context(const RunConfig& config, const ModelFacts& facts) {
                      .remedy = "data.max_tokens=" + std::to_string(facts.max_positions)});
 }
 
-}  // namespace
+bool streams_result(const RunConfig& config) { return strategies().at(config.parallel.strategy).parameters && !makes_adapter(config.peft); }
 
 RunParts load_parts(const RunConfig& config, int threads) {
   RunParts parts;
@@ -89,7 +99,7 @@ std::string describe_adapter(const PeftOptions& o) {
                      list(", on ", o.target_modules.values), list(", whole: ", o.modules_to_save));
 }
 
-bool makes_adapter(const RunParts& parts) { return !peft_methods().at(parts.peft.method).peft_type.empty(); }
+bool makes_adapter(const PeftOptions& options) { return !peft_methods().at(options.method).peft_type.empty(); }
 
 Fingerprints fingerprints(const RunParts& parts, const RunConfig& config) {
   std::string trained;

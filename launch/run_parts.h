@@ -28,6 +28,15 @@ struct RunParts {
 /// @throws ConfigError where the parts do not fit each other (vocabulary, context length), and what each of them throws.
 RunParts load_parts(const RunConfig& config, int threads);
 
+/// How a recipe's examples become the rows of steps.
+SamplerOptions sample_order(const RunConfig& config);
+
+/// @throws ConfigError where data.max_tokens is more than the model can look at.
+void check_context(const RunConfig& config, const ModelFacts& facts);
+
+/// Whether a strategy's whole model is written from the checkpoint just saved, in place of being gathered: no rank has to hold it whole.
+bool streams_result(const RunConfig& config);
+
 /// @throws DataError on all ranks where one has another model, data or initial weights than rank 0.
 void check_same_parts(const RunParts& parts, Communicator& communicator);
 
@@ -38,7 +47,8 @@ std::string describe_parameters(CausalLm& model);
 std::string describe_adapter(const PeftOptions& options);
 
 /// Whether the result is an adapter; else it is the whole model.
-bool makes_adapter(const RunParts& parts);
+bool makes_adapter(const PeftOptions& options);
+inline bool makes_adapter(const RunParts& parts) { return makes_adapter(parts.peft); }
 
 /// What a checkpoint of this run belongs to.
 Fingerprints fingerprints(const RunParts& parts, const RunConfig& config);

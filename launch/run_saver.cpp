@@ -48,7 +48,7 @@ void RunSaver::write(const std::filesystem::path& place) {
   const auto& config = w_.run.config;
   const bool first_rank = w_.communicator.rank() == 0, adapter = makes_adapter(w_.parts);
   // A model in parts is made of its checkpoint: no rank has to hold it whole.
-  if (strategies().at(config.parallel.strategy).parameters && !adapter && !last_.empty()) {
+  if (streams_result(config) && !last_.empty()) {
     w_.store.finish();
     return agree(w_.communicator, [&] {
       if (first_rank) write_result(w_.parts, config, place, values_in(last_));

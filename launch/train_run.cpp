@@ -13,28 +13,12 @@
 namespace herd {
 namespace {
 
-std::int64_t recompute_every(const TrainOptions& o) {
-  switch (o.activation_checkpointing) {
-    case Recompute::kNone: return 0;
-    case Recompute::kFull: return 1;
-    case Recompute::kSelective: return o.recompute_every;
-  }
-  return 0;
-}
-
 std::unique_ptr<Strategy> make_strategy(const RunConfig& config, const RunParts& parts, Communicator& communicator) {
   return strategies().at(config.parallel.strategy).make({.model = parts.model(),
                                                          .communicator = communicator,
                                                          .options = config.parallel,
-                                                         .recompute_every = recompute_every(config.train),
+                                                         .recompute_every = recomputed_blocks(config.train),
                                                          .read = parts.base.read});
-}
-
-SamplerOptions sample_order(const RunConfig& config) {
-  return {.global_batch_size = config.train.global_batch_size,
-          .max_tokens = config.data.max_tokens,
-          .packing = config.data.packing,
-          .seed = config.data.seed};
 }
 
 JournalOptions journal_options(const RunConfig& config, const Batches& batches, std::int64_t step, bool resumed) {

@@ -1,6 +1,7 @@
 #include "parallel/flat_gradients.h"
 
 #include <cmath>
+#include <set>
 #include <utility>
 
 namespace herd {
@@ -55,6 +56,7 @@ void FlatGradients::take(Row& row, Unit unit) {
 
 // The sum over ranks would hide whose it was. A sum is not finite where one of its terms is not; the other way round is looked into.
 void FlatGradients::look_for_fault(const Row& row) {
+  if (row.whole.is_meta()) return;
   for (const auto& place : row.flat->places) {
     const auto grad = row.whole.narrow(0, place.begin, place.end - place.begin);
     if (fault_ || std::isfinite(grad.sum().item<double>())) continue;
@@ -97,6 +99,18 @@ void FlatGradients::replicate(Row& row) {
   auto work = mesh_.replicas->all_reduce(buffer);
   if (!options_.overlap) work.wait();
   replicating_.push_back({&row, std::move(work), {}, std::move(buffer), true, true});
+}
+
+std::int64_t FlatGradients::resident_bytes() const {
+  std::set<const void*> seen;
+  std::int64_t bytes = 0;
+  const auto add = [&](const Tensor& x) {
+    if (x.defined() && seen.insert(x.storage().unsafeGetStorageImpl()).second) bytes += static_cast<std::int64_t>(x.storage().nbytes());
+  };
+  for (const auto& row : rows_) add(row.whole), add(row.own);
+  for (const auto* journeys : {&reducing_, &replicating_})
+    for (const auto& journey : *journeys) add(journey.sent), add(journey.received);
+  return bytes;
 }
 
 void FlatGradients::finish() {

@@ -32,6 +32,8 @@ class FlatGradients {
 
   /// This rank's part of a row's gradient; undefined for a frozen row.
   const Tensor& own(std::size_t flat) const { return rows_[flat].own; }
+  /// Of rows and parts, and of what is on its way.
+  std::int64_t resident_bytes() const;
   /// What was not finite in this rank's own gradients of this step.
   const std::optional<Fault>& fault() const { return fault_; }
   /// A loss that is not finite comes before the gradients that follow from it.

@@ -17,6 +17,7 @@ void restore_memory(const Tensor& row) {
 }
 
 void copy_values(const Parameter& from, std::int64_t begin, const Tensor& to, const ReadParameter& read) {
+  if (to.is_meta()) return;
   if (!from.value.is_meta()) {
     to.copy_(from.value.view(-1).narrow(0, begin, to.numel()));
   } else if (to.is_cpu()) {
@@ -63,9 +64,9 @@ FlatParameters::FlatParameters(CausalLm& model, std::span<const Flat> flats, Com
 
 void FlatParameters::start(Row& row) {
   if (row.present) return;
+  row.present = true;
   restore_memory(row.whole);
   row.gathering = shard_.all_gather(row.whole, row.own.to(row.whole.device(), /*non_blocking=*/true), row.flat->counts);
-  row.present = true;
 }
 
 void FlatParameters::release(Row& row) {
@@ -121,6 +122,16 @@ void FlatParameters::gather(bool frozen_too) {
 void FlatParameters::free() {
   if (!options_.sharded) return;
   for (auto& row : rows_) release(row);
+}
+
+std::int64_t FlatParameters::resident_bytes() const {
+  std::int64_t bytes = 0;
+  for (const auto& row : rows_) {
+    const auto width = static_cast<std::int64_t>(row.whole.element_size());
+    if (row.present) bytes += row.flat->elements * width;
+    if (options_.sharded) bytes += row.flat->own() * width;
+  }
+  return bytes;
 }
 
 }  // namespace herd

@@ -36,6 +36,9 @@ class FlatParameters {
   void gather(bool frozen_too);
   void free();
 
+  /// Of rows and parts, as they are now.
+  std::int64_t resident_bytes() const;
+
  private:
   struct Row {
     const Flat* flat;

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <functional>
 #include <string>
 
 namespace herd {
@@ -23,7 +24,8 @@ void need_equal_nodes(Communicator& world) {
 }  // namespace
 
 Mesh make_mesh(Communicator& world, std::int64_t shard_degree) {
-  int column = world.node_rank(), place = world.local_rank();
+  using Rule = std::function<SplitPlace(const RankPlace&)>;
+  Rule column = [](const RankPlace& r) { return SplitPlace{r.node_rank, r.local_rank}; };
   if (shard_degree == 0) {
     need_equal_nodes(world);
     shard_degree = world.local_size();
@@ -34,21 +36,23 @@ Mesh make_mesh(Communicator& world, std::int64_t shard_degree) {
                          .expected = "a divisor of the number of ranks",
                          .remedy = "start another number of ranks, or set a divisor",
                          .everywhere = true});
-    column = world.rank() / static_cast<int>(shard_degree);
-    place = world.rank() % static_cast<int>(shard_degree);
+    column = [degree = static_cast<int>(shard_degree)](const RankPlace& r) { return SplitPlace{r.rank / degree, r.rank % degree}; };
   }
   Mesh mesh;
   if (shard_degree == world.size()) {
     mesh.shard = &world;
     return mesh;
   }
-  mesh.owned_shard = world.split(column, place);
+  mesh.owned_shard = world.split_by(column);
   mesh.shard = mesh.owned_shard.get();
   if (shard_degree == 1) {
     mesh.replicas = &world;
     return mesh;
   }
-  mesh.owned_replicas = world.split(place, column);
+  mesh.owned_replicas = world.split_by([&](const RankPlace& r) {
+    const auto [across, along] = column(r);
+    return SplitPlace{along, across};
+  });
   mesh.replicas = mesh.owned_replicas.get();
   return mesh;
 }

@@ -27,6 +27,12 @@ struct Fault {
   std::string where;  ///< "the loss" or a parameter's name
 };
 
+/// What a rank holds of the model at the moment, bytes.
+struct Resident {
+  std::int64_t parameters = 0;  ///< its own and those gathered
+  std::int64_t gradients = 0;   ///< its own and those on their way; not what autograd has just made
+};
+
 /// How a model's training is spread over ranks. One optimizer step is:
 /// forward_backward for each micro-batch, finish_gradients, read and scale gradients, update the slices' values, values_changed.
 /// All ranks make all calls together, with as many micro-batches: a rank that has none brings one without rows.
@@ -55,6 +61,10 @@ class Strategy {
   /// Runs `f` while the model's parameters are whole on every rank: all of them, or the trained ones. Outside of it and of the two forward
   /// calls a parameter may be without memory. `f` makes no collective calls; all ranks call this together.
   virtual void with_whole_parameters(bool frozen_too, const std::function<void()>& f) = 0;
+
+  virtual Resident resident() const = 0;
+  /// Ranks that have the same slices.
+  virtual int copies() const = 0;
 };
 
 struct StrategyContext {

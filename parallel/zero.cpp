@@ -26,6 +26,7 @@ FlatRule flat_rule(const StrategyEntry& entry, const ParallelOptions& options) {
 
 // In fp64 the cut into parts does not show in the sum; a stretch at a time, for the copy in fp64 that it takes.
 double sum_of_squares(const Tensor& x) {
+  if (x.is_meta()) return 0;
   constexpr std::int64_t kStretch = 1 << 18;
   double sum = 0;
   for (std::int64_t begin = 0; begin < x.numel(); begin += kStretch)
@@ -48,7 +49,7 @@ class Zero final : public Strategy, PassListener {
                     .overlap = c.options.overlap}),
         pass_(c.model, c.recompute_every, this) {
     for (std::size_t i = 0; i < flats_.size(); ++i) add_slices(i);
-    fill(c.model, c.read, c.communicator.devices().front());  // what no row holds: frozen, and whole on every rank
+    fill_rest(entry, c);
   }
 
   double forward_backward(const Batch& batch, double scale, bool last) override {
@@ -90,11 +91,26 @@ class Zero final : public Strategy, PassListener {
     parameters_.free();
   }
 
+  Resident resident() const override { return {rest_bytes_ + parameters_.resident_bytes(), gradients_.resident_bytes()}; }
+  int copies() const override { return mesh_.replicas ? mesh_.replicas->size() : 1; }
+
  private:
   void enter(Unit unit, Phase) override { parameters_.enter(unit); }
   void leave(Unit unit, Phase phase) override {
     if (phase == Phase::kBackward) gradients_.collect(unit, last_);
     parameters_.leave(unit);
+  }
+
+  // What no row holds: frozen, and whole on every rank.
+  void fill_rest(const StrategyEntry& entry, const StrategyContext& c) {
+    const auto device = c.communicator.devices().front();
+    if (!device.is_meta()) fill(c.model, c.read, device);
+    for_each_parameter(c.model, [&](const std::string&, Parameter& p) {
+      if (p.trainable || entry.parameters) return;
+      if (device.is_meta()) set_dtype(p, p.value.scalar_type());
+      rest_bytes_ += static_cast<std::int64_t>(p.value.nbytes());
+    });
+    c.model.tie();
   }
 
   void begin_step() {
@@ -121,6 +137,7 @@ class Zero final : public Strategy, PassListener {
   FlatGradients gradients_;
   Pass pass_;
   std::vector<Slice> slices_;
+  std::int64_t rest_bytes_ = 0;  // of parameters that no row holds
   bool last_ = false;  // the micro-batch under way is the step's last
   bool open_ = false;  // a step's gradients are being gathered
 };

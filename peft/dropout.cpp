@@ -66,6 +66,7 @@ Tensor KeyedDropout::mask(const Tensor& x) const {
                       .found = std::to_string(rows) + " rows",
                       .expected = std::to_string(keys_->row_ids.size()) + ", the rows of the micro-batch",
                       .remedy = ""});
+  if (x.is_meta()) return at::empty(x.sizes(), x.options().dtype(at::kBool));
   auto kept = at::empty(x.sizes(), at::kBool);
   if (kept.numel() == 0) return kept;
   const auto words = philox(keys_->seed, static_cast<std::uint64_t>(keys_->step), name_);

@@ -12,7 +12,7 @@ namespace {
 
 class LoraSlot final : public LinearSlot {
  public:
-  LoraSlot(const std::string& layer, Linear& linear, const PeftOptions& o, std::uint64_t seed, std::shared_ptr<const RandomKeys> keys)
+  LoraSlot(const std::string& layer, Linear& linear, const PeftOptions& o, std::optional<std::uint64_t> seed, std::shared_ptr<const RandomKeys> keys)
       : a_({o.r, linear.in_features()}, {"lora_rank", "in"}, Init::kKaimingUniform),
         b_({linear.out_features(), o.r}, {"out", "lora_rank"}, o.init ? Init::kZeros : Init::kKaimingUniform),
         scale_(o.alpha / (o.use_rslora ? std::sqrt(static_cast<double>(o.r)) : static_cast<double>(o.r))),
@@ -21,8 +21,10 @@ class LoraSlot final : public LinearSlot {
     a_.name = kPeftPrefix + layer + ".lora_A.weight";
     b_.name = kPeftPrefix + layer + ".lora_B.weight";
     for (auto* parameter : {&a_, &b_}) {
+      set_dtype(*parameter, wide_type(base));
+      if (!seed) continue;
       materialise(*parameter, wide_type(base));
-      initialise(*parameter, seed);
+      initialise(*parameter, *seed);
     }
   }
 
@@ -50,7 +52,7 @@ class LoraSlot final : public LinearSlot {
 
 }  // namespace
 
-void attach_lora(CausalLm& model, const PeftOptions& options, std::uint64_t seed) {
+void attach_lora(CausalLm& model, const PeftOptions& options, std::optional<std::uint64_t> seed) {
   const auto targets = target_linears(model, options.target_modules, options.modules_to_save);
   for (const auto& [name, linear] : targets) {
     if (linear == &model.head() && options.dropout > 0)

@@ -1,4 +1,6 @@
 #pragma once
+#include <optional>
+
 #include "peft/method.h"
 
 namespace herd {
@@ -9,7 +11,7 @@ namespace herd {
 /// A and B are fp32 on a bf16 or fp16 base, as PEFT's autocast_adapter_dtype keeps them, but the products run in the base's format
 /// (sums in fp32 inside): PEFT widens x for them, which costs a copy of x and a slow product, to save one rounding of x·Aᵀ.
 /// Dropout's mask is a pure function of (seed, step, row, layer, position): the same on any number of ranks and when recomputed.
-void attach_lora(CausalLm& model, const PeftOptions& options, std::uint64_t seed);
+void attach_lora(CausalLm& model, const PeftOptions& options, std::optional<std::uint64_t> seed);
 void write_lora_config(const PeftOptions& options, nlohmann::ordered_json& json);
 void read_lora_config(const nlohmann::json& json, PeftOptions& options);
 

@@ -21,7 +21,7 @@ const Table<PeftMethod>& peft_methods() {
   return table;
 }
 
-void attach(CausalLm& model, const PeftOptions& options, std::uint64_t seed) {
+void attach(CausalLm& model, const PeftOptions& options, std::optional<std::uint64_t> seed) {
   peft_methods().at(options.method).attach(model, options, seed);
 }
 

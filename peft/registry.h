@@ -7,9 +7,9 @@ namespace herd {
 /// Every method by its name in `peft.method`.
 const Table<PeftMethod>& peft_methods();
 
-/// Prepares a materialised model for training (or inference) with `options.method`. Once a model: loading and saving of its base come
+/// Prepares a model for training (or inference) with `options.method`. Once a model: loading and saving of its base come
 /// before.
-/// @param seed of new parameters; the same on every rank.
-void attach(CausalLm& model, const PeftOptions& options, std::uint64_t seed);
+/// @param seed of new parameters; the same on every rank. None: they stay on the meta device.
+void attach(CausalLm& model, const PeftOptions& options, std::optional<std::uint64_t> seed);
 
 }  // namespace herd

@@ -4,6 +4,15 @@
 
 namespace herd {
 
+std::int64_t recomputed_blocks(const TrainOptions& o) {
+  switch (o.activation_checkpointing) {
+    case Recompute::kNone: return 0;
+    case Recompute::kFull: return 1;
+    case Recompute::kSelective: return o.recompute_every;
+  }
+  return 0;
+}
+
 void describe(Schema& s, LossScaleOptions& o) {
   s.field("initial", o.initial, "scale of the first step, a power of two").at_least(1);
   s.field("growth_interval", o.growth_interval, "finite steps in a row after which the scale doubles").at_least(1);

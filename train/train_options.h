@@ -45,6 +45,9 @@ struct TrainOptions {
   bool operator==(const TrainOptions&) const = default;
 };
 
+/// One block in so many is recomputed; 0: none.
+std::int64_t recomputed_blocks(const TrainOptions& options);
+
 void describe(Schema& s, LossScaleOptions& o);
 void describe(Schema& s, TrainOptions& o);
 

@@ -64,6 +64,16 @@ struct Peer {
   bool near = false;  ///< on this host
 };
 
+/// Where a rank stands in the job.
+struct RankPlace {
+  int rank = 0, local_rank = 0, node_rank = 0;
+};
+
+/// The part of a split that a rank joins: those with its color, ordered by (key, rank).
+struct SplitPlace {
+  int color = 0, key = 0;
+};
+
 /// A group of ranks and what they do together. Every rank calls the same operations in the same order, from one thread at a time;
 /// several operations may be under way. Buffers are contiguous tensors, on one of devices(), of fp32, fp64, bf16, fp16, int64, int32, uint8 or bool, any
 /// shape, possibly empty; they are left alone by the caller until wait() (inputs may be read).
@@ -112,6 +122,12 @@ class Communicator {
   /// Ranks of one color form a communicator, ordered by (key, rank); a negative color gets none (nullptr). `options`, the same on all of
   /// its ranks, are this one's where not given. Blocks.
   std::unique_ptr<Communicator> split(int color, int key, std::optional<CommOptions> options = {});
+
+  /// The same by a rule that says for any rank where it goes.
+  virtual std::unique_ptr<Communicator> split_by(const std::function<SplitPlace(const RankPlace&)>& rule) {
+    const auto place = rule({rank_, local_rank(), node_rank()});
+    return split(place.color, place.key);
+  }
 
   /// What this rank does now ("reading data shard 12"): named when others wait for it.
   virtual void note(std::string_view activity);

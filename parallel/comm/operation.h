@@ -20,6 +20,9 @@ namespace herd {
 
 using Clock = std::chrono::steady_clock;
 
+/// Up to here an all_reduce or broadcast sends everything to everybody: one trip in place of two.
+inline constexpr std::int64_t kSmallBytes = 8 << 10;
+
 /// One collective as this rank entered it. In place: input and output are the same tensor.
 struct Operation {
   CommKind kind{};

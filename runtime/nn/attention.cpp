@@ -1,5 +1,7 @@
 #include "runtime/nn/attention.h"
 
+#include <torch/csrc/autograd/custom_function.h>
+
 #include <algorithm>
 
 #include "runtime/base/error.h"
@@ -7,8 +9,28 @@
 namespace herd {
 namespace {
 
+using torch::autograd::AutogradContext;
+using torch::autograd::Function;
+using torch::autograd::variable_list;
+
+// What libtorch's attention keeps and makes, both on the CPU and on a GPU: on the meta device it would choose one that holds all t × t scores.
+struct MetaAttention : Function<MetaAttention> {
+  static Tensor forward(AutogradContext* ctx, const Tensor& q_bthe, const Tensor& k_btke, const Tensor& v_btke) {
+    auto out_bthe = at::empty(q_bthe.sizes(), q_bthe.options().requires_grad(false));
+    auto log_sum_bth = at::empty(q_bthe.sizes().slice(0, 3), out_bthe.options().dtype(at::kFloat));
+    ctx->save_for_backward({q_bthe, k_btke, v_btke, out_bthe, log_sum_bth});
+    return out_bthe;
+  }
+  static variable_list backward(AutogradContext* ctx, variable_list) {
+    const auto saved = ctx->get_saved_variables();
+    const auto like = [&](std::size_t i) { return at::empty(saved[i].sizes(), saved[i].options().requires_grad(false)); };
+    return {like(0), like(1), like(2)};
+  }
+};
+
 // [b, t, h, e] in and out; the kernel works on [b, h, t, e] views of the same memory.
 Tensor causal(const Tensor& q_bthe, const Tensor& k_btke, const Tensor& v_btke, bool is_causal) {
+  if (q_bthe.is_meta()) return MetaAttention::apply(q_bthe, k_btke, v_btke);
   const bool grouped = q_bthe.size(2) != k_btke.size(2);
   return at::scaled_dot_product_attention(q_bthe.transpose(1, 2), k_btke.transpose(1, 2), v_btke.transpose(1, 2), {}, 0.0, is_causal,
                                           std::nullopt, grouped)

@@ -27,10 +27,7 @@ void assign_names(CausalLm& model) {
 }
 
 void set_dtype(CausalLm& model, at::ScalarType dtype) {
-  for_each_parameter(model, [&](const std::string&, Parameter& p) {
-    p.value = at::empty(p.value.sizes(), p.value.options().dtype(dtype));
-    p.value.set_requires_grad(p.trainable);
-  });
+  for_each_parameter(model, [&](const std::string&, Parameter& p) { set_dtype(p, dtype); });
   model.tie();
 }
 

@@ -19,7 +19,7 @@ bool fits_norm_kernel(const Tensor& x, const Tensor& w) {
 Tensor norm_weight_gradient(const Tensor& x, const Tensor& scale, const Tensor& g) {
   constexpr std::int64_t kRows = 64;
   const auto d = x.size(-1), rows = x.numel() / d, parts = (rows + kRows - 1) / kRows;
-  const auto sums = at::zeros({parts, d}, at::kFloat);
+  const auto sums = at::zeros({parts, d}, x.options().dtype(at::kFloat));
   with_storage(x, [&](auto type) {
     using S = typename decltype(type)::type;
     parallel_rows(parts, kRows * d, [&](std::int64_t begin, std::int64_t end) {
@@ -38,7 +38,7 @@ struct RmsNormFunction : Function<RmsNormFunction> {
     if (!fits_norm_kernel(x_given, w)) return forward_by_operations(ctx, x_given, w, eps);
     const auto x = x_given.contiguous();
     const auto d = x.size(-1);
-    const auto y = at::empty_like(x), scale = at::empty({x.numel() / d}, at::kFloat);
+    const auto y = at::empty_like(x), scale = at::empty({x.numel() / d}, x.options().dtype(at::kFloat));
     with_storage(x, [&](auto type) {
       using S = typename decltype(type)::type;
       parallel_rows(x.numel() / d, d, [&](std::int64_t begin, std::int64_t end) {
@@ -126,8 +126,24 @@ struct SiluMulFunction : Function<SiluMulFunction> {
   }
 };
 
+// libtorch's embedding does not know the meta device.
+struct MetaEmbedding : Function<MetaEmbedding> {
+  static Tensor forward(AutogradContext* ctx, const Tensor& w, const Tensor& tokens) {
+    ctx->saved_data["rows"] = w.size(0);
+    auto sizes = tokens.sizes().vec();
+    sizes.push_back(w.size(1));
+    return at::empty(sizes, w.options().requires_grad(false));
+  }
+  static variable_list backward(AutogradContext* ctx, variable_list grads) {
+    return {at::empty({ctx->saved_data["rows"].toInt(), grads[0].size(-1)}, grads[0].options()), Tensor()};
+  }
+};
+
 }  // namespace
 
+Tensor Embedding::operator()(const Tensor& tokens_bt) {
+  return weight.value.is_meta() ? MetaEmbedding::apply(weight.value, tokens_bt) : at::embedding(weight.value, tokens_bt);
+}
 Tensor rms_norm(const Tensor& x, const Tensor& w, double eps) { return RmsNormFunction::apply(x, w, eps); }
 Tensor RmsNorm::operator()(const Tensor& x) { return rms_norm(x, weight.value, eps); }
 Tensor silu_mul(const Tensor& gate, const Tensor& up) { return SiluMulFunction::apply(gate, up); }

@@ -8,7 +8,7 @@ struct Embedding {
   Parameter weight;
   Embedding() = default;
   Embedding(std::int64_t vocab_size, std::int64_t width) : weight({vocab_size, width}, {"vocab", "embed"}) {}
-  Tensor operator()(const Tensor& tokens_bt) { return at::embedding(weight.value, tokens_bt); }
+  Tensor operator()(const Tensor& tokens_bt);
   void visit(Visitor& v) { v("weight", weight); }
 };
 

@@ -17,7 +17,7 @@ using torch::autograd::variable_list;
 // One pass over each row while it is in the cache.
 Tensor losses_on_cpu(const Tensor& logits_nv, const Tensor& targets_n, double scale) {
   const auto n = logits_nv.size(0), vocab = logits_nv.size(1);
-  const auto losses = at::empty({n}, at::kDouble);
+  const auto losses = at::zeros({n}, at::kDouble);
   with_storage(logits_nv, [&](auto type) {
     using S = typename decltype(type)::type;
     parallel_rows(n, vocab, [&](std::int64_t begin, std::int64_t end) {
@@ -55,6 +55,11 @@ struct CrossEntropySum : Function<CrossEntropySum> {
   static variable_list backward(AutogradContext* ctx, variable_list) { return {ctx->get_saved_variables()[0], Tensor(), Tensor()}; }
 };
 
+// index_select does not know the meta device.
+Tensor take_rows(const Tensor& x_nd, const Tensor& index_k) {
+  return x_nd.is_meta() ? at::empty({index_k.size(0), x_nd.size(1)}, x_nd.options()) : x_nd.index_select(0, index_k);
+}
+
 }  // namespace
 
 LossResult chunked_loss(const Tensor& hidden_btd, const Tensor& labels_bt, const std::function<Tensor(const Tensor&)>& logits_of,
@@ -75,13 +80,13 @@ LossResult chunked_loss(const Tensor& hidden_btd, const Tensor& labels_bt, const
   for (std::int64_t begin = 0; begin < result.tokens; begin += chunk) {
     const auto n = std::min(chunk, result.tokens - begin);
     const auto index = rows.narrow(0, begin, n);
-    auto x = flat.index_select(0, index).detach();
+    auto x = take_rows(flat, index).detach();
     x.set_requires_grad(with_gradient);
     const auto loss = CrossEntropySum::apply(logits_of(x), targets.index_select(0, kept.narrow(0, begin, n)), scale);
     result.sum += loss.item<double>();
     if (!with_gradient) continue;
     backward(loss, at::ones({}, loss.options()));
-    result.grad_hidden.view({-1, d}).index_copy_(0, index, x.grad());
+    if (!x.is_meta()) result.grad_hidden.view({-1, d}).index_copy_(0, index, x.grad());
   }
   return result;
 }

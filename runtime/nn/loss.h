@@ -15,6 +15,7 @@ struct LossResult {
 /// Cross-entropy of the next token from the last hidden state, without ever holding all logits: only supervised positions
 /// meet the head, `chunk_elements` logits at a time, and each chunk's backward runs before the next forward.
 /// @param hidden_btd detached last hidden state.
+/// @param labels_bt on the CPU where hidden_btd is on the meta device: they say how much there is to compute.
 /// @param vocab width of the logits.
 /// @param logits_of hidden [n, d] → logits [n, vocab] (final norm and head); its trainable parameters get their gradients here.
 /// @param scale factor of the gradient (1 / tokens of the global batch, times the loss scale).

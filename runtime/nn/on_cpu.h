@@ -7,17 +7,18 @@
 #include "runtime/base/tensor.h"
 #include "runtime/nn/kernels.h"
 
-// How the layers call the loops of kernels.h.
+// How the layers call the loops of kernels.h. On the meta device they allocate what they allocate on the CPU, and compute nothing.
 namespace herd {
 
 /// Whether the loops know tensors like this one; other devices and dtypes take the way of tensor operations.
 inline bool has_kernel(const Tensor& x) {
-  return x.device().is_cpu() && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16);
+  return (x.device().is_cpu() || x.is_meta()) && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16);
 }
 
-/// Calls f(std::type_identity<S>) with the storage type of x.
+/// Calls f(std::type_identity<S>) with the storage type of x; not where x has no memory.
 template <class F>
 void with_storage(const Tensor& x, F f) {
+  if (x.is_meta()) return;
   if (x.scalar_type() == at::kFloat) f(std::type_identity<float>());
   else f(std::type_identity<kernel::Bf16>());
 }

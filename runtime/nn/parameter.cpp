@@ -16,6 +16,11 @@ void Parameter::set_trainable(bool on) {
   value.set_requires_grad(on);
 }
 
+void set_dtype(Parameter& parameter, at::ScalarType dtype) {
+  parameter.value = at::empty(parameter.value.sizes(), parameter.value.options().dtype(dtype).requires_grad(false));
+  parameter.value.set_requires_grad(parameter.trainable);
+}
+
 void materialise(Parameter& parameter, at::ScalarType dtype) {
   parameter.value = at::empty(parameter.value.sizes(), at::TensorOptions().dtype(dtype));
   parameter.value.set_requires_grad(parameter.trainable);

@@ -84,6 +84,9 @@ void for_each_linear(Module& module, F f) {
 /// @param std_dev of Init::kNormal.
 void initialise(Parameter& parameter, std::uint64_t seed, double std_dev = 0.02);
 
+/// Gives a meta parameter its dtype and keeps `trainable`.
+void set_dtype(Parameter& parameter, at::ScalarType dtype);
+
 /// Gives a meta parameter storage on the CPU with this dtype, uninitialised, and keeps `trainable`.
 void materialise(Parameter& parameter, at::ScalarType dtype);
 

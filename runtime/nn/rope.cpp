@@ -84,7 +84,7 @@ RopeTable rope_table(const RopeOptions& options, const Batch& batch) {
   const auto positions_bt1 = batch.positions_bt.to(at::kFloat).unsqueeze(-1);
   const auto device = positions_bt1.device();
   const auto angles = positions_bt1 * rope_frequencies(options, options.max_positions).to(device);
-  if (options.scaling == RopeOptions::Scaling::kDynamic) {
+  if (options.scaling == RopeOptions::Scaling::kDynamic && !angles.is_meta()) {
     for (const auto& s : batch.segments) {
       if (s.length() == 0) continue;
       const auto length = batch.positions_bt[s.row][s.end - 1].item<std::int64_t>() + 1;

@@ -1,0 +1,161 @@
+#include "launch/footprint.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "data/sampler.h"
+#include "launch/run_parts.h"
+#include "models/hub.h"
+#include "parallel/strategy.h"
+#include "peft/registry.h"
+#include "runtime/tensor/meta_memory.h"
+#include "train/optimizer.h"
+
+namespace herd {
+namespace {
+
+// Rows of the greatest length, every token learnt. Packed rows hold two records: then they go through the attention apart.
+Batch full_batch(std::int64_t rows, std::int64_t tokens, bool packed) {
+  const auto on_meta = at::TensorOptions().device(at::kMeta).dtype(at::kLong);
+  Batch batch{.tokens_bt = at::empty({rows, tokens}, on_meta),
+              .labels_bt = at::zeros({rows, tokens}, at::kLong),
+              .positions_bt = at::empty({rows, tokens}, on_meta)};
+  for (std::int64_t row = 0; row < rows; ++row) {
+    const auto middle = packed ? tokens / 2 : tokens;
+    batch.segments.push_back({row, 0, middle});
+    if (packed) batch.segments.push_back({row, middle, tokens});
+  }
+  batch.row_ids.resize(static_cast<std::size_t>(rows));
+  std::iota(batch.row_ids.begin(), batch.row_ids.end(), 0);
+  batch.supervised_tokens = rows * (tokens - 1);
+  return batch;
+}
+
+std::int64_t rounded_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+
+Traffic operator-(const Traffic& a, const Traffic& b) { return {a.inside - b.inside, a.across - b.across}; }
+
+std::int64_t bytes_of_states(AdamW& optimizer) {
+  std::int64_t bytes = 0;
+  optimizer.for_each_state([&](const Slice&, const std::string&, Tensor& state) { bytes += static_cast<std::int64_t>(state.nbytes()); });
+  return bytes;
+}
+
+// What all ranks' files hold: the optimizer's states of whole parameters.
+std::int64_t checkpoint_bytes(CausalLm& model, const TrainOptions& options) {
+  std::vector<Slice> whole;
+  for_each_parameter(model, [&](const std::string&, Parameter& p) {
+    if (p.trainable) whole.push_back({.parameter = &p, .begin = 0, .end = p.value.numel(), .value = at::empty({p.value.numel()}, p.value.options()), .grad = {}});
+  });
+  AdamW optimizer(whole, options);
+  return bytes_of_states(optimizer);
+}
+
+class DryRun {
+ public:
+  DryRun(const RunConfig& config, const Job& job, std::int64_t tokens)
+      : config_(config), model_(model_shape(config, tokens)), world_(job.rank, job.ranks, job.nodes) {
+    found_.checkpoint_bytes = checkpoint_bytes(*model_, config.train);
+    for_each_parameter(*model_, [&](const std::string&, Parameter& p) {
+      found_.parameters += p.value.numel();
+      if (p.trainable) found_.trained += p.value.numel();
+    });
+  }
+
+  Footprint run(std::int64_t row_tokens) {
+    strategy_ = strategies().at(config_.parallel.strategy).make({.model = *model_,
+                                                                 .communicator = world_,
+                                                                 .options = config_.parallel,
+                                                                 .recompute_every = recomputed_blocks(config_.train)});
+    at_rest_ = strategy_->resident();
+    found_.memory.parameters = at_rest_.parameters;
+    found_.memory.gradients = at_rest_.gradients;
+    const auto without_optimizer = memory_.live();
+    AdamW optimizer(strategy_->slices(), config_.train);
+    found_.memory.optimizer = memory_.live() - without_optimizer;
+    step(row_tokens);
+    save(optimizer);
+    return found_;
+  }
+
+ private:
+  // As train() does it. Of the micro-batches before the last one stands for all; where their gradients travel it is the third: by then rows of
+  // the two before it are on their way (FlatGradients).
+  void step(std::int64_t row_tokens) {
+    const auto& train = config_.train;
+    const auto most = rounded_up(train.global_batch_size, world_.size());
+    found_.micro_batches = rounded_up(most, train.micro_batch_size);
+    const auto batch = full_batch(std::min(most, train.micro_batch_size), row_tokens, config_.data.packing);
+    model_->random->training = true;
+    model_->random->row_ids = batch.row_ids;
+    memory_.forget_peak();
+    memory_.on_peak([this] { note_peak(); });
+    auto count = [this, before = world_.traffic()](std::int64_t times) mutable {
+      const auto sent = world_.traffic() - before;
+      found_.sent.inside += static_cast<std::uint64_t>(times) * sent.inside;
+      found_.sent.across += static_cast<std::uint64_t>(times) * sent.across;
+      before = world_.traffic();
+    };
+    const bool travel = strategies().at(config_.parallel.strategy).gradients && config_.parallel.reduce_each_micro_batch;
+    const auto others = found_.micro_batches - 1, tried = std::min<std::int64_t>(others, travel ? 3 : 1);
+    for (auto i = tried; i > 0; --i) {
+      strategy_->forward_backward(batch, 1, false);
+      count(i == 1 ? others - tried + 1 : 1);
+    }
+    strategy_->forward_backward(batch, 1, true);
+    strategy_->finish_gradients();
+    strategy_->gradient_norm();
+    strategy_->values_changed();
+    count(1);
+    memory_.on_peak({});
+  }
+
+  void note_peak() {
+    auto& m = found_.memory;
+    const auto now = strategy_->resident();
+    m.gathered = now.parameters - at_rest_.parameters;
+    m.travelling = now.gradients - at_rest_.gradients;
+    m.activations = memory_.peak() - m.states() - m.gathered - m.travelling;
+  }
+
+  // As RunSaver does it: the slices of this rank, which shares the work with those that have the same; the result from values gathered.
+  void save(AdamW& optimizer) {
+    auto& m = found_.memory;
+    m.snapshot_on_device = config_.model.device == "cpu";
+    if (config_.checkpoint.async) m.snapshot = rounded_up(bytes_of_states(optimizer), strategy_->copies());
+    if (streams_result(config_)) return;
+    memory_.forget_peak();
+    const auto live = memory_.live();
+    strategy_->with_whole_parameters(!makes_adapter(config_.peft), [] {});
+    m.result = memory_.peak() - live;
+  }
+
+  const RunConfig& config_;
+  MetaMemory memory_;
+  std::unique_ptr<CausalLm> model_;
+  DryCommunicator world_;
+  std::unique_ptr<Strategy> strategy_;
+  Resident at_rest_;
+  Footprint found_;
+};
+
+}  // namespace
+
+std::unique_ptr<CausalLm> model_shape(const RunConfig& config, std::int64_t tokens) {
+  const auto& options = config.model;
+  std::unique_ptr<CausalLm> model;
+  if (options.path.empty()) {
+    model = describe_model(options, tokens).model;
+  } else {
+    model = make_model_from(read_hub_config(options.path, options.family));
+    set_dtype(*model, scalar_type(options.dtype));
+  }
+  attach(*model, config.peft, std::nullopt);
+  return model;
+}
+
+Footprint footprint(const RunConfig& config, const Job& job, std::int64_t row_tokens, std::int64_t tokens) {
+  return DryRun(config, job, tokens).run(row_tokens);
+}
+
+}  // namespace herd

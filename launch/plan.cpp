@@ -1,0 +1,164 @@
+#include "launch/plan.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <utility>
+
+#include "data/batches.h"
+#include "data/dataset.h"
+#include "launch/run_parts.h"
+#include "runtime/base/text.h"
+#include "train/trainer.h"
+
+namespace herd {
+namespace {
+
+namespace fs = std::filesystem;
+
+// What of the recipe's files is missing; empty where all are there.
+std::string missing_data(const RunConfig& config) {
+  if (config.data.sets.empty()) return "data.sets is empty";
+  for (const auto& set : config.data.sets)
+    if (!fs::exists(set)) return "there is no " + set;
+  return "";
+}
+
+std::unique_ptr<Tokenizer> tokenizer_of(const RunConfig& config) {
+  const auto& folder = config.model.tokenizer.empty() ? config.model.path : config.model.tokenizer;
+  if (folder.empty() || tokenizer_files(folder).empty()) return nullptr;
+  return load_tokenizer(folder);
+}
+
+DataPlan plan_data(const RunConfig& config) {
+  DataPlan plan{.longest = config.data.max_tokens};
+  plan.unknown = missing_data(config);
+  const auto tokenizer = tokenizer_of(config);
+  if (tokenizer) plan.vocabulary = tokenizer->vocab_size();
+  if (!tokenizer && plan.unknown.empty()) plan.unknown = "no tokenizer";
+  if (!plan.unknown.empty()) return plan;
+
+  const auto dataset = load_dataset(config.data, *tokenizer);
+  const Batches batches(dataset.train, sample_order(config), dataset.pad_token);
+  if (!config.data.packing) {
+    plan.longest = 0;
+    for (const auto& example : dataset.train) plan.longest = std::max(plan.longest, example.length());
+  }
+  plan.steps = planned_steps(config.train, batches);
+  plan.tokens = 0;
+  for (std::int64_t step = 0; step < *plan.steps; ++step) *plan.tokens += batches.rows(step).tokens;
+  return plan;
+}
+
+// One notch less memory, at a price: false where there is none.
+using Remedy = bool (*)(RunConfig& config, Job& job);
+
+bool smaller_micro_batch(RunConfig& c, Job& job) {
+  auto& size = c.train.micro_batch_size;
+  size = std::min(size, (c.train.global_batch_size + job.ranks - 1) / job.ranks);
+  return size > 1 && (size /= 2);
+}
+
+bool saving_in_the_open(RunConfig& c, Job&) { return c.model.device == "cpu" && std::exchange(c.checkpoint.async, false); }
+
+bool recomputing(RunConfig& c, Job&) {
+  return std::exchange(c.train.activation_checkpointing, Recompute::kFull) != Recompute::kFull;
+}
+
+bool more_in_parts(RunConfig& c, Job& job) {
+  static const std::vector<std::string> ladder{"ddp", "zero1", "zero2", "zero3"};
+  auto& strategy = c.parallel.strategy;
+  if (job.ranks == 1 || strategy == "zero3") return false;
+  const auto at = std::find(ladder.begin(), ladder.end(), strategy);
+  strategy = at == ladder.end() ? "zero3" : *(at + 1);
+  return true;
+}
+
+bool more_ranks(RunConfig& c, Job& job) {
+  constexpr int kMost = 4096;
+  if (job.ranks >= kMost) return false;
+  if (strategies().at(c.parallel.strategy).share == StrategyEntry::Share::kNothing) c.parallel.strategy = "zero3";
+  job.ranks *= 2;
+  if (job.nodes > 1) job.nodes *= 2;
+  return true;
+}
+
+// The cheapest first: what costs a little speed, then what computes twice, what sends more, what needs more of everything.
+struct Notch {
+  Remedy remedy;
+  bool of_states;  // changes what is held between steps
+};
+constexpr Notch kNotches[] = {{smaller_micro_batch, false}, {saving_in_the_open, false}, {recomputing, false}, {more_in_parts, true}, {more_ranks, true}};
+
+std::string difference(const RunConfig& from, const Job& job_from, const RunConfig& to, const Job& job_to) {
+  std::vector<std::string> words;
+  if (to.train.micro_batch_size != from.train.micro_batch_size) words.push_back("train.micro_batch_size=" + std::to_string(to.train.micro_batch_size));
+  if (to.checkpoint.async != from.checkpoint.async) words.push_back("checkpoint.async=false");
+  if (to.train.activation_checkpointing != from.train.activation_checkpointing) words.push_back("train.activation_checkpointing=full");
+  if (to.parallel.strategy != from.parallel.strategy) words.push_back("parallel.strategy=" + to.parallel.strategy);
+  if (job_to.ranks != job_from.ranks) words.push_back("--ranks " + std::to_string(job_to.ranks));
+  if (job_to.nodes != job_from.nodes) words.push_back("--nodes " + std::to_string(job_to.nodes));
+  return join(words, " ");
+}
+
+class Search {
+ public:
+  Search(const RunConfig& config, const DataPlan& data, std::int64_t limit) : config_(config), data_(data), limit_(limit) {}
+
+  void run(Plan& plan) const {
+    for (const auto& notch : kNotches) {
+      if (!notch.of_states && plan.footprint.memory.states() > limit_) continue;
+      auto config = config_;
+      auto job = plan.job;
+      const auto change = take(notch.remedy, config, job);
+      if (change && change->memory.peak() <= limit_) plan.alone.push_back(*change);
+    }
+    if (!plan.alone.empty()) return;
+    auto config = config_;
+    auto job = plan.job;
+    auto least = plan.footprint.memory.peak();
+    for (const auto& notch : kNotches) {
+      auto tried = config;
+      auto tried_job = job;
+      const auto change = take(notch.remedy, tried, tried_job);
+      if (!change || change->memory.peak() >= least) continue;
+      least = change->memory.peak();
+      config = tried, job = tried_job;
+      plan.together.push_back(*change);
+      if (least <= limit_) return;
+    }
+  }
+
+ private:
+  // Until it fits, or does not help any more.
+  std::optional<PlannedChange> take(Remedy remedy, RunConfig& config, Job& job) const {
+    const auto from = config;
+    const auto job_from = job;
+    std::optional<PlannedChange> change;
+    for (;;) {
+      auto next = config;
+      auto next_job = job;
+      if (!remedy(next, next_job)) return change;
+      const auto memory = footprint(next, next_job, data_.longest, data_.vocabulary).memory;
+      if (change && memory.peak() >= change->memory.peak()) return change;
+      config = std::move(next), job = next_job;
+      change = PlannedChange{difference(from, job_from, config, job), memory};
+      if (memory.peak() <= limit_) return change;
+    }
+  }
+
+  const RunConfig& config_;
+  const DataPlan& data_;
+  std::int64_t limit_;
+};
+
+}  // namespace
+
+Plan make_plan(const RunConfig& config, const Job& job, std::optional<std::int64_t> limit) {
+  Plan plan{.job = job, .data = plan_data(config), .limit = limit};
+  check_context(config, model_shape(config, plan.data.vocabulary)->facts);
+  plan.footprint = footprint(config, job, plan.data.longest, plan.data.vocabulary);
+  if (!plan.fits()) Search(config, plan.data, *limit).run(plan);
+  return plan;
+}
+
+}  // namespace herd
