@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
 #include "data/sampler.h"
 #include "launch/run_parts.h"
@@ -45,7 +46,9 @@ std::int64_t bytes_of_states(AdamW& optimizer) {
 std::int64_t checkpoint_bytes(CausalLm& model, const TrainOptions& options) {
   std::vector<Slice> whole;
   for_each_parameter(model, [&](const std::string&, Parameter& p) {
-    if (p.trainable) whole.push_back({.parameter = &p, .begin = 0, .end = p.value.numel(), .value = at::empty({p.value.numel()}, p.value.options()), .grad = {}});
+    if (!p.trainable) return;
+    const auto value = at::empty({p.value.numel()}, p.value.options().requires_grad(false));
+    whole.push_back({.parameter = &p, .begin = 0, .end = value.numel(), .value = value, .grad = value});
   });
   AdamW optimizer(whole, options);
   return bytes_of_states(optimizer);
@@ -55,6 +58,7 @@ class DryRun {
  public:
   DryRun(const RunConfig& config, const Job& job, std::int64_t tokens)
       : config_(config), model_(model_shape(config, tokens)), world_(job.rank, job.ranks, job.nodes) {
+    config_.parallel.offload = Offload::kNone;  // a dry run has one device; run_beside_host() deals it out
     found_.checkpoint_bytes = checkpoint_bytes(*model_, config.train);
     for_each_parameter(*model_, [&](const std::string&, Parameter& p) {
       found_.parameters += p.value.numel();
@@ -75,6 +79,19 @@ class DryRun {
     found_.memory.optimizer = memory_.live() - without_optimizer;
     step(row_tokens);
     save(optimizer);
+    return found_;
+  }
+
+  // What a GPU does not hold of it.
+  Footprint run_beside_host(std::int64_t row_tokens, Offload offload) {
+    run(row_tokens);
+    auto& m = found_.memory;
+    m.host_snapshot = std::exchange(m.snapshot, 0);
+    if (offload == Offload::kNone) return found_;
+    // AdamW keeps copies of gradients there, and of values that lie elsewhere or have another format.
+    for (const auto& slice : strategy_->slices()) m.host_states += static_cast<std::int64_t>(slice.grad.nbytes());
+    const auto beside_values = std::exchange(m.optimizer, 0);
+    m.host_states += offload == Offload::kParameters ? beside_values + std::exchange(m.parameters, 0) : bytes_of_slices_;
     return found_;
   }
 
@@ -121,8 +138,8 @@ class DryRun {
   // As RunSaver does it: the slices of this rank, which shares the work with those that have the same; the result from values gathered.
   void save(AdamW& optimizer) {
     auto& m = found_.memory;
-    m.snapshot_on_device = config_.model.device == "cpu";
-    if (config_.checkpoint.async) m.snapshot = rounded_up(bytes_of_states(optimizer), strategy_->copies());
+    bytes_of_slices_ = bytes_of_states(optimizer);
+    if (config_.checkpoint.async) m.snapshot = rounded_up(bytes_of_slices_, strategy_->copies());
     if (streams_result(config_)) return;
     memory_.forget_peak();
     const auto live = memory_.live();
@@ -130,12 +147,13 @@ class DryRun {
     m.result = memory_.peak() - live;
   }
 
-  const RunConfig& config_;
+  RunConfig config_;
   MetaMemory memory_;
   std::unique_ptr<CausalLm> model_;
   DryCommunicator world_;
   std::unique_ptr<Strategy> strategy_;
   Resident at_rest_;
+  std::int64_t bytes_of_slices_ = 0;  // the optimizer's states of them
   Footprint found_;
 };
 
@@ -155,7 +173,8 @@ std::unique_ptr<CausalLm> model_shape(const RunConfig& config, std::int64_t toke
 }
 
 Footprint footprint(const RunConfig& config, const Job& job, std::int64_t row_tokens, std::int64_t tokens) {
-  return DryRun(config, job, tokens).run(row_tokens);
+  DryRun dry(config, job, tokens);
+  return config.model.device == "cpu" ? dry.run(row_tokens) : dry.run_beside_host(row_tokens, config.parallel.offload);
 }
 
 }  // namespace herd

@@ -14,23 +14,22 @@ struct Job {
   int ranks = 1, nodes = 1, rank = 0;
 };
 
-/// What one rank's tensors hold, bytes.
+/// What one rank's tensors hold on the device that it computes on, bytes; and what it holds in host memory beside a GPU's.
 struct MemoryPlan {
   std::int64_t parameters = 0, gradients = 0, optimizer = 0;  ///< between steps
   /// On top of them when a step's memory is at its highest.
   std::int64_t gathered = 0;    ///< parameters of others, for the blocks that run
   std::int64_t travelling = 0;  ///< gradients that are being summed over ranks
   std::int64_t activations = 0; ///< what the forward keeps for the backward, and workspace
-  /// Beside them, from the first save on: the copy that is written while the training goes on. Lies in host memory.
-  std::int64_t snapshot = 0;
   std::int64_t result = 0;      ///< gathered to write what was trained: the highest moment of a save, on top of the states
-  bool snapshot_on_device = true;
+  std::int64_t snapshot = 0;    ///< beside all of it, from the first save on: the copy that is written while the training goes on
+  std::int64_t host_states = 0, host_snapshot = 0;  ///< beside a GPU: what parallel.offload keeps there, and that copy
 
   std::int64_t states() const { return parameters + gradients + optimizer; }
   std::int64_t step_peak() const { return states() + gathered + travelling + activations; }
   std::int64_t save_peak() const { return states() + result; }
   /// Of the whole run.
-  std::int64_t peak() const { return std::max(step_peak(), save_peak()) + (snapshot_on_device ? snapshot : 0); }
+  std::int64_t peak() const { return std::max(step_peak(), save_peak()) + snapshot; }
 };
 
 struct Footprint {

@@ -73,6 +73,14 @@ bool more_in_parts(RunConfig& c, Job& job) {
   return true;
 }
 
+bool more_on_the_host(RunConfig& c, Job&) {
+  auto& offload = c.parallel.offload;
+  if (c.model.device == "cpu" || offload == Offload::kParameters) return false;
+  if (offload == Offload::kOptimizer && !strategies().at(c.parallel.strategy).parameters) return false;
+  offload = offload == Offload::kNone ? Offload::kOptimizer : Offload::kParameters;
+  return true;
+}
+
 bool more_ranks(RunConfig& c, Job& job) {
   constexpr int kMost = 4096;
   if (job.ranks >= kMost) return false;
@@ -82,12 +90,14 @@ bool more_ranks(RunConfig& c, Job& job) {
   return true;
 }
 
-// The cheapest first: what costs a little speed, then what computes twice, what sends more, what needs more of everything.
+// The cheapest first: what costs a little speed, then what computes twice, what sends more, what waits for
+// the host, what needs more of everything.
 struct Notch {
   Remedy remedy;
   bool of_states;  // changes what is held between steps
 };
-constexpr Notch kNotches[] = {{smaller_micro_batch, false}, {saving_in_the_open, false}, {recomputing, false}, {more_in_parts, true}, {more_ranks, true}};
+constexpr Notch kNotches[] = {{smaller_micro_batch, false}, {saving_in_the_open, false}, {recomputing, false}, {more_in_parts, true},
+                              {more_on_the_host, true}, {more_ranks, true}};
 
 std::string difference(const RunConfig& from, const Job& job_from, const RunConfig& to, const Job& job_to) {
   std::vector<std::string> words;
@@ -95,6 +105,8 @@ std::string difference(const RunConfig& from, const Job& job_from, const RunConf
   if (to.checkpoint.async != from.checkpoint.async) words.push_back("checkpoint.async=false");
   if (to.train.activation_checkpointing != from.train.activation_checkpointing) words.push_back("train.activation_checkpointing=full");
   if (to.parallel.strategy != from.parallel.strategy) words.push_back("parallel.strategy=" + to.parallel.strategy);
+  if (to.parallel.offload != from.parallel.offload)
+    words.push_back(to.parallel.offload == Offload::kOptimizer ? "parallel.offload=optimizer" : "parallel.offload=parameters");
   if (job_to.ranks != job_from.ranks) words.push_back("--ranks " + std::to_string(job_to.ranks));
   if (job_to.nodes != job_from.nodes) words.push_back("--nodes " + std::to_string(job_to.nodes));
   return join(words, " ");
@@ -129,21 +141,23 @@ class Search {
   }
 
  private:
-  // Until it fits, or does not help any more.
+  // The first notch at which it fits, else the one at which it takes least. Of ever more ranks the notches end where they no longer help.
   std::optional<PlannedChange> take(Remedy remedy, RunConfig& config, Job& job) const {
     const auto from = config;
     const auto job_from = job;
-    std::optional<PlannedChange> change;
-    for (;;) {
-      auto next = config;
-      auto next_job = job;
-      if (!remedy(next, next_job)) return change;
+    std::optional<PlannedChange> best;
+    auto next = config;
+    auto next_job = job;
+    while (remedy(next, next_job)) {
       const auto memory = footprint(next, next_job, data_.longest, data_.vocabulary).memory;
-      if (change && memory.peak() >= change->memory.peak()) return change;
-      config = std::move(next), job = next_job;
-      change = PlannedChange{difference(from, job_from, config, job), memory};
-      if (memory.peak() <= limit_) return change;
+      const bool better = !best || memory.peak() < best->memory.peak();
+      if (!better && remedy == more_ranks) return best;
+      if (!better) continue;
+      config = next, job = next_job;
+      best = PlannedChange{difference(from, job_from, config, job), memory};
+      if (memory.peak() <= limit_) return best;
     }
+    return best;
   }
 
   const RunConfig& config_;

@@ -37,8 +37,11 @@ std::string memory_text(const Plan& plan, const RunConfig& config) {
                fmt::format("{} of {} tokens", plural(std::min<std::int64_t>(config.train.micro_batch_size, (config.train.global_batch_size + plan.job.ranks - 1) / plan.job.ranks), "row"),
                            with_thousands(plan.data.longest)));
   if (m.result > 0) text += line("to write the result", m.result, "on top of the first three, in place of the last");
-  if (m.snapshot > 0) text += line("copy that is being saved", m.snapshot, m.snapshot_on_device ? "" : "in host memory");
-  return text + line("peak", m.peak());
+  if (m.snapshot > 0) text += line("copy that is being saved", m.snapshot);
+  text += line("peak", m.peak());
+  if (m.host_states > 0) text += line("in host memory: states", m.host_states, "parallel.offload");
+  if (m.host_snapshot > 0) text += line("in host memory: the copy", m.host_snapshot, "that is being saved");
+  return text;
 }
 
 std::string verdict(const Plan& plan) {
@@ -89,7 +92,7 @@ std::string to_json(const Plan& plan, const RunConfig& config) {
   const auto memory = [](const MemoryPlan& m) {
     return Json{{"parameters", m.parameters}, {"gradients", m.gradients}, {"optimizer", m.optimizer}, {"gathered", m.gathered},
                 {"gradients_travelling", m.travelling}, {"activations", m.activations}, {"result", m.result},
-                {m.snapshot_on_device ? "snapshot" : "snapshot_on_host", m.snapshot}, {"step_peak", m.step_peak()}, {"peak", m.peak()}};
+                {"snapshot", m.snapshot}, {"host_states", m.host_states}, {"host_snapshot", m.host_snapshot}, {"step_peak", m.step_peak()}, {"peak", m.peak()}};
   };
   const auto changes = [&](const std::vector<PlannedChange>& list) {
     auto json = Json::array();

@@ -72,6 +72,7 @@ void FlatParameters::start(Row& row) {
 void FlatParameters::release(Row& row) {
   if (!row.present) return;
   row.gathering.wait();  // nobody may write into memory that is gone
+  row.gathering = {};    // it holds the part's copy on the device
   drop_memory(row.whole);
   row.present = false;
 }

@@ -9,6 +9,7 @@
 #include "parallel/strategy.h"
 #include "peft/peft_options.h"
 #include "peft/registry.h"
+#include "tests/support/small_run.h"
 #include "tests/support/toy_model.h"
 
 namespace herd::test {
@@ -126,6 +127,23 @@ TEST_F(Traffic, ZeroThreeGathersBlocksTwiceAndTheEndsOnce) {
       EXPECT_EQ(sent, others() * (kGradient * sizes.trained + 2 * sizes.blocks + sizes.ends)) << method;
       if (method == std::string("none") && dtype == at::kFloat) { EXPECT_LE(sent, 3 * others() * kGradient * sizes.all); }
     }
+}
+
+// What `herd plan` says of this very rank, over parts that are uneven: no size here divides by anything.
+TEST_F(Traffic, IsPlannedToTheByte) {
+  ModelShape shape{.hidden_size = 44, .intermediate_size = 71, .num_hidden_layers = 3, .num_attention_heads = 2};
+  shape.vocab_size = 331;
+  for (const auto& strategy : {"ddp", "zero1", "zero2", "zero3"})
+    for (const auto& method : {"none", "lora"})
+      for (const int micro_batches : {1, 2, 5}) {
+        auto config = small_run(strategy, method, shape, world()->size(), micro_batches);
+        if (micro_batches == 2) config.parallel.reduce_dtype = ReduceDtype::kBf16;
+        std::uint64_t before = 0;
+        one_step(config, *world(), [] {}, [&] { before = world()->stats().sent(); });
+        const auto planned = footprint(config, {.ranks = world()->size(), .rank = world()->rank()}, kSmallRow, 0).sent;
+        EXPECT_EQ(planned.inside, world()->stats().sent() - before) << strategy << " " << method << " " << micro_batches;
+        EXPECT_EQ(planned.across, 0);
+      }
 }
 
 }  // namespace
