@@ -66,7 +66,7 @@ class DryRun {
     });
   }
 
-  Footprint run(std::int64_t row_tokens) {
+  Footprint run(std::int64_t row_tokens, std::int64_t enough) {
     strategy_ = strategies().at(config_.parallel.strategy).make({.model = *model_,
                                                                  .communicator = world_,
                                                                  .options = config_.parallel,
@@ -77,14 +77,15 @@ class DryRun {
     const auto without_optimizer = memory_.live();
     AdamW optimizer(strategy_->slices(), config_.train);
     found_.memory.optimizer = memory_.live() - without_optimizer;
+    if (found_.memory.states() > enough) return found_;
     step(row_tokens);
     save(optimizer);
     return found_;
   }
 
   // What a GPU does not hold of it.
-  Footprint run_beside_host(std::int64_t row_tokens, Offload offload) {
-    run(row_tokens);
+  Footprint run_beside_host(std::int64_t row_tokens, Offload offload, std::int64_t enough) {
+    run(row_tokens, offload == Offload::kNone ? enough : std::numeric_limits<std::int64_t>::max());
     auto& m = found_.memory;
     m.host_snapshot = std::exchange(m.snapshot, 0);
     if (offload == Offload::kNone) return found_;
@@ -172,9 +173,9 @@ std::unique_ptr<CausalLm> model_shape(const RunConfig& config, std::int64_t toke
   return model;
 }
 
-Footprint footprint(const RunConfig& config, const Job& job, std::int64_t row_tokens, std::int64_t tokens) {
+Footprint footprint(const RunConfig& config, const Job& job, std::int64_t row_tokens, std::int64_t tokens, std::int64_t enough) {
   DryRun dry(config, job, tokens);
-  return config.model.device == "cpu" ? dry.run(row_tokens) : dry.run_beside_host(row_tokens, config.parallel.offload);
+  return config.model.device == "cpu" ? dry.run(row_tokens, enough) : dry.run_beside_host(row_tokens, config.parallel.offload, enough);
 }
 
 }  // namespace herd

@@ -1,6 +1,7 @@
 #pragma once
 #include <algorithm>
 #include <cstdint>
+#include <limits>
 #include <memory>
 
 #include "launch/run_config.h"
@@ -46,8 +47,9 @@ std::unique_ptr<CausalLm> model_shape(const RunConfig& config, std::int64_t toke
 
 /// What one rank of a run holds and sends: the run's own strategy, optimizer and passes over a model on the meta device (docs/plan.md). It takes
 /// no memory for parameters, and computes nothing.
-/// @param row_tokens of the longest row. @param tokens see model_shape.
+/// @param row_tokens of the longest row. @param tokens see model_shape. @param enough where the states alone are more bytes, no step is tried.
 /// @throws ConfigError where the ranks do not divide as the recipe wants, and what model_shape throws.
-Footprint footprint(const RunConfig& config, const Job& job, std::int64_t row_tokens, std::int64_t tokens);
+Footprint footprint(const RunConfig& config, const Job& job, std::int64_t row_tokens, std::int64_t tokens,
+                    std::int64_t enough = std::numeric_limits<std::int64_t>::max());
 
 }  // namespace herd

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <limits>
 #include <utility>
 
 #include "data/batches.h"
@@ -121,7 +122,7 @@ class Search {
       if (!notch.of_states && plan.footprint.memory.states() > limit_) continue;
       auto config = config_;
       auto job = plan.job;
-      const auto change = take(notch.remedy, config, job);
+      const auto change = take(notch.remedy, config, job, limit_);
       if (change && change->memory.peak() <= limit_) plan.alone.push_back(*change);
     }
     if (!plan.alone.empty()) return;
@@ -131,7 +132,7 @@ class Search {
     for (const auto& notch : kNotches) {
       auto tried = config;
       auto tried_job = job;
-      const auto change = take(notch.remedy, tried, tried_job);
+      const auto change = take(notch.remedy, tried, tried_job, std::numeric_limits<std::int64_t>::max());
       if (!change || change->memory.peak() >= least) continue;
       least = change->memory.peak();
       config = tried, job = tried_job;
@@ -142,14 +143,16 @@ class Search {
 
  private:
   // The first notch at which it fits, else the one at which it takes least. Of ever more ranks the notches end where they no longer help.
-  std::optional<PlannedChange> take(Remedy remedy, RunConfig& config, Job& job) const {
+  // @param enough see footprint.
+  std::optional<PlannedChange> take(Remedy remedy, RunConfig& config, Job& job, std::int64_t enough) const {
     const auto from = config;
     const auto job_from = job;
     std::optional<PlannedChange> best;
     auto next = config;
     auto next_job = job;
     while (remedy(next, next_job)) {
-      const auto memory = footprint(next, next_job, data_.longest, data_.vocabulary).memory;
+      const auto memory = footprint(next, next_job, data_.longest, data_.vocabulary, enough).memory;
+      if (memory.states() > enough) continue;
       const bool better = !best || memory.peak() < best->memory.peak();
       if (!better && remedy == more_ranks) return best;
       if (!better) continue;

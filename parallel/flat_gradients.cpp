@@ -1,7 +1,6 @@
 #include "parallel/flat_gradients.h"
 
 #include <cmath>
-#include <set>
 #include <utility>
 
 namespace herd {
@@ -102,14 +101,13 @@ void FlatGradients::replicate(Row& row) {
 }
 
 std::int64_t FlatGradients::resident_bytes() const {
-  std::set<const void*> seen;
   std::int64_t bytes = 0;
-  const auto add = [&](const Tensor& x) {
-    if (x.defined() && seen.insert(x.storage().unsafeGetStorageImpl()).second) bytes += static_cast<std::int64_t>(x.storage().nbytes());
+  const auto add = [&](const Tensor& x, const Tensor& unless_in) {
+    if (x.defined() && !(unless_in.defined() && x.is_alias_of(unless_in))) bytes += static_cast<std::int64_t>(x.nbytes());
   };
-  for (const auto& row : rows_) add(row.whole), add(row.own);
+  for (const auto& row : rows_) add(row.whole, {}), add(row.own, row.whole);
   for (const auto* journeys : {&reducing_, &replicating_})
-    for (const auto& journey : *journeys) add(journey.sent), add(journey.received);
+    for (const auto& journey : *journeys) add(journey.sent, journey.row->whole), add(journey.received, journey.row->own);
   return bytes;
 }
 
