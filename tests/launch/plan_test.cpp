@@ -9,13 +9,16 @@
 
 #include "launch/plan.h"
 #include "models/registry.h"
+#include "parallel/checkpoint/store.h"
 #include "parallel/comm/threads.h"
 #include "runtime/base/exit_codes.h"
 #include "runtime/base/text.h"
 #include "tests/launch/ascii_tokenizer.h"
 #include "tests/support/counting_allocator.h"
 #include "tests/support/run_herd.h"
+#include "tests/support/scratch.h"
 #include "tests/support/small_run.h"
+#include "train/resume.h"
 
 namespace herd::test {
 namespace {
@@ -34,22 +37,39 @@ ModelShape shape() {
 
 struct Measured {
   std::int64_t parameters_and_gradients = 0, states = 0, peak = 0;
+  std::int64_t snapshot = 0, result = 0;
 };
 
 // By rank: each is a thread.
-std::vector<Measured> measure(const RunConfig& config, int ranks) {
+// @param folder to save a checkpoint in; none: nothing is saved.
+std::vector<Measured> measure(const RunConfig& config, int ranks, const std::filesystem::path& folder = {}) {
   at::set_num_threads(1);
   std::vector<Measured> by_rank(static_cast<std::size_t>(ranks));
   const CountingAllocator counting;
   run_threads(ranks, [&](Communicator& c) {
     auto& m = by_rank[static_cast<std::size_t>(c.rank())];
     auto& memory = counting.of_this_thread();
-    one_step(config, c, [&] { m.parameters_and_gradients = memory.live; },
-             [&] {
-               m.states = memory.live;
-               memory.forget_peak();
-             });
-    m.peak = memory.peak;
+    const auto save = [&](Strategy& strategy, AdamW& optimizer) {
+      m.peak = memory.peak;
+      if (folder.empty()) return;
+      CheckpointStore store(folder, c, {.async = true});
+      const auto live = memory.live.load();
+      store.save(1, {.slices = checkpoint_slices(optimizer)});
+      m.snapshot = memory.live - live;
+      store.finish();
+      memory.forget_peak();
+      const auto before = memory.peak.load();
+      strategy.with_whole_parameters(false, [] {});
+      m.result = memory.peak - before;
+    };
+    one_step(config, c,
+             {.strategy_made = [&] { m.parameters_and_gradients = memory.live; },
+              .optimizer_made =
+                  [&] {
+                    m.states = memory.live;
+                    memory.forget_peak();
+                  },
+              .stepped = save});
     c.barrier().wait();
   });
   return by_rank;
@@ -93,6 +113,20 @@ INSTANTIATE_TEST_SUITE_P(Uneven, PlannedMemory,
                          testing::Combine(testing::Values("ddp", "zero1", "zero2", "zero3"), testing::Values("none", "lora"),
                                           testing::Values(Recompute::kNone), testing::Values(3)),
                          name);
+
+// Ranks that have the same slices write whole tensors each, so that one of them copies more than another; together it is the checkpoint.
+TEST(Footprint, OfASave) {
+  for (const auto& strategy : {"ddp", "zero3"}) {
+    const Scratch scratch;
+    const auto config = small_run(strategy, "lora", shape(), 2, 1);
+    const auto measured = measure(config, 2, scratch.path());
+    const auto first = footprint(config, {.ranks = 2, .rank = 0}, kSmallRow, 0), second = footprint(config, {.ranks = 2, .rank = 1}, kSmallRow, 0);
+    EXPECT_EQ(first.memory.snapshot + second.memory.snapshot, measured[0].snapshot + measured[1].snapshot) << strategy;
+    EXPECT_NEAR(static_cast<double>(first.memory.snapshot), static_cast<double>(measured[0].snapshot), 0.1 * static_cast<double>(measured[0].snapshot)) << strategy;
+    EXPECT_EQ(first.memory.result, measured[0].result) << strategy;
+    EXPECT_EQ(first.checkpoint_bytes, measured[0].snapshot + measured[1].snapshot) << strategy;
+  }
+}
 
 // A new line of either table is planned by being there.
 TEST(Footprint, OfEveryMethodAndFamily) {

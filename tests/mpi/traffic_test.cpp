@@ -139,7 +139,7 @@ TEST_F(Traffic, IsPlannedToTheByte) {
         auto config = small_run(strategy, method, shape, world()->size(), micro_batches);
         if (micro_batches == 2) config.parallel.reduce_dtype = ReduceDtype::kBf16;
         std::uint64_t before = 0;
-        one_step(config, *world(), [] {}, [&] { before = world()->stats().sent(); });
+        one_step(config, *world(), {.optimizer_made = [&] { before = world()->stats().sent(); }});
         const auto planned = footprint(config, {.ranks = world()->size(), .rank = world()->rank()}, kSmallRow, 0).sent;
         EXPECT_EQ(planned.inside, world()->stats().sent() - before) << strategy << " " << method << " " << micro_batches;
         EXPECT_EQ(planned.across, 0);

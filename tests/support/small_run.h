@@ -25,15 +25,21 @@ inline RunConfig small_run(const std::string& strategy, const std::string& metho
   return config;
 }
 
-/// Builds it for real and makes one step, on one rank. @param when told when strategy and optimizer are made.
-inline void one_step(const RunConfig& config, Communicator& c, const std::function<void()>& strategy_made, const std::function<void()>& optimizer_made) {
+/// Who is told how far one_step is.
+struct StepListener {
+  std::function<void()> strategy_made = [] {}, optimizer_made = [] {};
+  std::function<void(Strategy&, AdamW&)> stepped = [](Strategy&, AdamW&) {};
+};
+
+/// Builds it for real and makes one step, on one rank.
+inline void one_step(const RunConfig& config, Communicator& c, const StepListener& listener) {
   auto base = open_model(config.model, 0);
   auto& model = *base.model;
   attach(model, config.peft, 3);
   const auto strategy = strategies().at(config.parallel.strategy).make({model, c, config.parallel, recomputed_blocks(config.train), base.read});
-  strategy_made();
+  listener.strategy_made();
   AdamW optimizer(strategy->slices(), config.train);
-  optimizer_made();
+  listener.optimizer_made();
   const auto rows = config.train.micro_batch_size, micro_batches = config.train.global_batch_size / (rows * c.size());
   std::vector<std::vector<std::int64_t>> tokens(static_cast<std::size_t>(rows), std::vector<std::int64_t>(kSmallRow));
   for (auto& row : tokens)
@@ -48,6 +54,7 @@ inline void one_step(const RunConfig& config, Communicator& c, const std::functi
   strategy->gradient_norm();
   optimizer.step(1e-3);
   strategy->values_changed();
+  listener.stepped(*strategy, optimizer);
 }
 
 }  // namespace herd::test
