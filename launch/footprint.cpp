@@ -67,10 +67,12 @@ class DryRun {
   }
 
   Footprint run(std::int64_t row_tokens, std::int64_t enough) {
-    strategy_ = strategies().at(config_.parallel.strategy).make({.model = *model_,
-                                                                 .communicator = world_,
-                                                                 .options = config_.parallel,
-                                                                 .recompute_every = recomputed_blocks(config_.train)});
+    strategy_ = strategies()
+                    .at(config_.parallel.strategy)
+                    .make({.model = *model_,
+                           .communicator = world_,
+                           .options = config_.parallel,
+                           .recompute_every = recomputed_blocks(config_.train)});
     at_rest_ = strategy_->resident();
     found_.memory.parameters = at_rest_.parameters;
     found_.memory.gradients = at_rest_.gradients;
@@ -97,8 +99,8 @@ class DryRun {
   }
 
  private:
-  // As train() does it. Of the micro-batches before the last one stands for all; where their gradients travel it is the third: by then rows of
-  // the two before it are on their way (FlatGradients).
+  // As train() does it. Of the micro-batches before the last one stands for all; where their gradients travel it is the third: by then rows
+  // of the two before it are on their way (FlatGradients).
   void step(std::int64_t row_tokens) {
     const auto& train = config_.train;
     const auto most = rounded_up(train.global_batch_size, world_.size());

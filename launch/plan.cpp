@@ -61,9 +61,7 @@ bool smaller_micro_batch(RunConfig& c, Job& job) {
 
 bool saving_in_the_open(RunConfig& c, Job&) { return c.model.device == "cpu" && std::exchange(c.checkpoint.async, false); }
 
-bool recomputing(RunConfig& c, Job&) {
-  return std::exchange(c.train.activation_checkpointing, Recompute::kFull) != Recompute::kFull;
-}
+bool recomputing(RunConfig& c, Job&) { return std::exchange(c.train.activation_checkpointing, Recompute::kFull) != Recompute::kFull; }
 
 bool more_in_parts(RunConfig& c, Job& job) {
   static const std::vector<std::string> ladder{"ddp", "zero1", "zero2", "zero3"};
@@ -97,12 +95,13 @@ struct Notch {
   Remedy remedy;
   bool of_states;  // changes what is held between steps
 };
-constexpr Notch kNotches[] = {{smaller_micro_batch, false}, {saving_in_the_open, false}, {recomputing, false}, {more_in_parts, true},
-                              {more_on_the_host, true}, {more_ranks, true}};
+constexpr Notch kNotches[] = {{smaller_micro_batch, false}, {saving_in_the_open, false}, {recomputing, false},
+                              {more_in_parts, true},        {more_on_the_host, true},    {more_ranks, true}};
 
 std::string difference(const RunConfig& from, const Job& job_from, const RunConfig& to, const Job& job_to) {
   std::vector<std::string> words;
-  if (to.train.micro_batch_size != from.train.micro_batch_size) words.push_back("train.micro_batch_size=" + std::to_string(to.train.micro_batch_size));
+  if (to.train.micro_batch_size != from.train.micro_batch_size)
+    words.push_back("train.micro_batch_size=" + std::to_string(to.train.micro_batch_size));
   if (to.checkpoint.async != from.checkpoint.async) words.push_back("checkpoint.async=false");
   if (to.train.activation_checkpointing != from.train.activation_checkpointing) words.push_back("train.activation_checkpointing=full");
   if (to.parallel.strategy != from.parallel.strategy) words.push_back("parallel.strategy=" + to.parallel.strategy);

@@ -11,7 +11,8 @@
 namespace herd {
 
 int plan_command(int argc, char** argv) {
-  CLI::App app("What a recipe's run would take on so many ranks: memory, traffic, steps. Nothing is trained, no weights are read.", "herd plan");
+  CLI::App app("What a recipe's run would take on so many ranks: memory, traffic, steps. Nothing is trained, no weights are read.",
+               "herd plan");
   std::vector<std::string> arguments;
   Job job;
   std::uint64_t memory = 0;
@@ -19,8 +20,9 @@ int plan_command(int argc, char** argv) {
   app.add_option("recipe", arguments, "a YAML recipe, then overrides as key.path=value")->required();
   app.add_option("--ranks", job.ranks, "processes of the job")->required()->check(CLI::Range(1, 1 << 16));
   app.add_option("--nodes", job.nodes, "machines that they are spread over evenly")->check(CLI::Range(1, 1 << 16))->capture_default_str();
-  auto* limit = app.add_option("--memory", memory, "what a rank may hold: 80GiB, 24GB; where that is too little, the plan says what would do")
-                    ->transform(CLI::AsSizeValue(true));
+  auto* limit =
+      app.add_option("--memory", memory, "what a rank may hold: 80GiB, 24GB; where that is too little, the plan says what would do")
+          ->transform(CLI::AsSizeValue(true));
   app.add_flag("--json", json, "for programs");
   if (!parse_arguments(app, argc, argv)) return kExitSuccess;
 

@@ -12,7 +12,8 @@ namespace {
 
 class LoraSlot final : public LinearSlot {
  public:
-  LoraSlot(const std::string& layer, Linear& linear, const PeftOptions& o, std::optional<std::uint64_t> seed, std::shared_ptr<const RandomKeys> keys)
+  LoraSlot(const std::string& layer, Linear& linear, const PeftOptions& o, std::optional<std::uint64_t> seed,
+           std::shared_ptr<const RandomKeys> keys)
       : a_({o.r, linear.in_features()}, {"lora_rank", "in"}, Init::kKaimingUniform),
         b_({linear.out_features(), o.r}, {"out", "lora_rank"}, o.init ? Init::kZeros : Init::kKaimingUniform),
         scale_(o.alpha / (o.use_rslora ? std::sqrt(static_cast<double>(o.r)) : static_cast<double>(o.r))),

@@ -11,9 +11,9 @@ struct Traffic {
   std::uint64_t across = 0;  ///< to other nodes
 };
 
-/// One rank of a job that does not exist, to plan with: operations complete at once, move nothing, and are counted by the link that they would
-/// take. Tensors lie on the meta device; of one on the CPU every rank is taken to hold the same. Counts what the mpi backend sends (comm/mpi_exchange.cpp),
-/// to the byte; nccl moves the same parts.
+/// One rank of a job that does not exist, to plan with: operations complete at once, move nothing, and are counted by the link that they
+/// would take. Tensors lie on the meta device; of one on the CPU every rank is taken to hold the same. Counts what the mpi backend sends
+/// (comm/mpi_exchange.cpp), to the byte; nccl moves the same parts.
 class DryCommunicator final : public Communicator {
  public:
   /// @param nodes that the ranks lie on, as many on each, in their order. @throws ConfigError where they do not divide so.

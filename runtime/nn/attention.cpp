@@ -13,7 +13,7 @@ using torch::autograd::AutogradContext;
 using torch::autograd::Function;
 using torch::autograd::variable_list;
 
-// What libtorch's attention keeps and makes, both on the CPU and on a GPU: on the meta device it would choose one that holds all t × t scores.
+// What libtorch's attention keeps and makes on the CPU (and a GPU's keeps): on the meta device it would choose one that holds all scores.
 struct MetaAttention : Function<MetaAttention> {
   static Tensor forward(AutogradContext* ctx, const Tensor& q_bthe, const Tensor& k_btke, const Tensor& v_btke) {
     auto out_bthe = at::empty(q_bthe.sizes(), q_bthe.options().requires_grad(false));

@@ -1,4 +1,6 @@
 // What `herd plan` says a rank holds, against what a run of a small model allocates; and the command.
+#include "launch/plan.h"
+
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
 #include <gmock/gmock.h>
@@ -7,7 +9,6 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "launch/plan.h"
 #include "models/registry.h"
 #include "parallel/checkpoint/store.h"
 #include "parallel/comm/threads.h"
@@ -78,7 +79,9 @@ std::vector<Measured> measure(const RunConfig& config, int ranks, const std::fil
 using Case = std::tuple<std::string, std::string, Recompute, int>;
 
 // Numbers of two bytes and of four, each on one rank and on several.
-Precision dtype_of(const Case& c) { return std::get<3>(c) == 2 || (std::get<3>(c) == 1 && std::get<1>(c) == "lora") ? Precision::kFp32 : Precision::kBf16; }
+Precision dtype_of(const Case& c) {
+  return std::get<3>(c) == 2 || (std::get<3>(c) == 1 && std::get<1>(c) == "lora") ? Precision::kFp32 : Precision::kBf16;
+}
 
 std::string name(const testing::TestParamInfo<Case>& info) {
   const auto& [strategy, method, recompute, ranks] = info.param;
@@ -87,8 +90,8 @@ std::string name(const testing::TestParamInfo<Case>& info) {
 
 class PlannedMemory : public testing::TestWithParam<Case> {};
 
-// States to the byte. What the plan leaves out of the peak are temporaries inside libtorch's own functions (most of all a mask turned into numbers,
-// where LoRA drops) and inside the backend.
+// States to the byte. What the plan leaves out of the peak are temporaries inside libtorch's own functions (most of all a mask turned into
+// numbers, where LoRA drops) and inside the backend.
 TEST_P(PlannedMemory, IsWhatARunAllocates) {
   const auto& [strategy, method, recompute, ranks] = GetParam();
   auto config = small_run(strategy, method, shape(), ranks, 4);
@@ -120,9 +123,12 @@ TEST(Footprint, OfASave) {
     const Scratch scratch;
     const auto config = small_run(strategy, "lora", shape(), 2, 1);
     const auto measured = measure(config, 2, scratch.path());
-    const auto first = footprint(config, {.ranks = 2, .rank = 0}, kSmallRow, 0), second = footprint(config, {.ranks = 2, .rank = 1}, kSmallRow, 0);
+    const auto first = footprint(config, {.ranks = 2, .rank = 0}, kSmallRow, 0),
+               second = footprint(config, {.ranks = 2, .rank = 1}, kSmallRow, 0);
     EXPECT_EQ(first.memory.snapshot + second.memory.snapshot, measured[0].snapshot + measured[1].snapshot) << strategy;
-    EXPECT_NEAR(static_cast<double>(first.memory.snapshot), static_cast<double>(measured[0].snapshot), 0.1 * static_cast<double>(measured[0].snapshot)) << strategy;
+    EXPECT_NEAR(static_cast<double>(first.memory.snapshot), static_cast<double>(measured[0].snapshot),
+                0.1 * static_cast<double>(measured[0].snapshot))
+        << strategy;
     EXPECT_EQ(first.memory.result, measured[0].result) << strategy;
     EXPECT_EQ(first.checkpoint_bytes, measured[0].snapshot + measured[1].snapshot) << strategy;
   }
@@ -137,7 +143,8 @@ TEST(Footprint, OfEveryMethodAndFamily) {
       const auto measured = measure(config, 1).front();
       const auto planned = footprint(config, {}, kSmallRow, 0).memory;
       EXPECT_EQ(planned.states(), measured.states) << family << " " << method;
-      EXPECT_NEAR(static_cast<double>(planned.step_peak()), static_cast<double>(measured.peak), 0.1 * static_cast<double>(measured.peak)) << family << " " << method;
+      EXPECT_NEAR(static_cast<double>(planned.step_peak()), static_cast<double>(measured.peak), 0.1 * static_cast<double>(measured.peak))
+          << family << " " << method;
     }
 }
 
@@ -160,9 +167,11 @@ TEST(Footprint, KindsAreToldApart) {
 TEST(Footprint, HsdpKeepsAllButGradientsInsideANode) {
   const auto config = small_run("hsdp", "none", shape(), 4, 1);
   const auto f = footprint(config, {.ranks = 4, .nodes = 2}, kSmallRow, 0);
-  EXPECT_NEAR(static_cast<double>(f.memory.states()), 16 * static_cast<double>(f.parameters) / 2, 0.02 * 16 * static_cast<double>(f.parameters) / 2);
+  EXPECT_NEAR(static_cast<double>(f.memory.states()), 16 * static_cast<double>(f.parameters) / 2,
+              0.02 * 16 * static_cast<double>(f.parameters) / 2);
   // One all_reduce of half the gradients with the one copy: as much as the half, in fp32.
-  EXPECT_NEAR(static_cast<double>(f.sent.across), 4 * static_cast<double>(f.parameters) / 2, 0.02 * 4 * static_cast<double>(f.parameters) / 2);
+  EXPECT_NEAR(static_cast<double>(f.sent.across), 4 * static_cast<double>(f.parameters) / 2,
+              0.02 * 4 * static_cast<double>(f.parameters) / 2);
   EXPECT_THROW(footprint(config, {.ranks = 4, .nodes = 3}, kSmallRow, 0), ConfigError);
 }
 
@@ -193,12 +202,14 @@ TEST(Footprint, TakesNoMemory) {
   EXPECT_LT(counting.peak(), std::int64_t{16} << 20);
 }
 
-// What those who published adapters of LLaMA did on one device of 80 GB: rank 8 on q and v (and rank 16 on all), 512 tokens, some rows at once.
+// What those who published adapters of LLaMA did on one device of 80 GB: rank 8 on q and v (and rank 16 on all), 512 tokens, some rows at
+// once.
 TEST(Footprint, LoraOfLlamaUpTo30BFitsOneDeviceOf80GB) {
   struct Size {
     std::int64_t d, f, layers, heads, parameters;
   };
-  for (const auto& s : {Size{4096, 11008, 32, 32, 6738415616}, Size{5120, 13824, 40, 40, 13015864320}, Size{6656, 17920, 60, 52, 32528943616}}) {
+  for (const auto& s :
+       {Size{4096, 11008, 32, 32, 6738415616}, Size{5120, 13824, 40, 40, 13015864320}, Size{6656, 17920, 60, 52, 32528943616}}) {
     ModelShape llama{.hidden_size = s.d, .intermediate_size = s.f, .num_hidden_layers = s.layers, .num_attention_heads = s.heads};
     llama.vocab_size = 32000;
     for (const std::int64_t r : {8, 16}) {
@@ -222,8 +233,10 @@ class PlanCommand : public CommandTest {
   PlanCommand() : CommandTest("plan") {
     write_ascii_tokenizer(scratch_.path());
     std::ofstream set(scratch_ / "set.jsonl");
-    for (int i = 0; i < 10; ++i) set << R"({"instruction": "Say it.", "input": "", "output": "it )" << std::string(static_cast<std::size_t>(i), 'x') << "\"}\n";
-    std::ofstream(scratch_ / "recipe.yaml") << "model: {family: llama, tokenizer: " << scratch_.path().string() << ", config: {hidden_size: 64, intermediate_size: 96, "
+    for (int i = 0; i < 10; ++i)
+      set << R"({"instruction": "Say it.", "input": "", "output": "it )" << std::string(static_cast<std::size_t>(i), 'x') << "\"}\n";
+    std::ofstream(scratch_ / "recipe.yaml") << "model: {family: llama, tokenizer: " << scratch_.path().string()
+                                            << ", config: {hidden_size: 64, intermediate_size: 96, "
                                             << "num_hidden_layers: 4, num_attention_heads: 4, max_position_embeddings: 512}}\n"
                                             << "data: {sets: [" << (scratch_ / "set.jsonl").string() << "], max_tokens: 400}\n"
                                             << "train: {epochs: 3, global_batch_size: 4, micro_batch_size: 2}\n";
@@ -250,14 +263,16 @@ TEST_F(PlanCommand, SaysWhatItCannotKnow) {
   EXPECT_TRUE(json["steps"].is_null() && json["tokens"].is_null());
   EXPECT_EQ(json["longest_row"], 400);
   EXPECT_THAT(json["unknown"].get<std::string>(), HasSubstr("/nowhere/set.jsonl"));
-  EXPECT_THAT(plan({"--ranks", "1", "model.tokenizer=/nowhere", "model.config.vocab_size=97"})["unknown"].get<std::string>(), HasSubstr("tokenizer"));
+  EXPECT_THAT(plan({"--ranks", "1", "model.tokenizer=/nowhere", "model.config.vocab_size=97"})["unknown"].get<std::string>(),
+              HasSubstr("tokenizer"));
   EXPECT_EQ(herd({(scratch_ / "recipe.yaml").string(), "--ranks", "1", "data.sets=[]"}), kExitSuccess);
   EXPECT_THAT(out_, HasSubstr("unknown: data.sets is empty"));
 }
 
 // A folder needs its config.json alone.
 TEST_F(PlanCommand, NeedsNoWeights) {
-  std::ofstream(scratch_ / "config.json") << R"({"model_type": "llama", "vocab_size": 97, "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 4,
+  std::ofstream(scratch_ / "config.json")
+      << R"({"model_type": "llama", "vocab_size": 97, "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 4,
     "num_attention_heads": 4, "max_position_embeddings": 512})";
   const auto from_config = plan({"--ranks", "1"});
   EXPECT_EQ(plan({"--ranks", "1", "model.config=null", "model.path=" + scratch_.path().string()})["memory"], from_config["memory"]);
@@ -295,8 +310,8 @@ TEST_F(PlanCommand, OffersChangesThatDo) {
 TEST_F(PlanCommand, PrintsATableAndAVerdict) {
   const auto recipe = (scratch_ / "recipe.yaml").string();
   ASSERT_EQ(herd({recipe, "--ranks", "4", "--nodes", "2", "--memory", "80GiB", "parallel.strategy=zero3"}), kExitSuccess) << err_;
-  EXPECT_THAT(out_, AllOf(HasSubstr("all trained; zero3 on 4 ranks of 2 nodes"), HasSubstr("optimizer state"), HasSubstr("gathered blocks"), HasSubstr("to other nodes"),
-                          HasSubstr("fits 80 GiB"), HasSubstr("the run: 9 steps")));
+  EXPECT_THAT(out_, AllOf(HasSubstr("all trained; zero3 on 4 ranks of 2 nodes"), HasSubstr("optimizer state"), HasSubstr("gathered blocks"),
+                          HasSubstr("to other nodes"), HasSubstr("fits 80 GiB"), HasSubstr("the run: 9 steps")));
   ASSERT_EQ(herd({recipe, "--ranks", "1", "--memory", "1kB"}), kExitSuccess) << err_;
   EXPECT_THAT(out_, AllOf(HasSubstr("does not fit 1000 B"), HasSubstr("nothing herd can change would do")));
 }

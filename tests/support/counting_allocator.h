@@ -10,8 +10,8 @@
 
 namespace herd::test {
 
-/// While it lives, counts what tensors on the CPU hold, in all threads or by the thread that made them: it stands in front of libtorch's allocator.
-/// One at a time.
+/// While it lives, counts what tensors on the CPU hold, in all threads or by the thread that made them: it stands in front of libtorch's
+/// allocator. One at a time.
 class CountingAllocator final : public c10::Allocator {
  public:
   CountingAllocator() : former_(c10::GetCPUAllocator()) {

@@ -36,7 +36,8 @@ inline void one_step(const RunConfig& config, Communicator& c, const StepListene
   auto base = open_model(config.model, 0);
   auto& model = *base.model;
   attach(model, config.peft, 3);
-  const auto strategy = strategies().at(config.parallel.strategy).make({model, c, config.parallel, recomputed_blocks(config.train), base.read});
+  const auto strategy =
+      strategies().at(config.parallel.strategy).make({model, c, config.parallel, recomputed_blocks(config.train), base.read});
   listener.strategy_made();
   AdamW optimizer(strategy->slices(), config.train);
   listener.optimizer_made();
