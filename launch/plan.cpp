@@ -171,6 +171,11 @@ class Search {
 
 Plan make_plan(const RunConfig& config, const Job& job, std::optional<std::int64_t> limit) {
   Plan plan{.job = job, .data = plan_data(config), .limit = limit};
+  if (config.model.config && !config.model.config->vocab_size && plan.data.vocabulary == 0)
+    throw ConfigError({.who = "model.config.vocab_size",
+                       .found = "null, and no tokenizer in '" + config.model.tokenizer + "'",
+                       .expected = "one of the two, to know how large the embedding is",
+                       .remedy = "model.config.vocab_size=32000"});
   check_context(config, model_shape(config, plan.data.vocabulary)->facts);
   plan.footprint = footprint(config, job, plan.data.longest, plan.data.vocabulary);
   if (!plan.fits()) Search(config, plan.data, *limit).run(plan);

@@ -134,6 +134,18 @@ TEST(Footprint, OfASave) {
   }
 }
 
+TEST(Footprint, OfHsdpOnSeveralCopies) {
+  auto config = small_run("hsdp", "none", shape(), 4, 2);
+  config.parallel.shard_degree = 2;
+  const auto measured = measure(config, 4);
+  for (int rank = 0; rank < 4; ++rank) {
+    const auto planned = footprint(config, {.ranks = 4, .rank = rank}, kSmallRow, 0).memory;
+    const auto& m = measured[static_cast<std::size_t>(rank)];
+    EXPECT_EQ(planned.states(), m.states) << "rank " << rank;
+    EXPECT_NEAR(static_cast<double>(planned.step_peak()), static_cast<double>(m.peak), 0.1 * static_cast<double>(m.peak)) << "rank " << rank;
+  }
+}
+
 // A new line of either table is planned by being there.
 TEST(Footprint, OfEveryMethodAndFamily) {
   for (const auto& family : families().names())
@@ -328,6 +340,8 @@ TEST_F(PlanCommand, TellsWhatIsWrong) {
   EXPECT_THAT(err_, HasSubstr("parallel.shard_degree"));
   EXPECT_EQ(herd({recipe, "--ranks", "1", "data.max_tokens=4000"}), kExitUsage);
   EXPECT_THAT(err_, HasSubstr("data.max_tokens"));
+  EXPECT_EQ(herd({recipe, "--ranks", "1", "model.tokenizer=/nowhere"}), kExitUsage);
+  EXPECT_THAT(err_, AllOf(HasSubstr("model.config.vocab_size"), HasSubstr("/nowhere")));
   EXPECT_EQ(herd({recipe, "--ranks", "1", "model.config=null"}), kExitUsage);
   EXPECT_THAT(err_, HasSubstr("model.path"));
 }
