@@ -51,7 +51,6 @@ Dataset load_dataset(const DataOptions& options, const Tokenizer& tokenizer) {
   auto held_out = format_records(split.held_out, tokenizer, options);
   out.held_out = std::move(held_out.examples);
   out.held_out_report = held_out.report;
-  out.held_out_records = std::move(split.held_out.records);
   out.pad_token = tokenizer.pad.value_or(tokenizer.eos.value_or(0));
   return out;
 }

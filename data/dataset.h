@@ -15,7 +15,6 @@ struct Dataset {
   std::vector<std::string> files;
   std::int64_t records_without_input = 0;
   std::vector<Example> train, held_out;
-  std::vector<Record> held_out_records;   ///< as text, for sample answers and exact-match questions
   FormatReport train_report, held_out_report;
   TokenId pad_token = 0;                  ///< the tokenizer's, else its end of sequence
   std::string template_name, template_fingerprint, tokenizer_fingerprint;

@@ -27,7 +27,7 @@ void print_help(std::FILE* to) {
 const Table<Command>& commands() {
   static const Table<Command> table{"command",
                                     {
-                                        {"checkpoint", {checkpoint_command, "list, verify or show a run's checkpoints"}},
+                                        {"checkpoint", {checkpoint_command, "list, verify, show or consolidate a run's checkpoints"}},
                                         {"config", {config_command, "print a recipe as it is read, or document its keys"}},
                                         {"data", {data_command, "data audit: what a recipe's data become, before anything is trained"}},
                                         {"flight", {flight_command, "what each rank of a run did last, and where the ranks differ"}},

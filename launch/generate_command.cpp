@@ -123,9 +123,8 @@ void print(std::string_view text) {
 /// Lines in the questions' order, each as soon as it and those before it are there.
 class AnswerLines {
  public:
-  AnswerLines(const std::vector<Question>& questions, const std::string& path) : questions_(questions), lines_(questions.size()) {
-    if (!path.empty()) file_.emplace(path, File::Mode::replace);
-  }
+  /// @param file nullptr: standard output.
+  AnswerLines(const std::vector<Question>& questions, File* file) : questions_(questions), file_(file), lines_(questions.size()) {}
   void add(std::size_t number, const Generation& generation) {
     lines_[number] = answer_line(questions_[number], generation) + "\n";
     for (; next_ < lines_.size() && !lines_[next_].empty(); ++next_) {
@@ -133,17 +132,12 @@ class AnswerLines {
       else print(lines_[next_]);
     }
   }
-  void close() {
-    if (!file_) return;
-    file_->sync();
-    file_->close();
-  }
 
  private:
   const std::vector<Question>& questions_;
+  File* file_;
   std::vector<std::string> lines_;
   std::size_t next_ = 0;
-  std::optional<File> file_;
 };
 
 std::vector<Generation> answer(Generator& generator, const std::vector<Question>& questions, const std::vector<Prompt>& prompts,
@@ -153,10 +147,14 @@ std::vector<Generation> answer(Generator& generator, const std::vector<Question>
     print("\n");
     return generations;
   }
-  AnswerLines lines(questions, o.output);
-  auto generations =
-      generator.run(prompts, {.on_done = [&](std::size_t number, const Generation& generation) { lines.add(number, generation); }});
-  lines.close();
+  std::vector<Generation> generations;
+  const auto run = [&](File* file) {
+    AnswerLines lines(questions, file);
+    generations = generator.run(prompts, {.on_done = [&](std::size_t number, const Generation& generation) { lines.add(number, generation); }});
+  };
+  // All answers or none: what stands there meanwhile may be an earlier run's, or the questions themselves.
+  if (o.output.empty()) run(nullptr);
+  else write_file_atomically(o.output, [&](File& file) { run(&file); });
   return generations;
 }
 

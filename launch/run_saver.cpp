@@ -25,7 +25,9 @@ void RunSaver::save(const TrainState& state, bool is_best) {
   const bool best = is_best && w_.run.config.checkpoint.save_best;
   step_ = state.step;
   blocked_s_ = 0;
-  blocked(!w_.run.config.checkpoint.async, [&] {
+  // A model in parts is made of its checkpoint, which must be there then.
+  const bool complete = !w_.run.config.checkpoint.async || (best && streams_result(w_.run.config));
+  blocked(complete, [&] {
     last_ = w_.store.save(state.step,
                           {.slices = checkpoint_slices(w_.optimizer),
                            .state = to_json(state),
@@ -33,8 +35,8 @@ void RunSaver::save(const TrainState& state, bool is_best) {
                            .config = to_yaml(w_.run.tree, true),
                            .held_out_loss = state.held_out_loss},
                           best);
+    if (best) write(w_.folder.best());
   });
-  if (best) write(w_.folder.best());
 }
 
 void RunSaver::finish() {

@@ -43,7 +43,8 @@ void tell_start(const RunParts& parts, const RunConfig& config, const Communicat
 }
 
 // All ranks are here with one error, such as numbers that are not finite: what was saved before it is worth keeping.
-void finish_before_the_end(CheckpointStore& store) {
+void finish_before_the_end(CheckpointStore& store, Communicator& communicator, double timeout_s) {
+  const DeadlineScope saving(communicator, timeout_s);
   try {
     store.finish();
   } catch (const Error& error) {
@@ -72,11 +73,11 @@ TrainOutcome train_run(const ResolvedRun& run, const RunFolder& folder, Communic
   const bool first_rank = communicator.rank() == 0;
   const int threads = agree(communicator, [&] { return use_threads(config.model.threads, communicator); });
   communicator.note("loading");
-  // Told before minutes go into loading and tokenising.
   // Rank 0 names a rank whose file does not come before the others lose patience with rank 0.
   const auto patience_s = config.parallel.save_timeout_s / 2;
   CheckpointStore store(folder.checkpoints(), communicator,
                         {.keep = config.checkpoint.keep, .async = config.checkpoint.async, .deadline_s = patience_s, .on_step = {}});
+  // What is wrong with it is told before minutes go into loading and tokenising.
   const auto checkpoint = config.checkpoint.resume == "none" ? std::nullopt : store.find(config.checkpoint.resume);
   const auto parts = agree(communicator, [&] { return load_parts(config, threads); });
   check_same_parts(parts, communicator);
@@ -125,7 +126,7 @@ TrainOutcome train_run(const ResolvedRun& run, const RunFolder& folder, Communic
     try {
       return train(training, optimizer, state);
     } catch (const Error& error) {
-      if (error.complaint().everywhere) finish_before_the_end(store);
+      if (error.complaint().everywhere) finish_before_the_end(store, communicator, config.parallel.save_timeout_s);
       throw;
     }
   }();

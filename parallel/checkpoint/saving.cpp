@@ -73,7 +73,7 @@ void Saving::wait_for_parts() const {
     need_wanted();
     if (steady_clock::now() > end)
       throw IoError({.who = file.string(),
-                     .found = fmt::format("nothing {:g} s after the save began", order_.deadline_s),
+                     .found = fmt::format("nothing {:g} s after rank 0 had written its part", order_.deadline_s),
                      .expected = fmt::format("the mark that rank {} has written its part", rank),
                      .remedy = "is that rank's disk much slower, or the run's folder not on a file system that all ranks share?"});
     std::this_thread::sleep_for(pause);

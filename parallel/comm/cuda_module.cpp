@@ -3,12 +3,12 @@
 #include <dlfcn.h>
 #include <fmt/format.h>
 #include <sys/utsname.h>
-#include <unistd.h>
 
 #include <array>
 #include <filesystem>
 
 #include "parallel/comm/nccl_versions.h"
+#include "runtime/base/process.h"
 #include "runtime/base/text.h"
 
 namespace herd {
@@ -17,12 +17,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr char kWho[] = "model.device cuda";
-
-std::string host_name() {
-  std::array<char, 256> name{};
-  gethostname(name.data(), name.size() - 1);
-  return name.data();
-}
 
 fs::path module_file() { return fs::read_symlink("/proc/self/exe").parent_path().parent_path() / "lib" / "libherd_cuda.so"; }
 
@@ -130,7 +124,7 @@ void need_cuda_module() {
   if (fs::exists(module_file())) return;
   throw ConfigError({.who = kWho, .found = "a herd built without its CUDA module (no " + module_file().string() + ")",
                      .expected = "libherd_cuda.so",
-                     .remedy = "build it where nvcc and NCCL are found: scripts/setup --cuda, then README's build; or model.device=cpu"});
+                     .remedy = "build it where nvcc and NCCL are found: scripts/setup --cuda, then docs/cuda.md; or model.device=cpu"});
 }
 
 const CudaModule& cuda_module() {

@@ -193,7 +193,6 @@ TEST_F(RecordFiles, DatasetKnowsItselfAgain) {
   const auto dataset = load_dataset(choice, tokenizer);
   EXPECT_EQ(dataset.train.size(), 180u);
   EXPECT_EQ(dataset.held_out.size(), 20u);
-  EXPECT_EQ(dataset.held_out_records.size(), 20u);
   EXPECT_EQ(dataset.pad_token, 257);
   EXPECT_EQ(dataset.template_fingerprint, template_fingerprint("alpaca"));
 

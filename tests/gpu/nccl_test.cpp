@@ -1,4 +1,4 @@
-// The communicator's contract over NCCL, and small training on a GPU against the CPU. Runs under mpirun, a GPU a rank; skips where there
+// The communicator's contract over NCCL. Runs under mpirun, a GPU a rank; skips where there
 // are fewer. ./check --gpu builds it against a libtorch that has its CUDA part.
 #include <fmt/format.h>
 #include <gmock/gmock.h>

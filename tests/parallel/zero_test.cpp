@@ -2,11 +2,15 @@
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
+#include <limits>
 #include <mutex>
 
 #include "data/batches.h"
 #include "parallel/comm/latency.h"
 #include "parallel/comm/threads.h"
+#include "parallel/pass.h"
 #include "parallel/strategy.h"
 #include "peft/peft_options.h"
 #include "peft/registry.h"
@@ -142,17 +146,84 @@ TEST_P(EveryStrategy, TakesTheCourseOfOneRank) {
 }
 
 TEST_P(EveryStrategy, OptionsChangeNothing) {
-  const auto alone = course_of({});
-  for (const std::int64_t prefetch : {0, 1, 5})
-    for (const std::int64_t recompute_every : {0, 2})
-      for (const bool each : {true, false}) {
-        Case c{.strategy = GetParam(), .ranks = 4, .micro_batch_size = 1, .recompute_every = recompute_every};
-        c.options.prefetch = prefetch;
-        c.options.reduce_each_micro_batch = each;
-        if (c.strategy == "hsdp") c.options.shard_degree = 2;
-        expect_same(course_of(c), alone, kFp64, c.text());
-        if (HasFatalFailure()) return;
-      }
+  const auto tied = nlohmann::json::object();
+  for (const auto& [method, shape] : {std::pair{"none", tied}, std::pair{"none", kUntied}, std::pair{"lora", kUntied}}) {
+    const auto alone = course_of({.method = method, .model = shape});
+    Case c{.strategy = GetParam(), .ranks = 4, .micro_batch_size = 1, .method = method, .model = shape};
+    if (c.strategy == "hsdp") c.options.shard_degree = 2;
+    for (const std::int64_t prefetch : {0, 1, 5})
+      for (const std::int64_t recompute_every : {0, 2})
+        for (const bool each : {true, false}) {
+          c.recompute_every = recompute_every;
+          c.options.prefetch = prefetch;
+          c.options.reduce_each_micro_batch = each;
+          expect_same(course_of(c), alone, kFp64, c.text());
+          if (HasFatalFailure()) return;
+        }
+    c.options.overlap = false;
+    expect_same(course_of(c), alone, kFp64, c.text() + ", no overlap");
+    if (!strategies().at(c.strategy).parameters) continue;
+    c.options.offload = Offload::kParameters;
+    expect_same(course_of(c), alone, kFp64, c.text() + ", on the host");
+  }
+}
+
+// With micro-batches of a row ranks differ in the order of fp32 sums alone. That now and then rounds a parameter to the neighbouring bf16
+// number, one part in 2^8, and what is computed with it moves likewise.
+TEST_P(EveryStrategy, TakesTheCourseOfOneRankInBf16) {
+  constexpr double kBf16 = 1.0 / 64;
+  for (const auto& method : {"none", "lora"}) {
+    Case c{.micro_batch_size = 1, .method = method, .dtype = at::kBFloat16};
+    const auto alone = course_of(c);
+    c.strategy = GetParam();
+    c.ranks = 4;
+    if (c.strategy == "hsdp") c.options.shard_degree = 2;
+    expect_same(course_of(c), alone, kBf16, c.text() + ", bf16");
+  }
+}
+
+// Each rank's part is rounded once on its way: the sum moves by one part in 2^9 of what is summed.
+TEST_P(EveryStrategy, RoundsGradientsThatTravelInBf16) {
+  Case c{.micro_batch_size = 1, .dtype = at::kFloat};
+  const auto alone = course_of(c);
+  c.strategy = GetParam();
+  c.ranks = 4;
+  c.options.reduce_dtype = ReduceDtype::kBf16;
+  if (c.strategy == "hsdp") c.options.shard_degree = 2;
+  const auto found = course_of(c);
+  expect_same(found.gradients[0], alone.gradients[0], 1.0 / 128, c.text());
+  double deviation = 0;
+  for (const auto& [name, gradient] : alone.gradients[0])
+    deviation = std::max(deviation, (found.gradients[0].at(name) - gradient).abs().max().item<double>() / gradient.abs().max().item<double>());
+  EXPECT_GT(deviation, 1.0 / 4096) << "nothing was rounded";
+  for (std::size_t step = 0; step < kSteps; ++step) EXPECT_NEAR(found.losses[step], alone.losses[step], 0.02 * alone.losses[step]) << step;
+}
+
+// The greatest gradient of one parameter overflows, no other does, and the loss is finite.
+TEST_P(EveryStrategy, NamesTheParameterWhoseGradientIsNotFinite) {
+  const auto examples = toy_examples(2);
+  const Batches batches(examples, {.global_batch_size = 2, .max_tokens = 30}, 0);
+  std::vector<std::pair<double, std::string>> greatest;
+  {
+    const auto model = toy_model(5, kUntied, at::kFloat);
+    Pass(*model).forward_backward(batches.micro_batches(0, 1, 2, 1).at(0), 1);
+    for_each_parameter(*model, [&](const std::string& name, Parameter& p) { greatest.emplace_back(p.value.grad().abs().max().item<double>(), name); });
+    std::sort(greatest.rbegin(), greatest.rend());
+  }
+  ASSERT_GT(greatest[0].first, 1.01 * greatest[1].first);
+  const auto scale = static_cast<double>(std::numeric_limits<float>::max()) / std::sqrt(greatest[0].first * greatest[1].first);
+  run_threads(2, [&](Communicator& communicator) {
+    at::set_num_threads(1);
+    const auto model = toy_model(5, kUntied, at::kFloat);
+    ParallelOptions options;
+    if (GetParam() == "hsdp") options.shard_degree = 2;
+    const auto strategy = strategies().at(GetParam()).make({*model, communicator, options, 0});
+    const auto batch = batches.micro_batches(0, communicator.rank(), 2, 1).at(0);
+    const auto loss = strategy->forward_backward(batch, communicator.rank() == 1 ? scale : 1, true);
+    strategy->finish_gradients();
+    EXPECT_TRUE(std::isfinite(loss));
+    EXPECT_EQ(strategy->fault() ? strategy->fault()->where : "none", communicator.rank() == 1 ? greatest[0].second : "none");
+  });
 }
 
 // Results lie elsewhere until wait(), outputs hold NaN meanwhile, and operations complete in another order than they were entered in.
