@@ -55,11 +55,6 @@ std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& folder);
 /// The files of `folder` that belong to its tokenizer, to copy beside a model that is written elsewhere.
 std::vector<std::filesystem::path> tokenizer_files(const std::filesystem::path& folder);
 
-/// `encode` of every text, by `threads` threads (at least 1); the order is that of `texts`.
-/// @throws DataError naming the index of the first bad record.
-std::vector<std::vector<TokenId>> encode_all(const Tokenizer& tokenizer, std::span<const std::string> texts, int threads,
-                                             bool add_special = true);
-
 /// Text of a growing list of ids, special tokens skipped: releases only what later ids cannot change,
 /// so that all that was released, joined, equals `decode(all ids)`.
 class StreamDecoder {

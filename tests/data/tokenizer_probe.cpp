@@ -9,6 +9,7 @@
 
 #include "data/tokenizer/tokenizer.h"
 #include "runtime/base/error.h"
+#include "runtime/base/parallel_for.h"
 
 namespace {
 
@@ -22,10 +23,17 @@ Json decodes(const herd::Tokenizer& tokenizer, const std::vector<herd::TokenId>&
   return {{"decoded", tokenizer.decode(ids, false)}, {"skipped", tokenizer.decode(ids, true)}, {"streamed", streamed}};
 }
 
+std::vector<std::vector<herd::TokenId>> encode_all(const herd::Tokenizer& tokenizer, const std::vector<std::string>& texts, int threads, bool special) {
+  std::vector<std::vector<herd::TokenId>> all(texts.size());
+  herd::parallel_for(static_cast<std::int64_t>(texts.size()), threads,
+                     [&](std::int64_t i) { all[static_cast<std::size_t>(i)] = tokenizer.encode(texts[static_cast<std::size_t>(i)], special); });
+  return all;
+}
+
 Json time(const herd::Tokenizer& tokenizer, const Json& request) {
   const auto texts = request["time"].get<std::vector<std::string>>();
   const auto start = std::chrono::steady_clock::now();
-  const auto all = herd::encode_all(tokenizer, texts, request.value("threads", 1), false);
+  const auto all = encode_all(tokenizer, texts, request.value("threads", 1), false);
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
   std::size_t bytes = 0, tokens = 0;
   for (const auto& text : texts) bytes += text.size();
@@ -45,7 +53,7 @@ Json answer(std::unique_ptr<herd::Tokenizer>& tokenizer, const Json& request) {
     return {{"results", std::move(results)}};
   }
   const auto texts = request["texts"].get<std::vector<std::string>>();
-  const auto with_special = herd::encode_all(*tokenizer, texts, 2, true);
+  const auto with_special = encode_all(*tokenizer, texts, 2, true);
   for (std::size_t i = 0; i < texts.size(); ++i) {
     auto result = decodes(*tokenizer, with_special[i]);
     result["ids"] = with_special[i];

@@ -5,6 +5,7 @@
 #include "data/tokenizer/tokenizer.h"
 #include "data/tokenizer/utf8.h"
 #include "runtime/base/error.h"
+#include "runtime/base/parallel_for.h"
 #include "tests/data/small_tokenizers.h"
 #include "tests/support/errors.h"
 
@@ -159,18 +160,14 @@ TEST(StreamDecoder, ReleasesOnlyWhatCannotChange) {
     EXPECT_EQ(stream(*pieces, ids), pieces->decode(ids));
 }
 
-TEST(EncodeAll, GivesTheOrderOfTheTextsOnAnyNumberOfThreads) {
+TEST(Tokenizer, IsSharedByThreads) {
   const Loaded t(test::llama_form());
   std::vector<std::string> texts;
   for (std::size_t i = 0; i < 1000; ++i) texts.push_back(std::string(i % 17, 'a') + " b");
-  std::vector<Ids> one_by_one;
+  std::vector<Ids> one_by_one, together(texts.size());
   for (const auto& text : texts) one_by_one.push_back(t->encode(text));
-  for (const int threads : {1, 2, 5}) EXPECT_EQ(encode_all(*t, texts, threads), one_by_one);
-  EXPECT_TRUE(encode_all(*t, {}, 3).empty());
-  texts[700] = texts[410] = "ab\xFF";
-  for (const int threads : {1, 3})
-    EXPECT_THAT(message_of<DataError>([&] { encode_all(*t, texts, threads); }),
-                AllOf(HasSubstr("record 410"), HasSubstr("0xFF at offset 2")));
+  parallel_for(1000, 5, [&](std::int64_t i) { together[static_cast<std::size_t>(i)] = t->encode(texts[static_cast<std::size_t>(i)]); });
+  EXPECT_EQ(together, one_by_one);
 }
 
 TEST(Utf8, FindsAndReplacesAsPythonDoes) {
