@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdio>
+#include <filesystem>
 #include <map>
 
 #include "infer/prompt.h"
@@ -45,6 +46,8 @@ void GenerateOptions::validate() const {
     refuse(ways ? "more than one of --prompt, --instruction and --file" : "nothing to answer", "one of --prompt, --instruction and --file");
   if (!input.empty() && !instruction) refuse("--input without --instruction", "both");
   if (!output.empty() && file.empty()) refuse("--output without --file", "both");
+  std::error_code neither_there;
+  if (!output.empty() && std::filesystem::equivalent(output, file, neither_there)) refuse("--output and --file that are one file", "two");
   if (prompt && !template_name.empty()) refuse("--template with --prompt, whose text goes to the model as it is", "--instruction");
   if (force_base && adapter.empty()) refuse("--force-base without --adapter", "both");
   if (threads < 0) refuse("--threads below 0", "a number of threads, or 0 for the machine's cores");
@@ -152,9 +155,14 @@ std::vector<Generation> answer(Generator& generator, const std::vector<Question>
     AnswerLines lines(questions, file);
     generations = generator.run(prompts, {.on_done = [&](std::size_t number, const Generation& generation) { lines.add(number, generation); }});
   };
-  // All answers or none: what stands there meanwhile may be an earlier run's, or the questions themselves.
-  if (o.output.empty()) run(nullptr);
-  else write_file_atomically(o.output, [&](File& file) { run(&file); });
+  if (o.output.empty()) {
+    run(nullptr);
+  } else if (std::filesystem::exists(o.output) && !std::filesystem::is_regular_file(o.output)) {
+    File file(o.output, File::Mode::replace);  // a pipe or device: nothing may take its place
+    run(&file);
+  } else {
+    write_file_atomically(o.output, [&](File& file) { run(&file); });  // an earlier run's answers stand until these are whole
+  }
   return generations;
 }
 

@@ -186,6 +186,7 @@ TEST_F(GenerateCommand, TellsWhatIsWrong) {
   refused({"--prompt", "a", "--file", "b"}, kExitUsage, {"more than one"});
   refused({"--prompt", "a", "--input", "b"}, kExitUsage, {"--input without --instruction"});
   refused({"--prompt", "a", "--output", "b"}, kExitUsage, {"--output without --file"});
+  refused({"--file", model + "/config.json", "--output", model + "/../model/config.json"}, kExitUsage, {"are one file"});
   refused({"--prompt", "a", "--top-k", "5"}, kExitUsage, {"top-k", "temperature"});
   refused({"--prompt", "a", "--stop", ""}, kExitUsage, {"stop string"});
   refused({"--prompt", "a", "--dtype", "int3"}, kExitUsage, {"dtype"});
