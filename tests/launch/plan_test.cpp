@@ -85,7 +85,7 @@ Precision dtype_of(const Case& c) {
 
 std::string name(const testing::TestParamInfo<Case>& info) {
   const auto& [strategy, method, recompute, ranks] = info.param;
-  return fmt::format("{}_{}_{}_{}", strategy, method, recompute == Recompute::kNone ? "kept" : "recomputed", ranks);
+  return fmt::format("{}_{}_{}_{}", strategy, method, recompute == Recompute::kNone ? "kept" : recompute == Recompute::kFull ? "recomputed" : "selective", ranks);
 }
 
 class PlannedMemory : public testing::TestWithParam<Case> {};
@@ -115,6 +115,11 @@ INSTANTIATE_TEST_SUITE_P(Runs, PlannedMemory,
 INSTANTIATE_TEST_SUITE_P(Uneven, PlannedMemory,
                          testing::Combine(testing::Values("ddp", "zero1", "zero2", "zero3"), testing::Values("none", "lora"),
                                           testing::Values(Recompute::kNone), testing::Values(3)),
+                         name);
+
+INSTANTIATE_TEST_SUITE_P(Selective, PlannedMemory,
+                         testing::Combine(testing::Values("ddp", "zero3"), testing::Values("none", "lora"),
+                                          testing::Values(Recompute::kSelective), testing::Values(2)),
                          name);
 
 // Ranks that have the same slices write whole tensors each, so that one of them copies more than another; together it is the checkpoint.

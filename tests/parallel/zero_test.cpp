@@ -1,5 +1,6 @@
 // Every strategy against one rank: losses, gradients and parameters of several optimizer steps.
 #include <ATen/Parallel.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -35,6 +36,7 @@ struct Case {
   nlohmann::json model = {};
   at::ScalarType dtype = at::kDouble;
   LatencyOptions latency;
+  std::function<void(CausalLm&)> change = [](CausalLm&) {};  ///< of the model, before anything is attached
 
   std::string text() const {
     return strategy + " on " + std::to_string(ranks) + ", micro-batches of " + std::to_string(micro_batch_size) + ", recompute " +
@@ -59,6 +61,7 @@ Course course_of(const Case& c) {
     if (c.latency.latency_s > 0) delayed.emplace(direct, c.latency);
     auto& communicator = delayed ? static_cast<Communicator&>(*delayed) : direct;
     const auto model = toy_model(5, c.model, c.dtype);
+    c.change(*model);
     PeftOptions peft{.method = c.method, .r = 3};
     peft.target_modules = {{"q_proj", "down_proj"}, false};
     attach(*model, peft, 3);
@@ -226,6 +229,60 @@ TEST_P(EveryStrategy, NamesTheParameterWhoseGradientIsNotFinite) {
   });
 }
 
+/// Has parameters beside its block's: two that it never reads, one of them of another dtype and so alone in its row, and one that only
+/// rows of an odd length read.
+struct IdleBlock final : Block {
+  explicit IdleBlock(std::unique_ptr<Block> block) : inner(std::move(block)) {
+    const auto start = [](Parameter& p, at::IntArrayRef shape, at::ScalarType dtype) {
+      p = Parameter(shape, std::vector<std::string>(shape.size(), "idle"));
+      p.value = at::linspace(-1, 2, p.value.numel(), dtype).view(shape).set_requires_grad(true);
+    };
+    start(never, {5, 7}, at::kDouble);
+    start(alone, {3, 11}, at::kFloat);
+    start(sometimes, {24}, at::kDouble);
+  }
+  Tensor forward(const Tensor& x_btd, const Context& ctx) override {
+    const auto y_btd = inner->forward(x_btd, ctx);
+    return x_btd.size(1) % 2 == 1 ? y_btd * sometimes.value : y_btd;
+  }
+  void visit(Visitor& v) override {
+    v("never", never);
+    inner->visit(v);
+    v("alone", alone);
+    v("sometimes", sometimes);
+  }
+  std::unique_ptr<Block> inner;
+  Parameter never, alone, sometimes;
+};
+
+TEST_P(EveryStrategy, GoesOnWhereAParameterGetsNoGradient) {
+  Case c{.micro_batch_size = 1, .change = [](CausalLm& model) {
+           model.blocks[1] = std::make_unique<IdleBlock>(std::move(model.blocks[1]));
+           assign_names(model);
+         }};
+  const auto alone = course_of(c);
+  c.strategy = GetParam();
+  c.ranks = 4;
+  if (c.strategy == "hsdp") c.options.shard_degree = 2;
+  for (const bool each : {true, false}) {
+    c.options.reduce_each_micro_batch = each;
+    const auto found = course_of(c);
+    expect_same(found, alone, kFp64, c.text());
+    double decay = 1;
+    bool read = false;
+    for (std::size_t step = 0; step < kSteps; ++step) {
+      decay *= 1 - 0.01 * 0.1;  // learning rate · weight decay
+      for (const auto& [name, bound] : {std::pair{"model.layers.1.never", 1e-12}, std::pair{"model.layers.1.alone", 1e-5}}) {
+        EXPECT_EQ(found.gradients[step].at(name).count_nonzero().item<std::int64_t>(), 0) << c.text() << " " << name;
+        const auto& value = found.parameters[step].at(name);
+        EXPECT_TRUE(at::allclose(value, at::linspace(-1, 2, value.numel(), value.scalar_type()) * decay, bound, bound)) << c.text() << " " << name;
+      }
+      read = read || found.gradients[step].at("model.layers.1.sometimes").count_nonzero().item<std::int64_t>() > 0;
+    }
+    EXPECT_TRUE(read);
+  }
+}
+
 // Results lie elsewhere until wait(), outputs hold NaN meanwhile, and operations complete in another order than they were entered in.
 TEST_P(EveryStrategy, WaitsForEverythingThatIsLate) {
   for (const auto& method : {"none", "lora"}) {
@@ -239,6 +296,52 @@ TEST_P(EveryStrategy, WaitsForEverythingThatIsLate) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Table, EveryStrategy, testing::ValuesIn(strategies().names()), [](const auto& info) { return info.param; });
+
+/// Counts how often a block runs.
+struct CountedBlock final : Block {
+  CountedBlock(std::unique_ptr<Block> block, int& count) : inner(std::move(block)), runs(count) {}
+  Tensor forward(const Tensor& x_btd, const Context& ctx) override {
+    ++runs;
+    return inner->forward(x_btd, ctx);
+  }
+  void visit(Visitor& v) override { inner->visit(v); }
+  std::unique_ptr<Block> inner;
+  int& runs;
+};
+
+TEST(Recompute, RunsTheBlocksAgainThatTheOptionsName) {
+  using testing::ElementsAre;
+  const auto examples = toy_examples(2);
+  const Batches batches(examples, {.global_batch_size = 2, .max_tokens = 30}, 0);
+  for (const auto& strategy_name : {"ddp", "zero3"}) {
+    std::vector<Tensor> kept;
+    const auto runs_of = [&](const std::vector<std::string>& settings) {
+      TrainOptions options;
+      load_config(options, {.file = "", .overrides = settings, .folders = {}});
+      std::vector<int> runs(5);
+      run_threads(2, [&](Communicator& c) {
+        at::set_num_threads(1);
+        const auto model = toy_model(5, {{"num_hidden_layers", 5}});
+        std::vector<int> own(5);
+        for (std::size_t i = 0; i < own.size(); ++i) model->blocks[i] = std::make_unique<CountedBlock>(std::move(model->blocks[i]), own[i]);
+        const auto strategy = strategies().at(strategy_name).make({*model, c, {}, recomputed_blocks(options)});
+        strategy->forward_backward(batches.micro_batches(0, c.rank(), 2, 1).at(0), 1, true);
+        strategy->finish_gradients();
+        if (c.rank() != 0) return;
+        runs = own;
+        if (kept.empty())
+          for (const auto& slice : strategy->slices()) kept.push_back(slice.grad.clone());
+        for (std::size_t i = 0; i < kept.size(); ++i) EXPECT_TRUE(at::equal(strategy->slices()[i].grad, kept[i])) << settings[0] << " " << i;
+      });
+      return runs;
+    };
+    EXPECT_THAT(runs_of({"activation_checkpointing=none"}), ElementsAre(1, 1, 1, 1, 1));
+    EXPECT_THAT(runs_of({"activation_checkpointing=full"}), ElementsAre(2, 2, 2, 2, 2));
+    EXPECT_THAT(runs_of({"activation_checkpointing=selective"}), ElementsAre(2, 1, 2, 1, 2));
+    EXPECT_THAT(runs_of({"activation_checkpointing=selective", "recompute_every=3"}), ElementsAre(2, 1, 1, 2, 1));
+    EXPECT_THAT(runs_of({"activation_checkpointing=selective", "recompute_every=9"}), ElementsAre(2, 1, 1, 1, 1));
+  }
+}
 
 // Sums run in rank order whatever is cut where: with the same micro-batches not a bit differs. (hsdp sums inside nodes first.)
 TEST(Zero, HasTheBitsOfDdp) {

@@ -2,8 +2,7 @@
 #include <memory>
 #include <vector>
 
-#include "parallel/comm/communicator.h"
-#include "parallel/comm/operation.h"
+#include "tests/support/watched.h"
 
 namespace herd::test {
 
@@ -30,15 +29,7 @@ class OnGpu final : public Communicator {
       input = o.input.reshape({-1}).to(gpu_);
       output = o.output.reshape({-1}).to(gpu_);
     }
-    auto work = [&] {
-      switch (o.kind) {
-        case CommKind::kAllReduce: return inner_->all_reduce(output, o.op);
-        case CommKind::kReduceScatter: return inner_->reduce_scatter(output, input, o.op, o.send_counts);
-        case CommKind::kAllGather: return inner_->all_gather(output, input, o.send_counts);
-        case CommKind::kBroadcast: return inner_->broadcast(output, o.root);
-        default: return inner_->all_to_all(output, input, o.send_counts, o.receive_counts);
-      }
-    }();
+    auto work = enter(*inner_, o, input, output);
     return std::make_shared<Fetch>(std::move(o), output, std::move(work));
   }
   std::unique_ptr<Communicator> start_split(Operation o, int color, int key, CommOptions options) override {
@@ -48,22 +39,12 @@ class OnGpu final : public Communicator {
   }
 
  private:
-  struct Fetch final : Completion {
-    Fetch(Operation o, Tensor result, Work work) : Completion(std::move(o)), result(std::move(result)), work(std::move(work)) {}
-    ~Fetch() override {
-      if (!done()) complete();
+  struct Fetch final : Carried {
+    Fetch(Operation o, Tensor on_gpu, Work work) : Carried(std::move(o), std::move(work)), result(std::move(on_gpu)) {}
+    void arrived() override {
+      if (result.defined()) operation().output.copy_(result.view(operation().output.sizes()));
     }
-    void wait() override {
-      if (!done()) {
-        work.wait();
-        if (result.defined()) operation().output.copy_(result.view(operation().output.sizes()));
-        complete();
-      }
-      Completion::wait();
-    }
-    void overdue() override {}
     Tensor result;
-    Work work;
   };
 
   std::unique_ptr<Communicator> inner_;

@@ -1,6 +1,7 @@
 // What a model makes of given ids, for comparison with other implementations. Arguments are key=value:
 //   model=FOLDER             a Hugging Face folder
 //   dtype=fp32|bf16|fp16     of its parameters and arithmetic (fp32)
+//   device=cpu|cuda          where it computes; cuda needs herd's CUDA module beside the program
 //   in=FILE                  safetensors of int64: tokens [b, t]; labels [b, t] where a loss is wanted (as Batch::labels_bt);
 //                            segments [n, 3] of (row, begin, end) where rows are packed or padded (whole rows)
 //   out=FILE                 safetensors: logits [b, t, vocab] in fp32 and, with labels, loss [1] (fp64, mean over the supervised tokens)
@@ -17,9 +18,11 @@
 #include <string>
 
 #include "models/hub.h"
+#include "parallel/comm/cuda_module.h"
 #include "parallel/pass.h"
 #include "peft/adapter_io.h"
 #include "peft/registry.h"
+#include "runtime/nn/on_device.h"
 
 namespace {
 
@@ -77,7 +80,7 @@ NamedTensors answers(CausalLm& model, const Batch& batch, Arguments& arguments) 
   NamedTensors out;
   {
     at::NoGradGuard no_grad;
-    out.emplace_back("logits", model.logits(batch).to(at::kFloat));
+    out.emplace_back("logits", model.logits(batch).to(at::kFloat).cpu());
     if (const auto count = arguments["greedy"]; !count.empty())
       out.emplace_back("greedy", at::tensor(greedy(model, batch.tokens_bt[0], std::stoll(count)), at::kLong));
   }
@@ -86,7 +89,7 @@ NamedTensors answers(CausalLm& model, const Batch& batch, Arguments& arguments) 
   const auto loss = Pass(model, arguments["recompute"] == "1").forward_backward(batch, 1 / tokens);
   out.emplace_back("loss", at::full({1}, loss.sum / tokens, at::kDouble));
   for_each_parameter(model, [&](const std::string& name, Parameter& p) {
-    if (p.value.grad().defined()) out.emplace_back("grad." + (p.name.empty() ? name : p.name), p.value.grad());
+    if (p.value.grad().defined()) out.emplace_back("grad." + (p.name.empty() ? name : p.name), p.value.grad().cpu());
   });
   return out;
 }
@@ -117,7 +120,11 @@ int main(int argc, char** argv) {
       save_hub_folder(*loaded.model, loaded.config, arguments["save"], save);
     }
     adapt(loaded, arguments);
-    if (arguments.contains("in")) write_safetensors(arguments.at("out"), answers(*loaded.model, read_batch(arguments["in"]), arguments));
+    if (arguments["device"] == "cuda") cuda_module();  // and with it libtorch's part
+    const at::Device device = arguments["device"] == "cuda" ? at::kCUDA : at::kCPU;
+    fill(*loaded.model, {}, device);
+    if (arguments.contains("in"))
+      write_safetensors(arguments.at("out"), answers(*loaded.model, on_device(read_batch(arguments["in"]), device), arguments));
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s\n", error.what());
     return 1;
