@@ -19,14 +19,9 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::int64_t kPieceBytes = std::int64_t{4} << 20;
+constexpr std::size_t kBeginSyncBytes = std::size_t{16} << 20;
 constexpr std::size_t kHashBytes = std::size_t{1} << 19;  // read and hashed at a time: within a core's cache
 constexpr const char* kRemedy = "the checkpoint is damaged: restore it, or resume from another";
-
-std::string hash_of(const Tensor& flat) {
-  Hasher hasher;
-  hasher.update(flat.const_data_ptr(), flat.nbytes());
-  return hasher.hex();
-}
 
 /// HDF5 is not asked when a checkpoint is read: a changed byte in its own structures can crash the library.
 void read_at(const File& file, std::uint64_t offset, void* to, std::size_t bytes) {
@@ -175,8 +170,10 @@ RankPart write_rank_file(const fs::path& folder, int rank, std::int64_t step, st
   RankPart part;
   part.file.name = fmt::format("rank-{:04}.h5", rank);
   const auto path = folder / part.file.name;
+  File file(path, File::Mode::append);  // HDF5's, opened beside it: an error of the disk is told to descriptors opened before
   {
     Hdf5Writer writer(path);
+    std::size_t unsent = 0;
     writer.attribute("format", "herd checkpoint");
     writer.attribute("step", std::to_string(step));
     writer.attribute("rank", std::to_string(rank));
@@ -186,15 +183,21 @@ RankPart write_rank_file(const fs::path& folder, int rank, std::int64_t step, st
       std::vector<std::string> sizes;
       for (const auto size : s.shape) sizes.push_back(std::to_string(size));
       const auto value = s.value.cpu();  // the same one, but for a GPU's
-      writer.write(name, value, {{"shape", join(sizes)}, {"begin", std::to_string(s.begin)}});
-      part.slices.push_back({tensor, {0, name, 0, s.begin, s.end, hash_of(value)}});
+      Hasher hasher;
+      writer.write(name, value, {{"shape", join(sizes)}, {"begin", std::to_string(s.begin)}}, [&](const void* bytes, std::size_t count) {
+        hasher.update(bytes, count);
+        if ((unsent += count) < kBeginSyncBytes) return;
+        file.begin_sync();
+        unsent = 0;
+      });
+      part.slices.push_back({tensor, {0, name, 0, s.begin, s.end, hasher.hex()}});
       if (on_slice) on_slice();
     }
     writer.finish();
   }
-  // A full disk may show nowhere else.
+  // A full disk may show nowhere else. Meanwhile the disk takes the rest.
+  file.begin_sync();
   const Hdf5Reader reader(path);
-  const File file(path, File::Mode::read);
   std::vector<StoredTensor> tensors;
   for (std::size_t i = 0; i < slices.size(); ++i) {
     const auto& s = slices[i].slice;
@@ -209,7 +212,8 @@ RankPart write_rank_file(const fs::path& folder, int rank, std::int64_t step, st
     tensors.push_back({s.state, s.name, s.shape, std::string(dtype_name(s.value.scalar_type())), {stored}});
   }
   part.file.bytes = fs::file_size(path);
-  part.file.checksum = verified_checksum(file, slices_in(tensors, 0));
+  part.file.checksum = verified_checksum(File(path, File::Mode::read), slices_in(tensors, 0));
+  file.sync();
   return part;
 }
 

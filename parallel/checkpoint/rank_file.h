@@ -29,7 +29,7 @@ struct RankPart {
   std::vector<std::pair<std::size_t, StoredSlice>> slices;  ///< tensor, slice; `file` of the slice is left to the commit
 };
 
-/// Writes `slices` as rank `rank`'s file into `folder`, brings it to the disk and reads it again, byte by byte.
+/// Writes `slices` as rank `rank`'s file into `folder`, reads it again, byte by byte, and brings it to the disk.
 /// @param on_slice called after each slice; may throw to give up. @throws IoError: a full disk, or where what lies there is not what was written.
 RankPart write_rank_file(const std::filesystem::path& folder, int rank, std::int64_t step, std::span<const RankFileSlice> slices,
                          const std::function<void()>& on_slice = {});

@@ -48,7 +48,7 @@ class CheckpointStore {
 
   std::int64_t incarnation() const { return incarnation_; }
 
-  /// Commits a checkpoint: each rank writes, syncs and reads again its file in a temporary folder; rank 0 adds the manifest, renames, moves
+  /// Commits a checkpoint: each rank writes, reads again and syncs its file in a temporary folder; rank 0 adds the manifest, renames, moves
   /// `latest` (and `best`), prunes. Needs room for one more than it keeps.
   /// With `async` it waits for the save before, if that is still under way, and throws what became of it.
   /// @return its folder. @throws IoError (full disk, a newer incarnation): nothing has changed then, the last good one still stands.

@@ -65,9 +65,6 @@ std::string_view name_of(CommKind kind) {
 std::uint64_t CommStats::calls() const {
   return std::accumulate(of_kind.begin(), of_kind.end(), std::uint64_t{0}, [](auto sum, const Line& line) { return sum + line.calls; });
 }
-std::uint64_t CommStats::bytes() const {
-  return std::accumulate(of_kind.begin(), of_kind.end(), std::uint64_t{0}, [](auto sum, const Line& line) { return sum + line.bytes; });
-}
 
 std::uint64_t CommStats::sent() const {
   return std::accumulate(of_kind.begin(), of_kind.end(), std::uint64_t{0}, [](auto sum, const Line& line) { return sum + line.sent; });

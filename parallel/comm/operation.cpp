@@ -67,10 +67,6 @@ void Completion::wait() {
     --waiting_;
     const double waited = std::chrono::duration<double>(Clock::now() - began).count();
     if (operation_.flight) operation_.flight->add_wait(waited);
-    if (operation_.stats) {
-      std::lock_guard stats_lock(operation_.stats->mutex);
-      operation_.stats->stats.waited_s += waited;
-    }
   }
   if (error_) std::rethrow_exception(error_);
 }
@@ -78,11 +74,9 @@ void Completion::wait() {
 void Completion::complete(std::exception_ptr error) {
   if (claimed_.exchange(true)) return;
   if (operation_.flight) operation_.flight->leave(operation_.flight_slot, error != nullptr);
-  if (operation_.stats) {
+  if (operation_.stats && !error) {
     std::lock_guard lock(operation_.stats->mutex);
-    auto& stats = operation_.stats->stats;
-    if (error) ++stats.failed;
-    else ++stats.done, stats.done_bytes += static_cast<std::uint64_t>(operation_.bytes());
+    ++operation_.stats->stats.done;
   }
   // Notified under the lock: a waiter may destroy this object as soon as it sees done_.
   std::lock_guard lock(mutex_);

@@ -18,14 +18,10 @@ struct CommStats {
     std::uint64_t sent = 0;   ///< bytes that this rank has sent to others for them; counted by the mpi backend
   };
   std::array<Line, kCommKinds> of_kind{};
-  std::uint64_t done = 0;      ///< operations completed without error
-  std::uint64_t done_bytes = 0;
-  std::uint64_t failed = 0;
-  double waited_s = 0;  ///< time callers spent inside wait(): what was not hidden behind computation
+  std::uint64_t done = 0;  ///< operations completed without error
 
   const Line& operator[](CommKind kind) const { return of_kind[static_cast<std::size_t>(kind)]; }
   std::uint64_t calls() const;
-  std::uint64_t bytes() const;
   std::uint64_t sent() const;
 };
 

@@ -100,6 +100,10 @@ std::string File::read_all() {
   return bytes;
 }
 
+void File::begin_sync() {
+  [[maybe_unused]] const auto not_on_every_file_system = sync_file_range(descriptor_, 0, 0, SYNC_FILE_RANGE_WRITE);
+}
+
 void File::sync() {
   if (fsync(descriptor_) != 0) throw io_error(path_, "cannot bring to the disk", errno);
 }

@@ -24,6 +24,8 @@ class File {
   /// All of it, whatever the kernel takes at a time. In append mode a short text goes in whole or not at all, also beside other writers.
   void write(std::string_view bytes);
   std::string read_all();
+  /// Has the kernel begin to bring to the disk what was written so far, and does not wait; a hint, a later `sync` waits the less.
+  void begin_sync();
   /// On the disk when this returns, as far as the file system keeps its word.
   void sync();
   /// Close with its error looked at (NFS and quotas report late); the destructor cannot.

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 #include <xxhash.h>
+#if defined(__x86_64__)
+#include <xxh_x86dispatch.h>  // the same hash by the widest vectors that this CPU has: distributions build the library for the oldest
+#endif
 
 #include <new>
 

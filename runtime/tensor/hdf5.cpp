@@ -15,6 +15,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kDtype = "dtype";
+constexpr hsize_t kPieceBytes = hsize_t{1} << 20;  // written at a time: within a core's cache
 
 /// An id of the library that closes itself; errors of closing matter for files alone, which are flushed before.
 class Id {
@@ -166,7 +167,8 @@ void Hdf5Writer::attribute(const std::string& name, const std::string& text) {
   write_text(file_->id, path_, name, text);
 }
 
-void Hdf5Writer::write(const std::string& dataset, const Tensor& flat, const std::map<std::string, std::string>& attributes) {
+void Hdf5Writer::write(const std::string& dataset, const Tensor& flat, const std::map<std::string, std::string>& attributes,
+                       const OnPiece& on_piece) {
   keep_quiet();
   need_flat(flat, dataset);
   const auto tried = "cannot write dataset '" + dataset + "'";
@@ -179,14 +181,22 @@ void Hdf5Writer::write(const std::string& dataset, const Tensor& flat, const std
   const Id id(check(H5Dcreate2(file_->id, dataset.c_str(), type, space, links, H5P_DEFAULT, H5P_DEFAULT), path_, tried), H5Dclose);
   write_text(id, path_, kDtype, std::string(dtype_name(flat.scalar_type())));
   for (const auto& [name, text] : attributes) write_text(id, path_, name, text);
-  if (elements > 0) check(H5Dwrite(id, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, flat.const_data_ptr()), path_, tried);
+  const auto* bytes = static_cast<const char*>(flat.const_data_ptr());
+  const auto width = flat.element_size();
+  for (hsize_t begin = 0; begin < elements; begin += kPieceBytes / width) {
+    const auto count = std::min<hsize_t>(kPieceBytes / width, elements - begin);
+    const auto* piece = bytes + begin * width;
+    if (on_piece) on_piece(piece, count * width);
+    const Id here(check(H5Screate_simple(1, &count, nullptr), path_, tried), H5Sclose);
+    check(H5Sselect_hyperslab(space, H5S_SELECT_SET, &begin, nullptr, &count, nullptr), path_, tried);
+    check(H5Dwrite(id, type, here, space, H5P_DEFAULT, piece), path_, tried);
+  }
 }
 
 void Hdf5Writer::finish() {
   keep_quiet();
   check(H5Fflush(file_->id, H5F_SCOPE_GLOBAL), path_, "cannot write");
   check(H5Fclose(file_->id.release()), path_, "cannot close");
-  File(path_, File::Mode::append).sync();
   finished_ = true;
 }
 

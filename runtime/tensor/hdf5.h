@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -13,7 +14,7 @@
 namespace herd {
 
 /// A file being written. The library reports a full disk at H5Dwrite alone and then closes in peace: so every call is checked,
-/// and what it wrote is worth nothing until `finish` has returned and it was read again.
+/// and what it wrote is worth nothing until `finish` has returned, it was read again and is on the disk (File::sync).
 class Hdf5Writer {
  public:
   /// Replaces the file. @throws IoError.
@@ -25,10 +26,13 @@ class Hdf5Writer {
   /// A text of the file itself.
   void attribute(const std::string& name, const std::string& text);
   /// A dataset, new in this file; the groups of its path are made.
-  /// @param flat contiguous CPU tensor, written in its order as one dimension; any stored dtype but complex and fp8. @throws IoError,
-  /// ShapeError.
-  void write(const std::string& dataset, const Tensor& flat, const std::map<std::string, std::string>& attributes = {});
-  /// Flushes, closes and brings the file to the disk.
+  /// @param flat contiguous CPU tensor, written in its order as one dimension; any stored dtype but complex and fp8.
+  /// @param on_piece is shown the bytes piece by piece, just before each is written: what looks at them finds them in the cache again.
+  /// @throws IoError, ShapeError.
+  using OnPiece = std::function<void(const void* bytes, std::size_t count)>;
+  void write(const std::string& dataset, const Tensor& flat, const std::map<std::string, std::string>& attributes = {},
+             const OnPiece& on_piece = {});
+  /// Flushes and closes.
   void finish();
 
  private:

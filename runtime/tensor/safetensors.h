@@ -68,7 +68,6 @@ class Weights {
   /// The file that holds the tensor. @throws IoError for an unknown name.
   const SafetensorsFile& file_of(const std::string& name) const;
   const std::vector<SafetensorsFile>& files() const { return files_; }
-  std::uint64_t total_bytes() const;
 
  private:
   friend Weights open_weights(const std::filesystem::path&, const std::string&);

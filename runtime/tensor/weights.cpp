@@ -67,12 +67,6 @@ const SafetensorsFile& Weights::file_of(const std::string& name) const {
                  .remedy = near.empty() ? "" : "did you mean '" + near + "'?"});
 }
 
-std::uint64_t Weights::total_bytes() const {
-  std::uint64_t bytes = 0;
-  for (const auto& [name, owner] : owner_) bytes += files_[owner].info(name).bytes;
-  return bytes;
-}
-
 Weights open_weights(const fs::path& folder, const std::string& stem) {
   std::vector<SafetensorsFile> files;
   if (fs::is_regular_file(folder)) {

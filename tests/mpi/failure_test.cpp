@@ -83,6 +83,7 @@ TEST(Scenario, DISABLED_Unwinds) {
   } catch (const Error& e) {
     std::printf("told: %s\n", e.what());
     std::fflush(stdout);
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));  // mpirun ends all with the first that goes: each is to be heard
     std::_Exit(1);
   }
 }
