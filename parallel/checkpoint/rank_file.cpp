@@ -20,7 +20,7 @@ namespace fs = std::filesystem;
 
 constexpr std::int64_t kPieceBytes = std::int64_t{4} << 20;
 constexpr std::size_t kBeginSyncBytes = std::size_t{16} << 20;
-constexpr std::size_t kHashBytes = std::size_t{1} << 19;  // read and hashed at a time: within a core's cache
+constexpr std::size_t kHashBytes = std::size_t{1} << 17;  // read and hashed at a time: within a core's cache
 constexpr const char* kRemedy = "the checkpoint is damaged: restore it, or resume from another";
 
 /// HDF5 is not asked when a checkpoint is read: a changed byte in its own structures can crash the library.
