@@ -39,7 +39,7 @@ void check_tiling(const StoredTensor& tensor, const Candidates& candidates) {
 
 }  // namespace
 
-SavePlan plan_save(const std::vector<std::vector<Piece>>& held) {
+SavePlan plan_save(const std::vector<std::vector<Piece>>& held, std::int64_t slice_bytes) {
   SavePlan plan;
   std::vector<Candidates> candidates;
   std::map<std::pair<std::string, std::string>, std::size_t> index;
@@ -63,13 +63,16 @@ SavePlan plan_save(const std::vector<std::vector<Piece>>& held) {
   std::vector<std::uint64_t> load(held.size(), 0);
   for (std::size_t t = 0; t < plan.tensors.size(); ++t) {
     check_tiling(plan.tensors[t], candidates[t]);
-    for (const auto& [range, holders] : candidates[t].stretches) {
-      const auto least = std::min_element(holders.begin(), holders.end(), [&](const Holder& a, const Holder& b) {
-        return load[static_cast<std::size_t>(a.rank)] < load[static_cast<std::size_t>(b.rank)];
-      });
-      load[static_cast<std::size_t>(least->rank)] += static_cast<std::uint64_t>(range.second - range.first) * candidates[t].element_bytes;
-      plan.assignments.push_back({t, least->piece, range.first, range.second, least->rank});
-    }
+    const auto width = static_cast<std::int64_t>(candidates[t].element_bytes), most = std::max<std::int64_t>(1, slice_bytes / width);
+    for (const auto& [range, holders] : candidates[t].stretches)
+      for (auto begin = range.first; begin < range.second; begin += most) {
+        const auto end = std::min(begin + most, range.second);
+        const auto least = std::min_element(holders.begin(), holders.end(), [&](const Holder& a, const Holder& b) {
+          return load[static_cast<std::size_t>(a.rank)] < load[static_cast<std::size_t>(b.rank)];
+        });
+        load[static_cast<std::size_t>(least->rank)] += static_cast<std::uint64_t>((end - begin) * width);
+        plan.assignments.push_back({t, least->piece, begin, end, least->rank});
+      }
   }
   return plan;
 }

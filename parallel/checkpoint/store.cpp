@@ -167,7 +167,7 @@ const SavePlan& CheckpointStore::plan(std::vector<Piece> own) {
     const auto texts = all_gather_string(communicator_, pack_pieces(pieces_));
     std::transform(texts.begin(), texts.end(), held.begin(), unpack_pieces);
   }
-  plan_ = agree(communicator_, [&] { return plan_save(held); });
+  plan_ = agree(communicator_, [&] { return plan_save(held, options_.slice_bytes); });
   prints_ = std::move(prints);
   return plan_;
 }
@@ -178,7 +178,10 @@ std::vector<RankFileSlice> CheckpointStore::mine(const SavePlan& plan, std::span
   std::vector<RankFileSlice> mine;
   for (const auto& a : plan.assignments) {
     if (a.writer != communicator_.rank()) continue;
-    mine.push_back({a.tensor, slices[a.piece]});
+    auto slice = slices[a.piece];
+    slice.value = slice.value.view(-1).narrow(0, a.begin - slice.begin, a.end - a.begin);
+    slice.begin = a.begin, slice.end = a.end;
+    mine.push_back({a.tensor, std::move(slice)});
     if (!options_.async) continue;
     auto& value = mine.back().slice.value;
     if (snapshot_.size() < mine.size()) snapshot_.push_back(at::empty(value.sizes(), value.options().device(at::kCPU)));

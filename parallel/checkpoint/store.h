@@ -27,6 +27,7 @@ struct CheckpointContent {
 struct CheckpointStoreOptions {
   std::int64_t keep = 3;     ///< newest checkpoints kept, besides the best
   bool async = false;        ///< save returns when a copy of this rank's slices is made; the rest goes on beside the training
+  std::int64_t slice_bytes = kSliceBytes;  ///< most that is stored as one slice
   double deadline_s = 1800;  ///< how long the last rank may write after rank 0 has written its own part
   /// For tests: called after each step of a save with its name, in the thread that does it.
   std::function<void(std::string_view step)> on_step;

@@ -108,6 +108,13 @@ TEST(Checkpoint, LongTensorsAreCutAnywhere) {
   });
 }
 
+TEST(Checkpoint, LongStretchesAreWrittenInSlicesByAllWhoHoldThem) {
+  const Piece all{"value", "w", {4, 5}, "F32", 4, 0, 20}, end{"value", "v", {3}, "F32", 4, 0, 3};
+  std::vector<std::vector<std::int64_t>> found;
+  for (const auto& a : plan_save({{all, end}, {all, end}}, 35).assignments) found.push_back({static_cast<std::int64_t>(a.tensor), a.begin, a.end, a.writer});
+  EXPECT_EQ(found, (std::vector<std::vector<std::int64_t>>{{0, 0, 8, 0}, {0, 8, 16, 1}, {0, 16, 20, 0}, {1, 0, 3, 1}}));
+}
+
 TEST(Checkpoint, SlicesThatOverlapOrLeaveHolesAreRefused) {
   const auto piece = [](std::int64_t begin, std::int64_t end) { return Piece{"value", "w", {4, 5}, "F32", 4, begin, end}; };
   EXPECT_EQ(plan_save({{piece(0, 12)}, {piece(12, 20)}}).assignments.size(), 2u);
