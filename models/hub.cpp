@@ -46,15 +46,22 @@ std::string tied_matrix(CausalLm& model) {
   return name;
 }
 
+// A folder saved from the model without its head leaves the first part of all names out (transformers' base_model_prefix), as BLOOM's do.
+std::string stored_name(const CausalLm& model, const Weights& weights, const std::string& name) {
+  const auto prefix = model.block_name(0).substr(0, model.block_name(0).find('.') + 1);
+  const auto rest = name.starts_with(prefix) ? name.substr(prefix.size()) : name;
+  return weights.contains(name) || !weights.contains(rest) ? name : rest;
+}
+
 Match match(CausalLm& model, const Weights& weights) {
   const auto& family = families().at(model.facts.family);
   const auto tied = tied_matrix(model);
   Match match;
   std::set<std::string> taken;
   for_each_parameter(model, [&](const std::string& name, Parameter& p) {
-    auto stored = name;
+    auto stored = stored_name(model, weights, name);
     if (name == tied) {
-      if (!weights.contains(name)) stored = family.tied_head;
+      if (!weights.contains(stored)) stored = family.tied_head;
       taken.insert(family.tied_head);
     }
     taken.insert(stored);
@@ -95,8 +102,8 @@ void complain(const Match& match, const CausalLm& model, const std::string& wher
 }
 
 void check_tied(CausalLm& model, const Weights& weights, const std::string& where) {
-  const auto tied = tied_matrix(model);
-  if (tied.empty()) return;
+  if (!model.facts.tied) return;
+  const auto tied = stored_name(model, weights, tied_matrix(model));
   const auto& head = families().at(model.facts.family).tied_head;
   if (!weights.contains(tied) || !weights.contains(head) || at::equal(weights.view(tied), weights.view(head))) return;
   throw IoError({.who = where,
@@ -127,10 +134,6 @@ ReadParameter random_values(CausalLm& model, std::uint64_t seed) {
     initialise(whole, seed, std_dev);
     out.copy_(whole.value.view(-1).narrow(0, begin, out.numel()));
   };
-}
-
-bool has_safetensors(const fs::path& folder) {
-  return fs::exists(folder / "model.safetensors") || fs::exists(folder / "model.safetensors.index.json");
 }
 
 }  // namespace
@@ -164,16 +167,7 @@ std::string read_hub_config(const fs::path& folder, const std::string& family) {
 
 std::unique_ptr<CausalLm> make_model_from(const std::string& config) { return make_model(parse_config(config, "config.json")); }
 
-Weights open_hub_weights(const fs::path& folder) {
-  const bool has_pickle = fs::exists(folder / "pytorch_model.bin") || fs::exists(folder / "pytorch_model.bin.index.json");
-  if (!has_safetensors(folder) && has_pickle)
-    throw IoError({.who = folder.string(),
-                   .found = "weights as pytorch_model.bin alone",
-                   .expected = "model.safetensors; PyTorch's pickles are not read yet",
-                   .remedy = "convert once in Python: "
-                             "AutoModelForCausalLM.from_pretrained(folder).save_pretrained(new_folder, safe_serialization=True)"});
-  return open_weights(folder);
-}
+Weights open_hub_weights(const fs::path& folder) { return open_weights(folder); }
 
 std::string hub_fingerprint(CausalLm& model, const Weights& weights) {
   std::map<std::string, std::string> parts;
@@ -208,7 +202,7 @@ LoadedModel open_hub_folder(const fs::path& folder, at::ScalarType dtype, const 
   opened.fingerprint = hub_fingerprint(*opened.model, *weights);
   const std::map<const Parameter*, std::string> stored(matched.places.begin(), matched.places.end());
   opened.read = [weights, stored](const Parameter& p, std::int64_t begin, const Tensor& out) {
-    out.copy_(weights->view(stored.at(&p)).view(-1).narrow(0, begin, out.numel()));
+    weights->read(stored.at(&p), begin, out);
   };
   return opened;
 }
@@ -227,7 +221,7 @@ LoadedModel open_model(const ModelOptions& options, std::int64_t tokens) {
 
 LoadedModel describe_model(const ModelOptions& options, std::int64_t tokens) {
   const fs::path folder = options.path;
-  if (folder.empty() || has_safetensors(folder)) return open_model(options, tokens);
+  if (folder.empty() || has_weights(folder)) return open_model(options, tokens);
   LoadedModel described;
   described.config = read_hub_config(folder, options.family);
   described.model = make_model_from(described.config);

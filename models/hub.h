@@ -9,6 +9,7 @@
 #include "runtime/base/provenance.h"
 #include "runtime/nn/causal_lm.h"
 #include "runtime/nn/parameter_values.h"
+#include "runtime/tensor/weights.h"
 
 namespace herd {
 

@@ -11,6 +11,7 @@
 #include "runtime/base/text.h"
 #include "runtime/tensor/dtype.h"
 #include "runtime/tensor/safetensors.h"
+#include "runtime/tensor/weights.h"
 
 namespace herd {
 namespace {
@@ -119,15 +120,6 @@ Mismatch compare(CausalLm& model, const std::vector<Parameter*>& trained, const 
   return out;
 }
 
-Weights open_adapter(const fs::path& folder) {
-  if (!fs::exists(folder / "adapter_model.safetensors") && fs::exists(folder / "adapter_model.bin"))
-    throw IoError({.who = folder.string(),
-                   .found = "weights as adapter_model.bin alone",
-                   .expected = "adapter_model.safetensors",
-                   .remedy = "load and save it once in Python with a PEFT of 0.5 or later"});
-  return open_weights(folder, kStem);
-}
-
 }  // namespace
 
 void save_adapter(CausalLm& model, const PeftOptions& options, const std::string& base_path, const Provenance& provenance,
@@ -186,7 +178,7 @@ PeftOptions read_adapter_options(const fs::path& folder) {
 }
 
 void load_adapter_weights(CausalLm& model, const fs::path& folder) {
-  const auto weights = open_adapter(folder);
+  const auto weights = open_weights(folder, kStem);
   const auto trained = trained_parameters(model);
   const auto mismatch = compare(model, trained, weights);
   if (!mismatch.empty()) {

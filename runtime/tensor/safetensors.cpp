@@ -17,14 +17,6 @@ constexpr std::uint64_t kLengthBytes = 8;
 constexpr std::uint64_t kMaxHeaderBytes = 100'000'000;  // as Hugging Face's reader
 constexpr const char* kAgain = "download or write the file again";
 
-/// Bytes of a tensor of this shape, or nothing where the product overflows.
-std::optional<std::uint64_t> bytes_of(const std::vector<std::int64_t>& shape, at::ScalarType dtype) {
-  auto bytes = static_cast<std::uint64_t>(c10::elementSize(dtype));
-  for (const auto size : shape)
-    if (__builtin_mul_overflow(bytes, static_cast<std::uint64_t>(size), &bytes)) return std::nullopt;
-  return bytes;
-}
-
 /// JSON with a complaint where a key comes twice, which the parser would let pass.
 Json parse_header(std::string_view text, const std::string& who) {
   std::vector<std::set<std::string>> seen;
@@ -103,7 +95,7 @@ TensorInfo parse_tensor(const Json& entry, const std::string& who, std::uint64_t
 
 }  // namespace
 
-SafetensorsFile::SafetensorsFile(std::filesystem::path path) : file_(std::make_shared<File>(std::move(path), File::Mode::read)) {
+SafetensorsFile::SafetensorsFile(std::filesystem::path path) : WeightFile(std::move(path)) {
   const auto name = this->path().string();
   const auto size = file_bytes(*file_);
   std::uint64_t header_bytes = 0;
@@ -160,48 +152,6 @@ void SafetensorsFile::check_side_by_side(std::uint64_t data_start, std::uint64_t
                    .expected = std::to_string(at) + " by its header",
                    .remedy = kAgain});
   }
-}
-
-std::string SafetensorsFile::who(const std::string& name) const { return path().string() + ": tensor '" + name + "'"; }
-
-std::vector<std::string> SafetensorsFile::names() const {
-  std::vector<std::string> names;
-  for (const auto& entry : tensors_) names.push_back(entry.first);
-  return names;
-}
-
-const TensorInfo& SafetensorsFile::info(const std::string& name) const {
-  const auto found = tensors_.find(name);
-  if (found != tensors_.end()) return found->second;
-  const auto near = nearest(name, names());
-  throw IoError({.who = path().string(),
-                 .found = "no tensor '" + name + "' among its " + std::to_string(tensors_.size()),
-                 .expected = "",
-                 .remedy = near.empty() ? "" : "did you mean '" + near + "'?"});
-}
-
-Tensor SafetensorsFile::view(const std::string& name) const {
-  const auto& info = this->info(name);
-  const auto range = std::make_shared<MappedRange>(*file_, info.offset, info.bytes);
-  const auto aligned = reinterpret_cast<std::uintptr_t>(range->data()) % c10::elementSize(info.dtype) == 0;
-  if (info.bytes > 0 && aligned) return at::from_blob(range->data(), info.shape, [range](void*) {}, at::TensorOptions(info.dtype));
-  auto copy = at::empty(info.shape, at::TensorOptions(info.dtype));
-  if (info.bytes > 0) std::memcpy(copy.data_ptr(), range->data(), info.bytes);
-  return copy;
-}
-
-void SafetensorsFile::read_into(const std::string& name, Tensor destination) const {
-  const auto& info = this->info(name);
-  if (!destination.defined() || !destination.device().is_cpu() || !destination.is_contiguous())
-    throw ShapeError({.who = who(name), .found = "a destination that is not contiguous on the CPU", .expected = "", .remedy = ""});
-  if (destination.sizes() != at::IntArrayRef(info.shape)) {
-    throw ShapeError({.who = who(name),
-                      .found = "shape " + shape_text(info.shape) + " in the file",
-                      .expected = shape_text(destination.sizes()),
-                      .remedy = "the file belongs to a model of another size or vocabulary"});
-  }
-  const at::NoGradGuard no_grad;
-  destination.copy_(view(name));
 }
 
 }  // namespace herd

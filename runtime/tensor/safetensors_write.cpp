@@ -11,18 +11,6 @@ namespace fs = std::filesystem;
 
 using Tensors = std::vector<TensorToWrite>;
 
-void check(const fs::path& path, const Tensors& tensors) {
-  std::map<std::string, int> seen;
-  for (const auto& tensor : tensors) {
-    const auto complain = [&](std::string found, std::string expected) {
-      throw ShapeError({.who = path.string() + ": tensor '" + tensor.name + "'", .found = std::move(found), .expected = std::move(expected), .remedy = ""});
-    };
-    if (tensor.name == "__metadata__" || seen[tensor.name]++ > 0) complain("its name is taken", "each name once");
-    if (!tensor.values) complain("no values", "a tensor to write");
-    if (dtype_name(tensor.dtype).empty()) complain(c10::toString(tensor.dtype), "a dtype that safetensors stores");
-  }
-}
-
 /// Hugging Face's order: the widest alignment first, then names, so that every tensor starts aligned.
 Tensors in_file_order(Tensors tensors) {
   const auto& dtypes = stored_dtypes();
@@ -103,6 +91,18 @@ std::uint64_t TensorToWrite::bytes() const {
   return static_cast<std::uint64_t>(c10::multiply_integers(shape)) * c10::elementSize(dtype);
 }
 
+void check_writable(const fs::path& path, const Tensors& tensors) {
+  std::map<std::string, int> seen;
+  for (const auto& tensor : tensors) {
+    const auto complain = [&](std::string found, std::string expected) {
+      throw ShapeError({.who = path.string() + ": tensor '" + tensor.name + "'", .found = std::move(found), .expected = std::move(expected), .remedy = ""});
+    };
+    if (tensor.name == "__metadata__" || seen[tensor.name]++ > 0) complain("its name is taken", "each name once");
+    if (!tensor.values) complain("no values", "a tensor to write");
+    if (dtype_name(tensor.dtype).empty()) complain(c10::toString(tensor.dtype), "a dtype that safetensors stores");
+  }
+}
+
 std::vector<TensorToWrite> to_write(const NamedTensors& tensors) {
   Tensors all;
   for (const auto& [name, tensor] : tensors) {
@@ -114,7 +114,7 @@ std::vector<TensorToWrite> to_write(const NamedTensors& tensors) {
 }
 
 void stream_safetensors(const fs::path& path, const Tensors& tensors, const SafetensorsMetadata& metadata) {
-  check(path, tensors);
+  check_writable(path, tensors);
   const auto ordered = in_file_order(tensors);
   write_file_atomically(path, [&](File& file) {
     file.write(header_of(ordered, metadata));
@@ -133,7 +133,7 @@ std::vector<fs::path> write_sharded_safetensors(const fs::path& folder, const Na
 
 std::vector<fs::path> stream_sharded_safetensors(const fs::path& folder, const Tensors& tensors, std::uint64_t max_shard_bytes,
                                                  const std::string& stem) {
-  check(folder, tensors);
+  check_writable(folder, tensors);
   std::vector<Tensors> shards(1);
   std::uint64_t total = 0, in_shard = 0;
   for (const auto& entry : tensors) {

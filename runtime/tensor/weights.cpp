@@ -1,7 +1,12 @@
+#include "runtime/tensor/weights.h"
+
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "runtime/base/text.h"
+#include "runtime/tensor/dtype.h"
 #include "runtime/tensor/safetensors.h"
+#include "runtime/tensor/torch_file.h"
 
 namespace herd {
 namespace {
@@ -33,9 +38,18 @@ std::map<std::string, std::string> read_index(const fs::path& path) {
   return shards;
 }
 
+/// The names under which a folder may hold weights, the preferred first.
+struct Layout {
+  std::string whole, index;
+};
+std::vector<Layout> layouts(const std::string& stem) {
+  const auto torch_stem = stem == "model" ? "pytorch_model" : stem;
+  return {{stem + ".safetensors", stem + ".safetensors.index.json"}, {torch_stem + ".bin", torch_stem + ".bin.index.json"}};
+}
+
 }  // namespace
 
-Weights::Weights(std::vector<SafetensorsFile> files) : files_(std::move(files)) {
+Weights::Weights(std::vector<WeightFile> files) : files_(std::move(files)) {
   for (std::size_t i = 0; i < files_.size(); ++i) {
     for (const auto& name : files_[i].names()) {
       const auto [place, fresh] = owner_.emplace(name, i);
@@ -46,67 +60,129 @@ Weights::Weights(std::vector<SafetensorsFile> files) : files_(std::move(files)) 
                      .remedy = kAgain});
     }
   }
+  if (!files_.empty()) where_ = files_.size() == 1 ? files_[0].path() : files_[0].path().parent_path();
 }
+
+Weights::Weights(std::map<std::string, DerivedTensor> derived, fs::path where) : derived_(std::move(derived)), where_(std::move(where)) {}
 
 std::vector<std::string> Weights::names() const {
   std::vector<std::string> names;
   for (const auto& entry : owner_) names.push_back(entry.first);
+  for (const auto& entry : derived_) names.push_back(entry.first);
   return names;
 }
 
-const SafetensorsFile& Weights::file_of(const std::string& name) const {
+const WeightFile* Weights::file_of(const std::string& name) const {
   const auto found = owner_.find(name);
-  if (found != owner_.end()) return files_[found->second];
-  const auto near = nearest(name, names());
-  const auto where = files_.empty() ? std::string("no file")
-                     : files_.size() == 1 ? files_[0].path().string()
-                                          : files_[0].path().parent_path().string() + " (" + std::to_string(files_.size()) + " shards)";
-  throw IoError({.who = where,
-                 .found = "no tensor '" + name + "' among its " + std::to_string(owner_.size()),
+  return found == owner_.end() ? nullptr : &files_[found->second];
+}
+
+void Weights::miss(const std::string& name) const {
+  const auto known = names();
+  const auto near = nearest(name, known);
+  throw IoError({.who = where_.string() + (files_.size() > 1 ? " (" + std::to_string(files_.size()) + " shards)" : ""),
+                 .found = "no tensor '" + name + "' among its " + std::to_string(known.size()),
                  .expected = "",
                  .remedy = near.empty() ? "" : "did you mean '" + near + "'?"});
 }
 
-Weights open_weights(const fs::path& folder, const std::string& stem) {
-  std::vector<SafetensorsFile> files;
-  if (fs::is_regular_file(folder)) {
-    files.emplace_back(folder);
-    return Weights(std::move(files));
+const TensorInfo& Weights::info(const std::string& name) const {
+  if (const auto* file = file_of(name)) return file->info(name);
+  if (const auto found = derived_.find(name); found != derived_.end()) return found->second.info;
+  miss(name);
+}
+
+Tensor Weights::rows(const std::string& name, std::int64_t begin, std::int64_t end) const {
+  if (const auto* file = file_of(name)) return file->rows(name, begin, end);
+  if (const auto found = derived_.find(name); found != derived_.end()) return found->second.rows(begin, end);
+  miss(name);
+}
+
+Tensor Weights::view(const std::string& name) const {
+  if (const auto* file = file_of(name)) return file->view(name);
+  return rows(name, 0, info(name).shape.at(0));
+}
+
+void Weights::read(const std::string& name, std::int64_t begin, const Tensor& out) const {
+  const auto& info = this->info(name);
+  if (out.numel() == 0) return;
+  if (file_of(name) && info.strides.empty()) {
+    out.copy_(view(name).view(-1).narrow(0, begin, out.numel()));
+    return;
   }
-  const auto whole = folder / (stem + ".safetensors"), index = folder / (stem + ".safetensors.index.json");
-  if (fs::exists(whole)) {
-    files.emplace_back(whole);
-    return Weights(std::move(files));
-  }
-  if (!fs::exists(index)) {
-    throw IoError({.who = folder.string(),
-                   .found = fs::is_directory(folder) ? "neither " + whole.filename().string() + " nor " + index.filename().string() : "no such folder",
-                   .expected = "a folder of safetensors weights",
-                   .remedy = "check the path"});
-  }
-  const auto shards = read_index(index);
-  std::map<std::string, std::size_t> opened;
+  const auto in_row = c10::multiply_integers(info.shape) / info.shape.at(0);
+  const auto first = begin / in_row, end = (begin + out.numel() - 1) / in_row + 1;
+  out.copy_(rows(name, first, end).view(-1).narrow(0, begin - first * in_row, out.numel()));
+}
+
+void Weights::read_into(const std::string& name, Tensor destination) const {
+  if (const auto* file = file_of(name)) return file->read_into(name, std::move(destination));
+  if (destination.sizes() != at::IntArrayRef(info(name).shape))
+    throw ShapeError({.who = where_.string() + ": tensor '" + name + "'",
+                      .found = "shape " + shape_text(info(name).shape),
+                      .expected = shape_text(destination.sizes()),
+                      .remedy = ""});
+  const at::NoGradGuard no_grad;
+  destination.copy_(view(name));
+}
+
+WeightFile open_weight_file(const fs::path& path) {
+  if (is_torch_file(path)) return TorchFile(path);
+  return SafetensorsFile(path);
+}
+
+namespace {
+
+/// The shards that an index names, in the order of their first tensors.
+std::vector<WeightFile> open_shards(const fs::path& index, const std::map<std::string, std::string>& shards) {
+  std::vector<WeightFile> files;
+  std::set<std::string> opened;
   for (const auto& [name, shard] : shards) {
-    if (opened.contains(shard)) continue;
-    if (!fs::exists(folder / shard)) {
-      throw IoError({.who = (folder / shard).string(),
+    if (!opened.insert(shard).second) continue;
+    const auto path = index.parent_path() / shard;
+    if (!fs::exists(path)) {
+      throw IoError({.who = path.string(),
                      .found = "no such file",
                      .expected = "the shard that " + index.filename().string() + " names for '" + name + "'",
                      .remedy = kAgain});
     }
-    opened.emplace(shard, files.size());
-    files.emplace_back(folder / shard);
+    files.push_back(open_weight_file(path));
   }
-  Weights weights(std::move(files));
-  for (const auto& [name, shard] : shards) {
-    const auto owner = weights.owner_.find(name);
-    if (owner != weights.owner_.end() && owner->second == opened.at(shard)) continue;
-    throw IoError({.who = (folder / shard).string() + ": tensor '" + name + "'",
-                   .found = "it is not in this shard",
-                   .expected = "as " + index.filename().string() + " says",
-                   .remedy = kAgain});
+  return files;
+}
+
+}  // namespace
+
+bool has_weights(const fs::path& folder, const std::string& stem) {
+  const auto all = layouts(stem);
+  return fs::is_regular_file(folder) ||
+         std::any_of(all.begin(), all.end(), [&](const Layout& l) { return fs::exists(folder / l.whole) || fs::exists(folder / l.index); });
+}
+
+Weights open_weights(const fs::path& folder, const std::string& stem) {
+  const auto one = [](const fs::path& path) { return Weights(std::vector{open_weight_file(path)}); };
+  if (fs::is_regular_file(folder)) return one(folder);
+  std::vector<std::string> names;
+  for (const auto& [whole, index] : layouts(stem)) {
+    if (fs::exists(folder / whole)) return one(folder / whole);
+    names.insert(names.end(), {whole, index});
+    if (!fs::exists(folder / index)) continue;
+    const auto shards = read_index(folder / index);
+    Weights weights(open_shards(folder / index, shards));
+    for (const auto& [name, shard] : shards) {
+      const auto* owner = weights.file_of(name);
+      if (owner && owner->path().filename() == shard) continue;
+      throw IoError({.who = (folder / shard).string() + ": tensor '" + name + "'",
+                     .found = "it is not in this shard",
+                     .expected = "as " + index + " says",
+                     .remedy = kAgain});
+    }
+    return weights;
   }
-  return weights;
+  throw IoError({.who = folder.string(),
+                 .found = fs::is_directory(folder) ? "neither " + join(names, " nor ") : "no such folder",
+                 .expected = "a folder of weights",
+                 .remedy = "check the path"});
 }
 
 }  // namespace herd

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "runtime/base/file.h"
+#include "runtime/tensor/torch_file.h"
 #include "tests/support/assets.h"
 #include "tests/support/errors.h"
 #include "tests/support/scratch.h"
@@ -177,9 +178,9 @@ TEST_F(Hub, WrongFoldersSayWhatTheyLack) {
   write_file_atomically(folder / "config.json", "{");
   EXPECT_THAT(refusal(), HasSubstr("config.json: no JSON object"));
   write_file_atomically(folder / "config.json", small_config().dump());
-  EXPECT_THAT(refusal(), HasSubstr("neither model.safetensors nor model.safetensors.index.json"));
+  EXPECT_THAT(refusal(), HasSubstr("neither model.safetensors nor model.safetensors.index.json nor pytorch_model.bin"));
   write_file_atomically(folder / "pytorch_model.bin", "PK");
-  EXPECT_THAT(refusal(), AllOf(HasSubstr("pytorch_model.bin alone"), HasSubstr("safe_serialization=True")));
+  EXPECT_THAT(refusal(), AllOf(HasSubstr("pytorch_model.bin"), HasSubstr("a whole zip archive")));
   write_file_atomically(folder / "config.json", small_config({{"quantization_config", {{"bits", 4}}}}).dump());
   EXPECT_THAT(refusal<ConfigError>(), HasSubstr("quantization_config"));
 }
@@ -193,6 +194,60 @@ TEST_F(Hub, ATruncatedFileIsRefused) {
     write_file_atomically(file, whole.substr(0, bytes));
     EXPECT_THAT(refusal(), HasSubstr(file.string()));
   }
+}
+
+// The same tensors as torch.save writes them, in one file or two with an index.
+void write_torch_folder(const std::filesystem::path& folder, const nlohmann::json& config, const Tensors& tensors, bool sharded) {
+  make_folder(folder);
+  write_file_atomically(folder / "config.json", config.dump());
+  std::vector<NamedTensors> shards(sharded ? 2 : 1);
+  nlohmann::json map;
+  for (const auto& [name, tensor] : tensors) {
+    shards[map.size() % shards.size()].emplace_back(name, tensor);
+    map[name] = "part-" + std::to_string(map.size() % shards.size()) + ".bin";
+  }
+  for (std::size_t i = 0; i < shards.size(); ++i)
+    stream_torch_file(folder / (sharded ? "part-" + std::to_string(i) + ".bin" : "pytorch_model.bin"), to_write(shards[i]));
+  if (sharded) write_file_atomically(folder / "pytorch_model.bin.index.json", nlohmann::json{{"weight_map", map}}.dump());
+}
+
+TEST_F(Hub, TorchFilesLoadAsSafetensors) {
+  const auto config = small_config();
+  const auto tensors = tensors_of(*small_model(config));
+  write_folder(scratch / "safe", config, tensors);
+  for (const bool sharded : {false, true}) {
+    std::filesystem::remove_all(folder);
+    write_torch_folder(folder, config, tensors, sharded);
+    const auto loaded = load();
+    expect_same(tensors_of(*loaded.model), tensors);
+    EXPECT_EQ(loaded.fingerprint, load_hub_folder(scratch / "safe", at::kFloat).fingerprint);
+  }
+  // Of both the safetensors are read: a broken .bin beside them does not matter.
+  write_file_atomically(folder / "part-0.bin", "PK");
+  write_folder(folder, config, tensors);
+  load();
+}
+
+TEST_F(Hub, ShardsOfTorchFilesAreComplete) {
+  const auto config = small_config();
+  write_torch_folder(folder, config, tensors_of(*small_model(config)), true);
+  const auto shard = read_file(folder / "part-1.bin"), index = read_file(folder / "pytorch_model.bin.index.json");
+  write_file_atomically(folder / "part-1.bin", std::string_view(shard).substr(0, shard.size() / 2));
+  EXPECT_THAT(refusal(), AllOf(HasSubstr("part-1.bin"), HasSubstr("cut off")));
+  std::filesystem::remove(folder / "part-1.bin");
+  EXPECT_THAT(refusal(), AllOf(HasSubstr("part-1.bin: no such file"), HasSubstr("pytorch_model.bin.index.json")));
+  write_file_atomically(folder / "part-1.bin", shard);
+  auto json = nlohmann::json::parse(index);
+  json["weight_map"]["extra"] = "part-0.bin";
+  write_file_atomically(folder / "pytorch_model.bin.index.json", json.dump());
+  EXPECT_THAT(refusal(), AllOf(HasSubstr("'extra'"), HasSubstr("not in this shard")));
+  json["weight_map"].erase("extra");
+  json["weight_map"]["model.norm.weight"] = "../part-0.bin";
+  write_file_atomically(folder / "pytorch_model.bin.index.json", json.dump());
+  EXPECT_THAT(refusal(), HasSubstr("the name of a file beside it"));
+  write_file_atomically(folder / "pytorch_model.bin.index.json", index);
+  std::filesystem::copy_file(folder / "part-0.bin", folder / "part-1.bin", std::filesystem::copy_options::overwrite_existing);
+  EXPECT_THAT(refusal(), AllOf(HasSubstr("it is in part-0.bin too"), HasSubstr("each tensor once")));
 }
 
 struct BadConfig {
@@ -346,8 +401,9 @@ TEST(RealFolders, OpenOrSayWhyNot) {
   // One stores the tied matrix as the head alone, the other as the embedding alone, in bf16: bit-equal weights.
   expect_same(tensors_of(*load_hub_folder(models / "tinystories-656k-f32", at::kBFloat16).model),
               tensors_of(*load_hub_folder(models / "tinystories-656k-bf16", at::kBFloat16).model));
-  EXPECT_THAT(message_of<IoError>([&] { load_hub_folder(models / "tiny-random-llama-bin", at::kFloat); }),
-              HasSubstr("pytorch_model.bin alone"));
+  // Saved without its head, and so without the prefix of all names.
+  const auto headless = message_of<IoError>([&] { load_hub_folder(models / "tiny-random-llama-bin", at::kFloat); });
+  EXPECT_THAT(headless, AllOf(HasSubstr("1 missing: lm_head.weight"), testing::Not(HasSubstr("unexpected"))));
 }
 
 }  // namespace

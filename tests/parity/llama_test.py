@@ -198,6 +198,16 @@ class RealModels(Answers):
             tokens, labels = random_ids(2, 60, model.config.vocab_size)
             self.assert_close(ask(folder, tokens, labels), reference(model, tokens, labels))
 
+    def test_a_torch_file(self):
+        folder, = self.models("tiny-random-llama-bin")  # saved without its head, and so without the prefix of all names
+        config = json.loads((folder / "config.json").read_text())
+        (self.folder / "config.json").write_text(json.dumps({**config, "tie_word_embeddings": True}))
+        (self.folder / "pytorch_model.bin").symlink_to(folder / "pytorch_model.bin")
+        folder = self.folder
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager")
+        tokens, labels = random_ids(2, 60, model.config.vocab_size)
+        self.assert_close(ask(folder, tokens, labels), reference(model, tokens, labels))
+
     def test_golden_logits(self):
         for folder in self.models("tinystories-656k-f32", "stories260k", "babyllama-105"):
             for case in self.golden(folder)["cases"]:

@@ -9,6 +9,7 @@
 #include "peft/select.h"
 #include "runtime/base/file.h"
 #include "runtime/tensor/safetensors.h"
+#include "runtime/tensor/weights.h"
 #include "tests/support/errors.h"
 #include "tests/support/scratch.h"
 #include "tests/support/toy_model.h"

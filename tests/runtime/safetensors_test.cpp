@@ -8,6 +8,7 @@
 #include <fstream>
 
 #include "runtime/tensor/dtype.h"
+#include "runtime/tensor/weights.h"
 #include "tests/support/assets.h"
 #include "tests/support/errors.h"
 #include "tests/support/scratch.h"
@@ -188,8 +189,8 @@ TEST_F(Safetensors, ShardsAreCutInOrderAndFoundByTheIndex) {
   {
     const auto weights = open_weights(scratch_.path());
     EXPECT_THAT(weights.names(), testing::ElementsAre("a", "big", "e", "z"));
-    EXPECT_EQ(weights.file_of("a").path(), files[0]);
-    EXPECT_EQ(weights.file_of("big").path(), files[1]);
+    EXPECT_EQ(weights.file_of("a")->path(), files[0]);
+    EXPECT_EQ(weights.file_of("big")->path(), files[1]);
     auto place = at::zeros({10});
     weights.read_into("e", place);
     EXPECT_TRUE(at::equal(place, tensors[0].second));
