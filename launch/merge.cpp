@@ -2,40 +2,16 @@
 
 #include <fmt/format.h>
 
-#include "data/tokenizer/tokenizer.h"
+#include "launch/model_files.h"
 #include "models/hub.h"
 #include "peft/adapter_io.h"
 #include "peft/merge.h"
 #include "runtime/base/new_folder.h"
-#include "runtime/base/registry.h"
 
 namespace herd {
 namespace {
 
 namespace fs = std::filesystem;
-
-const Table<at::ScalarType>& formats() {
-  static const Table<at::ScalarType> table{"number format", {{"fp32", at::kFloat}, {"bf16", at::kBFloat16}, {"fp16", at::kHalf}}};
-  return table;
-}
-
-std::string name_of(at::ScalarType dtype) {
-  for (const auto& [name, format] : formats())
-    if (format == dtype) return name;
-  return "fp32";
-}
-
-at::ScalarType output_dtype(const MergeRequest& request) {
-  if (!request.dtype.empty()) return formats().at(request.dtype);
-  const auto weights = open_hub_weights(request.model);
-  return formats().at(name_of(weights.info(weights.names().front()).dtype));
-}
-
-std::vector<fs::path> files_to_copy(const fs::path& model) {
-  auto files = tokenizer_files(model);
-  if (fs::exists(model / "generation_config.json")) files.push_back(model / "generation_config.json");
-  return files;
-}
 
 void convert(CausalLm& model, at::ScalarType dtype) {
   for_each_parameter(model, [&](const std::string&, Parameter& p) { p.value = p.value.detach().to(dtype); });
@@ -46,8 +22,8 @@ void convert(CausalLm& model, at::ScalarType dtype) {
 
 MergeReport merge_folders(const MergeRequest& request) {
   const NewFolder staging(request.output, NewFolder::Place::kFree);
-  const auto dtype = output_dtype(request);
-  MergeReport report{.dtype = name_of(dtype)};
+  const auto dtype = request.dtype.empty() ? stored_format(open_hub_weights(request.model)) : number_formats().at(request.dtype);
+  MergeReport report{.dtype = format_name(dtype)};
   Batch batch;
   Tensor expected;
   {
@@ -63,7 +39,7 @@ MergeReport merge_folders(const MergeRequest& request) {
     convert(model, dtype);
     auto provenance = read_provenance(request.adapter);
     if (!provenance) provenance = read_provenance(request.model);
-    save_hub_folder(model, base.config, staging.path(), {.copies = files_to_copy(request.model), .provenance = provenance});
+    save_hub_folder(model, base.config, staging.path(), {.copies = files_beside_weights(request.model), .provenance = provenance});
   }
   const auto written = load_hub_folder(staging.path(), at::kFloat);
   const auto found = deviation(expected, probe_logits(*written.model, batch));

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "models/meta_folder.h"
 #include "models/registry.h"
 #include "runtime/base/file.h"
 #include "runtime/base/text.h"
@@ -21,12 +22,6 @@ nlohmann::json parse_config(const std::string& text, const std::string& where) {
     throw IoError({.who = where, .found = "no JSON object", .expected = "a Hugging Face model's config", .remedy = ""});
   return json;
 }
-
-// Where each parameter of the model lies in the file, and what does not fit.
-struct Match {
-  std::vector<std::pair<const Parameter*, std::string>> places;
-  std::vector<std::string> missing, unexpected, misshapen;
-};
 
 bool is_ignored(const Family& family, const std::string& name) {
   return std::any_of(family.ignored.begin(), family.ignored.end(), [&](const std::string& suffix) { return name.ends_with(suffix); });
@@ -53,10 +48,20 @@ std::string stored_name(const CausalLm& model, const Weights& weights, const std
   return weights.contains(name) || !weights.contains(rest) ? name : rest;
 }
 
-Match match(CausalLm& model, const Weights& weights) {
+void list(std::string& text, const char* title, const std::vector<std::string>& items) {
+  constexpr std::size_t kListed = 20;
+  if (items.empty()) return;
+  text += std::string(text.empty() ? "" : "\n  ") + std::to_string(items.size()) + " " + title + ": ";
+  text += join(std::span(items).first(std::min(items.size(), kListed)));
+  if (items.size() > kListed) text += ", … (" + std::to_string(items.size() - kListed) + " more)";
+}
+
+}  // namespace
+
+HubMatch match(CausalLm& model, const Weights& weights) {
   const auto& family = families().at(model.facts.family);
   const auto tied = tied_matrix(model);
-  Match match;
+  HubMatch match;
   std::set<std::string> taken;
   for_each_parameter(model, [&](const std::string& name, Parameter& p) {
     auto stored = stored_name(model, weights, name);
@@ -75,24 +80,23 @@ Match match(CausalLm& model, const Weights& weights) {
     match.places.emplace_back(&p, stored);
   });
   for (const auto& name : weights.names())
-    if (!taken.contains(name) && !is_ignored(family, name)) match.unexpected.push_back(name);
+    if (!taken.contains(name)) (is_ignored(family, name) ? match.ignored : match.unexpected).push_back(name);
   return match;
 }
 
-void list(std::string& text, const char* title, const std::vector<std::string>& items) {
-  constexpr std::size_t kListed = 20;
-  if (items.empty()) return;
-  text += std::string(text.empty() ? "" : "\n  ") + std::to_string(items.size()) + " " + title + ": ";
-  text += join(std::span(items).first(std::min(items.size(), kListed)));
-  if (items.size() > kListed) text += ", … (" + std::to_string(items.size() - kListed) + " more)";
+std::string HubMatch::problems() const {
+  std::string text;
+  list(text, "missing", missing);
+  list(text, "unexpected", unexpected);
+  list(text, "misshapen", misshapen);
+  return text;
 }
 
-void complain(const Match& match, const CausalLm& model, const std::string& where) {
-  if (match.missing.empty() && match.unexpected.empty() && match.misshapen.empty()) return;
-  Complaint complaint{.who = where};
-  list(complaint.found, "missing", match.missing);
-  list(complaint.found, "unexpected", match.unexpected);
-  list(complaint.found, "misshapen", match.misshapen);
+namespace {
+
+void complain(const HubMatch& match, const CausalLm& model, const std::string& where) {
+  Complaint complaint{.who = where, .found = match.problems()};
+  if (complaint.found.empty()) return;
   complaint.expected = "the tensors that its config.json describes (" + model.facts.family + ")";
   const auto& head = families().at(model.facts.family).tied_head;
   if (std::find(match.missing.begin(), match.missing.end(), head) != match.missing.end())
@@ -149,6 +153,7 @@ at::ScalarType scalar_type(Precision precision) {
 
 std::string read_hub_config(const fs::path& folder, const std::string& family) {
   const auto file = folder / "config.json";
+  if (!fs::exists(file) && is_meta_folder(folder)) return meta_config(folder).dump(2);
   if (!fs::exists(file))
     throw IoError({.who = folder.string(),
                    .found = fs::is_directory(folder) ? "no config.json" : "no such folder",
@@ -167,7 +172,9 @@ std::string read_hub_config(const fs::path& folder, const std::string& family) {
 
 std::unique_ptr<CausalLm> make_model_from(const std::string& config) { return make_model(parse_config(config, "config.json")); }
 
-Weights open_hub_weights(const fs::path& folder) { return open_weights(folder); }
+Weights open_hub_weights(const fs::path& folder) {
+  return !has_weights(folder) && is_meta_folder(folder) ? open_meta_weights(folder) : open_weights(folder);
+}
 
 std::string hub_fingerprint(CausalLm& model, const Weights& weights) {
   std::map<std::string, std::string> parts;
@@ -190,21 +197,25 @@ std::int64_t check_vocabulary(const ModelFacts& facts, std::int64_t tokens, cons
                      .remedy = "take the tokenizer of the model's own folder"});
 }
 
-LoadedModel open_hub_folder(const fs::path& folder, at::ScalarType dtype, const std::string& family) {
+LoadedModel open_stored_model(const std::string& config, const std::shared_ptr<const Weights>& weights, at::ScalarType dtype, const std::string& who) {
   LoadedModel opened;
-  opened.config = read_hub_config(folder, family);
-  const auto weights = std::make_shared<const Weights>(open_hub_weights(folder));
+  opened.config = config;
   opened.model = make_model_from(opened.config);
   set_dtype(*opened.model, dtype);
   const auto matched = match(*opened.model, *weights);
-  complain(matched, *opened.model, folder.string());
-  check_tied(*opened.model, *weights, folder.string());
+  complain(matched, *opened.model, who);
+  check_tied(*opened.model, *weights, who);
   opened.fingerprint = hub_fingerprint(*opened.model, *weights);
   const std::map<const Parameter*, std::string> stored(matched.places.begin(), matched.places.end());
   opened.read = [weights, stored](const Parameter& p, std::int64_t begin, const Tensor& out) {
     weights->read(stored.at(&p), begin, out);
   };
   return opened;
+}
+
+LoadedModel open_hub_folder(const fs::path& folder, at::ScalarType dtype, const std::string& family) {
+  const auto config = read_hub_config(folder, family);
+  return open_stored_model(config, std::make_shared<const Weights>(open_hub_weights(folder)), dtype, folder.string());
 }
 
 LoadedModel open_model(const ModelOptions& options, std::int64_t tokens) {
@@ -221,7 +232,7 @@ LoadedModel open_model(const ModelOptions& options, std::int64_t tokens) {
 
 LoadedModel describe_model(const ModelOptions& options, std::int64_t tokens) {
   const fs::path folder = options.path;
-  if (folder.empty() || has_weights(folder)) return open_model(options, tokens);
+  if (folder.empty() || has_weights(folder) || is_meta_folder(folder)) return open_model(options, tokens);
   LoadedModel described;
   described.config = read_hub_config(folder, options.family);
   described.model = make_model_from(described.config);

@@ -30,9 +30,19 @@ std::string read_hub_config(const std::filesystem::path& folder, const std::stri
 /// The model that `config` (the text of a config.json) describes, on the meta device.
 std::unique_ptr<CausalLm> make_model_from(const std::string& config);
 
-/// The safetensors of a Hugging Face folder, one file or shards. @throws IoError where there are none; it says what to do about
-/// a folder that holds only `pytorch_model.bin`.
+/// The tensors of a Hugging Face folder (see open_weights), or of one of Meta's under Hugging Face's names. @throws IoError where there are none.
 Weights open_hub_weights(const std::filesystem::path& folder);
+
+/// Where each parameter of a model lies among tensors, and what does not fit.
+struct HubMatch {
+  std::vector<std::pair<const Parameter*, std::string>> places;
+  std::vector<std::string> missing, unexpected, misshapen;
+  std::vector<std::string> ignored;  ///< buffers that the family computes itself
+
+  std::string problems() const;  ///< the first three, each on a line; "" where there are none
+};
+/// A tied matrix may be stored under either name; and the first part of all names (`model.`) may be left out.
+HubMatch match(CausalLm& model, const Weights& weights);
 
 /// Tells a base model from others: 128-bit XXH3 over each parameter's name, shape, stored dtype and content, in the names' order.
 /// Of tensors above 64 KiB it reads 16 stretches of 4 KiB spread evenly, both ends included: a 7B model costs some milliseconds and a
@@ -44,9 +54,10 @@ std::string hub_fingerprint(CausalLm& model, const Weights& weights);
 /// @throws ConfigError with both sizes.
 std::int64_t check_vocabulary(const ModelFacts& facts, std::int64_t tokens, const std::string& who);
 
-/// A Hugging Face folder as a model on the meta device, which says where its values come from: the files' pages, converted to `dtype`.
-/// A tied matrix may be stored under either name; buffers that the family computes itself are left out.
-/// @throws IoError listing all missing and unexpected tensors, ShapeError where shapes alone differ.
+/// A config.json and its tensors as a model on the meta device, which says where its values come from: the files' pages, converted to `dtype`.
+/// @throws IoError listing all missing and unexpected tensors, ShapeError where shapes alone differ. @param who what errors call it.
+LoadedModel open_stored_model(const std::string& config, const std::shared_ptr<const Weights>& weights, at::ScalarType dtype, const std::string& who);
+/// The same of a Hugging Face folder, or one of Meta's.
 LoadedModel open_hub_folder(const std::filesystem::path& folder, at::ScalarType dtype, const std::string& family = "auto");
 /// The same with its values.
 LoadedModel load_hub_folder(const std::filesystem::path& folder, at::ScalarType dtype, const std::string& family = "auto");

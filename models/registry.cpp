@@ -6,6 +6,15 @@
 #include "models/llama.h"
 
 namespace herd {
+namespace {
+
+std::map<std::string, std::string> same(std::initializer_list<const char*> words) {
+  std::map<std::string, std::string> all;
+  for (const auto* word : words) all[word] = word;
+  return all;
+}
+
+}  // namespace
 
 const Table<Family>& families() {
   static const Table<Family> table{"model family",
@@ -15,7 +24,11 @@ const Table<Family>& families() {
                                          .architecture = "LlamaForCausalLM",
                                          .tied_head = "lm_head.weight",
                                          .ignored = {"rotary_emb.inv_freq"},
-                                         .tested_against = "transformers"}},
+                                         .tested_against = "transformers",
+                                         .words = same({"hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
+                                                        "num_key_value_heads", "head_dim", "max_position_embeddings", "vocab_size", "rope_theta",
+                                                        "rms_norm_eps", "initializer_range", "tie_word_embeddings", "attention_bias", "mlp_bias",
+                                                        "rope_scaling"})}},
                                    }};
   return table;
 }

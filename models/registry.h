@@ -1,4 +1,5 @@
 #pragma once
+#include <map>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 
@@ -14,6 +15,8 @@ struct Family {
   std::string tied_head;             ///< the head's name in files, where it may stand for a tied embedding
   std::vector<std::string> ignored;  ///< ends of names in files that hold no parameter: buffers that the family computes itself
   std::string tested_against;        ///< the independent implementation that its parity test uses
+  /// The words of `model.config` (ModelShape) that the family takes, each with its key in config.json.
+  std::map<std::string, std::string> words{};
 };
 
 /// Every family by its `model_type`.

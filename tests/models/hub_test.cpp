@@ -6,6 +6,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "models/conversion.h"
+#include "models/meta_folder.h"
 #include "runtime/base/file.h"
 #include "runtime/tensor/torch_file.h"
 #include "tests/support/assets.h"
@@ -248,6 +250,35 @@ TEST_F(Hub, ShardsOfTorchFilesAreComplete) {
   write_file_atomically(folder / "pytorch_model.bin.index.json", index);
   std::filesystem::copy_file(folder / "part-0.bin", folder / "part-1.bin", std::filesystem::copy_options::overwrite_existing);
   EXPECT_THAT(refusal(), AllOf(HasSubstr("it is in part-0.bin too"), HasSubstr("each tensor once")));
+}
+
+Tensors tensors_of(const Weights& weights) {
+  Tensors tensors;
+  for (const auto& name : weights.names()) tensors[name] = weights.view(name).clone();
+  return tensors;
+}
+
+TEST_F(Hub, ConversionsThereAndBackAreTheSameTensors) {
+  const auto config = small_config({{"num_key_value_heads", 2}, {"hidden_size", 16}});
+  const auto tensors = tensors_of(*small_model(config));
+  write_folder(folder, config, tensors);
+  const StoredModel stored{config, std::make_shared<const Weights>(open_hub_weights(folder))};
+  const auto packed = as_family(stored, "baichuan");
+  const auto name = std::string("model.layers.1.self_attn.W_pack.weight");
+  EXPECT_EQ(packed.weights->info(name).shape, (std::vector<std::int64_t>{48, 16}));
+  EXPECT_TRUE(at::equal(packed.weights->view(name).narrow(0, 16, 16), tensors.at("model.layers.1.self_attn.k_proj.weight")));
+  EXPECT_EQ(packed.config["model_type"], "baichuan");
+  expect_same(tensors_of(*as_family(packed, "llama").weights), tensors);
+  // To Meta's names and order of rows; and any stretch of it alone.
+  const auto meta = as_meta_weights(stored.weights, config);
+  const auto q = meta.view("layers.0.attention.wq.weight"), hub_q = tensors.at("model.layers.0.self_attn.q_proj.weight");
+  EXPECT_TRUE(at::equal(q, hub_q.view({2, 2, 4, 16}).transpose(1, 2).reshape({16, 16})));
+  for (const auto begin : {0, 5, 100}) {
+    const auto out = at::zeros({77});
+    meta.read("layers.0.attention.wq.weight", begin, out);
+    EXPECT_TRUE(at::equal(out, q.view(-1).narrow(0, begin, 77)));
+  }
+  EXPECT_EQ(meta.names().size(), tensors.size());
 }
 
 struct BadConfig {
