@@ -81,7 +81,10 @@ Prompt text_prompt(const Tokenizer& tokenizer, std::string_view text) { return {
 std::vector<TokenId> end_tokens(const Tokenizer& tokenizer, const fs::path& model_folder) {
   auto ids = eos_ids(model_folder / "generation_config.json");
   if (ids.empty()) ids = eos_ids(model_folder / "config.json");
-  if (tokenizer.eos && std::find(ids.begin(), ids.end(), *tokenizer.eos) == ids.end()) ids.push_back(*tokenizer.eos);
+  auto own = tokenizer.turn_ends;
+  if (tokenizer.eos) own.push_back(*tokenizer.eos);
+  for (const auto id : own)
+    if (std::find(ids.begin(), ids.end(), id) == ids.end()) ids.push_back(id);
   return ids;
 }
 

@@ -25,7 +25,7 @@ Prompt instruction_prompt(const Tokenizer& tokenizer, std::string_view template_
 /// Text to go on from, as it is, with the tokenizer's own special tokens (LLaMA: bos in front).
 Prompt text_prompt(const Tokenizer& tokenizer, std::string_view text);
 
-/// Ids that end a text: the tokenizer's, and those of the folder's generation_config.json or else config.json (one or a list).
+/// Ids that end a text: the tokenizer's (eos, and what ends a turn in its family's chats), and those of the folder's generation_config.json or else config.json (one or a list).
 /// @throws IoError where such a file is no JSON object, ConfigError where its eos_token_id is no id.
 std::vector<TokenId> end_tokens(const Tokenizer& tokenizer, const std::filesystem::path& model_folder);
 

@@ -20,6 +20,7 @@ Normalizer unicode_form(const JsonNode& node, Instance instance) {
   const auto* form = instance(status);
   if (U_FAILURE(status)) node.complain(u_errorName(status), "ICU's normalisation data");
   return [form](std::string text) {
+    if (is_ascii(text)) return text;  // has one form
     UErrorCode status = U_ZERO_ERROR;
     const icu::StringPiece piece(text.data(), static_cast<std::int32_t>(text.size()));
     if (form->isNormalizedUTF8(piece, status)) return text;

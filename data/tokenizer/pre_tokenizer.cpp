@@ -12,8 +12,6 @@
 namespace herd {
 namespace {
 
-constexpr const char* kGpt2Pattern = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
-
 struct Part {
   std::size_t start, stop;
   bool match;
@@ -184,6 +182,30 @@ PreTokenizer make_pre_tokenizer(const JsonNode& node, std::optional<bool> add_pr
   if (node.value().is_null()) return [](std::vector<Word>&) {};
   if (!node.has("add_prefix_space")) add_prefix_space.reset();
   return entry_of(node, pre_tokenizers())(node, add_prefix_space);
+}
+
+namespace {
+
+bool only_maps_bytes(const JsonNode& node, std::optional<bool> add_prefix_space) {
+  return node.text_or("type", "") == "ByteLevel" && !add_prefix_space.value_or(node.boolean_or("add_prefix_space", true));
+}
+
+// The pattern of a Split that parts a text into its matches and what lies between them.
+std::string plain_split(const JsonNode& node) {
+  const bool plain = node.text_or("type", "") == "Split" && node.text_or("behavior", "") == "Isolated" && !node.boolean_or("invert", false);
+  return plain && node.has("pattern") ? node.at("pattern").text_or("Regex", "") : "";
+}
+
+}  // namespace
+
+WordScanner byte_word_scanner(const JsonNode& node, std::optional<bool> add_prefix_space) {
+  if (node.value().is_null()) return nullptr;
+  if (!node.has("add_prefix_space")) add_prefix_space.reset();
+  if (only_maps_bytes(node, add_prefix_space)) return node.boolean_or("use_regex", true) ? word_scanner(kGpt2Pattern) : nullptr;
+  if (node.text_or("type", "") != "Sequence") return nullptr;
+  const auto parts = node.at("pretokenizers").items();
+  if (parts.size() != 2 || !only_maps_bytes(parts[1], {}) || parts[1].boolean_or("use_regex", true)) return nullptr;
+  return word_scanner(plain_split(parts[0]));
 }
 
 const std::array<std::string, 256>& byte_characters() {

@@ -7,7 +7,10 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "data/tokenizer/blank_tokens.h"
 #include "data/tokenizer/json_node.h"
+#include "data/tokenizer/offset_tokenizer.h"
+#include "data/tokenizer/sentencepiece_bpe.h"
 #include "data/tokenizer/utf8.h"
 #include "runtime/base/error.h"
 #include "runtime/base/text.h"
@@ -20,23 +23,31 @@ constexpr std::string_view kBlank = "\xE2\x96\x81";  // ▁
 class SentencePieceTokenizer final : public Tokenizer {
  public:
   SentencePieceTokenizer(const std::string& file, std::string_view model, const TokenizerSettings& settings)
-      : legacy_(settings.legacy), add_prefix_space_(settings.add_prefix_space.value_or(true)) {
+      : family_(*settings.family),
+        legacy_(settings.legacy || !family_.llama_blanks),
+        add_prefix_space_(family_.llama_blanks && settings.add_prefix_space.value_or(true)) {
     // Appending a message merges it (protocol buffers): normalizer_spec { add_dummy_prefix: false }, as transformers does it
     constexpr std::string_view kNoDummyPrefix("\x1A\x02\x18\x00", 4);
-    const auto status = processor_.LoadFromSerializedProto(std::string(model) + std::string(legacy_ ? "" : kNoDummyPrefix));
+    const auto bytes = std::string(model) + std::string(legacy_ ? "" : kNoDummyPrefix);
+    const auto status = processor_.LoadFromSerializedProto(bytes);
     if (!status.ok())
       throw DataError({.who = file,
                        .found = fmt::format("not a SentencePiece model ({})", status.message()),
-                       .expected = "a tokenizer.model of SentencePiece",
-                       .remedy = "copy or download the file again; tiktoken files of the same name are another format"});
+                       .expected = "a model of SentencePiece",
+                       .remedy = "copy or download the file again"});
+    if (const auto parsed = parse_sentencepiece(bytes)) bpe_ = SentencePieceBpe::make(*parsed, parsed->add_dummy_prefix);
     for (const auto& [id, token] : settings.added) add_token(id, token);
+    auto next = static_cast<TokenId>(processor_.GetPieceSize());
+    for (const auto& token : appended_tokens(family_)) {
+      specials_.insert(token);
+      add_token(next++, {.content = token, .special = true}, family_.appended_in_text);
+    }
     for (const auto& token : settings.specials) {
       specials_.insert(token.content);
       if (!added_ids_.contains(token.content)) add_token(token_to_id(token.content).value_or(static_cast<TokenId>(vocab_size())), token);
     }
     set_named(settings);
-    if (settings.add_bos && bos) before_ = {*bos};
-    if (settings.add_eos && eos) after_ = {*eos};
+    set_frame(settings);
   }
 
   std::vector<TokenId> encode(std::string_view text, bool add_special) const override {
@@ -53,6 +64,7 @@ class SentencePieceTokenizer final : public Tokenizer {
   }
 
   std::string decode(std::span<const TokenId> ids, bool skip_special) const override {
+    if (family_.only_pieces) return decode_only_pieces(ids, skip_special);
     std::string text;
     bool first = true;
     std::vector<std::string> run;
@@ -61,7 +73,7 @@ class SentencePieceTokenizer final : public Tokenizer {
       first = false;
     };
     for (const auto id : ids) {
-      if (id < 0) throw DataError({.who = "decode", .found = fmt::format("the id {}", id), .expected = "ids from 0", .remedy = {}});
+      require_id(id);
       if (role(id) == TokenRole::kNone) continue;
       auto token = id_to_token(id);
       const bool special = specials_.contains(token);
@@ -111,9 +123,9 @@ class SentencePieceTokenizer final : public Tokenizer {
   }
 
  private:
-  void add_token(TokenId id, const AddedToken& token) {
+  void add_token(TokenId id, const AddedToken& token, bool in_text = true) {
     if (token.content.empty()) return;
-    finder_.add(token.content, id, token);
+    if (in_text) finder_.add(token.content, id, token);
     added_.insert_or_assign(id, token.content);
     added_ids_.insert_or_assign(token.content, id);
   }
@@ -133,9 +145,26 @@ class SentencePieceTokenizer final : public Tokenizer {
       if (id && specials_.insert(processor_.IdToPiece(*id)).second) add_token(*id, {.content = processor_.IdToPiece(*id), .special = true});
   }
 
+  void set_frame(const TokenizerSettings& settings) {
+    if (settings.add_bos && bos) before_ = {*bos};
+    if (settings.add_eos && eos) after_ = {*eos};
+    for (const auto token : family_.before) before_.push_back(token_to_id(token).value());
+    for (const auto token : family_.after) after_.push_back(token_to_id(token).value());
+    for (const auto token : family_.turn_ends)
+      if (const auto id = token_to_id(token)) turn_ends.push_back(*id);
+    padding_side = settings.padding_side;
+  }
+
   void append_ids(std::string_view text, std::vector<TokenId>& ids) const {
-    const auto encoded = processor_.EncodeAsIds(text);
+    if (bpe_) return bpe_->encode(text, ids);
+    const auto encoded = processor_.EncodeAsIds(family_.blank_tokens ? write_blank_tokens(text) : std::string(text));
     ids.insert(ids.end(), encoded.begin(), encoded.end());
+  }
+
+  std::vector<TokenId> ids_of(std::string_view text) const {
+    std::vector<TokenId> ids;
+    append_ids(text, ids);
+    return ids;
   }
 
   void encode_section(const Section& section, std::vector<TokenId>& ids) const {
@@ -150,7 +179,7 @@ class SentencePieceTokenizer final : public Tokenizer {
   void encode_after_prefix(const std::string& text, std::vector<TokenId>& ids) const {
     const auto sections = finder_.split(text);
     const auto unk_text = unk ? id_to_token(*unk) : std::string();
-    const auto unk_length = processor_.EncodeAsIds(unk_text).size();
+    const auto unk_length = ids_of(unk_text).size();
     for (std::size_t i = 0; i < sections.size(); ++i) {
       const auto& section = sections[i];
       const bool blank = section.text.starts_with(kBlank) || section.text.starts_with(' ');
@@ -158,12 +187,29 @@ class SentencePieceTokenizer final : public Tokenizer {
         encode_section(section, ids);
         continue;
       }
-      auto encoded = processor_.EncodeAsIds(unk_text + std::string(section.text));
+      auto encoded = ids_of(unk_text + std::string(section.text));
       if (encoded.size() >= unk_length) encoded.erase(encoded.begin(), encoded.begin() + static_cast<std::ptrdiff_t>(unk_length));
       const bool before_special = i == 0 && sections.size() > 1 && specials_.contains(id_to_token(sections[1].id.value_or(0)));
       if (before_special && encoded.size() == 1 && processor_.IdToPiece(encoded[0]) == kBlank) continue;
       ids.insert(ids.end(), encoded.begin(), encoded.end());
     }
+  }
+
+  static void require_id(TokenId id) {
+    if (id < 0) throw DataError({.who = "decode", .found = fmt::format("the id {}", id), .expected = "ids from 0", .remedy = {}});
+  }
+
+  // ChatGLM's way: all is left to the library, which has no text for control pieces; appended tokens have none either, nor has padding.
+  std::string decode_only_pieces(std::span<const TokenId> ids, bool skip_special) const {
+    std::vector<std::string> pieces;
+    for (const auto id : ids) {
+      require_id(id);
+      const auto kind = role(id);
+      if (kind == TokenRole::kNone || id == pad || (skip_special && kind == TokenRole::kSpecial)) continue;
+      pieces.push_back(id < processor_.GetPieceSize() ? processor_.IdToPiece(id) : std::string());
+    }
+    const auto text = decode_pieces(pieces);
+    return family_.blank_tokens ? read_blank_tokens(text) : text;
   }
 
   // Added tokens that are not special are never given to SentencePiece: the text is put together around them.
@@ -200,7 +246,9 @@ class SentencePieceTokenizer final : public Tokenizer {
     return text + decode_pieces(pieces);
   }
 
+  const TokenizerFamily& family_;
   sentencepiece::SentencePieceProcessor processor_;
+  std::unique_ptr<SentencePieceBpe> bpe_;  // encodes in the library's place where it can
   bool legacy_, add_prefix_space_;
   std::vector<TokenId> before_, after_;
   AddedTokenFinder finder_;
@@ -215,7 +263,8 @@ std::unique_ptr<Tokenizer> make_sentencepiece_tokenizer(const std::filesystem::p
   const auto bytes = read_text_file(file);
   auto tokenizer = std::make_unique<SentencePieceTokenizer>(file.string(), bytes, settings);
   tokenizer->fingerprint = fingerprint(bytes + "\n" + tokenizer->summary());
-  return tokenizer;
+  if (settings.image_tokens == 0) return tokenizer;
+  return make_offset_tokenizer(std::move(tokenizer), static_cast<TokenId>(settings.image_tokens));
 }
 
 }  // namespace herd

@@ -28,25 +28,29 @@ AddedToken read_token(const JsonNode& node, bool special) {
 }
 
 // What a class fills in where the configuration has no such key.
-Named class_defaults(const std::string& tokenizer_class) {
-  const auto all = [](std::string content, std::initializer_list<const char*> keys) {
-    Named named;
-    for (const auto* key : keys) named.emplace(key, plain_special(content));
-    return named;
-  };
-  if (tokenizer_class == "LlamaTokenizer" || tokenizer_class == "CodeLlamaTokenizer")
-    return {{"bos_token", plain_special("<s>")}, {"eos_token", plain_special("</s>")}, {"unk_token", plain_special("<unk>")}};
-  if (tokenizer_class == "GPT2Tokenizer") return all("<|endoftext|>", {"bos_token", "eos_token", "unk_token"});
-  if (tokenizer_class == "Qwen2Tokenizer") return all("<|endoftext|>", {"eos_token", "unk_token", "pad_token"});
-  return {};
+Named class_defaults(const TokenizerFamily& family) {
+  Named named;
+  const std::pair<const char*, std::string_view> defaults[] = {
+      {"bos_token", family.bos}, {"eos_token", family.eos}, {"unk_token", family.unk}, {"pad_token", family.pad}};
+  for (const auto& [key, content] : defaults)
+    if (!content.empty()) named.emplace(key, plain_special(std::string(content)));
+  return named;
 }
 
 class Reader {
  public:
   Reader(const std::filesystem::path& folder, TokenizerSettings& settings) : folder_(folder), settings_(settings) {}
 
-  void run() {
+  void run(TokenizerForm form, std::size_t ranks) {
     const auto config = parse("tokenizer_config.json");
+    const auto text = [&](const char* key) { return config ? config->text_or(key, "") : std::string(); };
+    const auto& family = *(settings_.family = &tokenizer_family(text("tokenizer_class"), form, text("name_or_path"), ranks));
+    settings_.add_bos = family.add_bos;
+    settings_.padding_side = family.padding;
+    settings_.image_tokens = family.image_tokens;
+    // A folder without any configuration says no more than its files, but for the forms that need a family to be read at all.
+    if (config || form == TokenizerForm::kTiktoken || form == TokenizerForm::kVocabMerges || form == TokenizerForm::kIceText)
+      named_ = class_defaults(family);
     bool modern = false;
     if (config) {
       settings_.has_config = true;
@@ -80,13 +84,15 @@ class Reader {
   }
 
   void read_config(const JsonNode& config) {
-    auto& name = settings_.tokenizer_class = config.text_or("tokenizer_class", "");
-    if (name.ends_with("Fast")) name.resize(name.size() - 4);
-    settings_.add_bos = config.boolean_or("add_bos_token", true);
+    settings_.add_bos = config.boolean_or("add_bos_token", settings_.add_bos);
     settings_.add_eos = config.boolean_or("add_eos_token", false);
     settings_.legacy = config.boolean_or("legacy", true);
     if (config.has("add_prefix_space")) settings_.add_prefix_space = config.at("add_prefix_space").boolean();
-    named_ = class_defaults(name);
+    settings_.image_tokens = config.integer_or("num_image_tokens", settings_.image_tokens);
+    if (settings_.image_tokens < 0) config.at("num_image_tokens").complain(std::to_string(settings_.image_tokens), "0 or more");
+    const auto side = config.text_or("padding_side", settings_.padding_side == PaddingSide::kLeft ? "left" : "right");
+    if (side != "left" && side != "right") config.at("padding_side").complain("'" + side + "'", "left or right");
+    settings_.padding_side = side == "left" ? PaddingSide::kLeft : PaddingSide::kRight;
     read_named(config);
     if (!config.has("added_tokens_decoder")) return;
     const auto added = config.at("added_tokens_decoder");
@@ -135,14 +141,9 @@ bool TokenizerSettings::is_special(std::string_view content) const {
   return std::any_of(specials.begin(), specials.end(), [&](const AddedToken& token) { return token.content == content; });
 }
 
-bool TokenizerSettings::rules_bos_eos() const {
-  constexpr std::array kClasses{"LlamaTokenizer", "CodeLlamaTokenizer", "GemmaTokenizer"};
-  return std::find(kClasses.begin(), kClasses.end(), tokenizer_class) != kClasses.end();
-}
-
-TokenizerSettings read_tokenizer_settings(const std::filesystem::path& folder) {
-  TokenizerSettings settings;
-  Reader(folder, settings).run();
+TokenizerSettings read_tokenizer_settings(const std::filesystem::path& folder, TokenizerForm form, std::size_t ranks) {
+  TokenizerSettings settings{.form = form};
+  Reader(folder, settings).run(form, ranks);
   return settings;
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "data/tokenizer/added_tokens.h"
+#include "data/tokenizer/families.h"
 
 namespace herd {
 
@@ -14,7 +15,10 @@ namespace herd {
 /// Read as transformers does: the last two only where the first has no `added_tokens_decoder`.
 struct TokenizerSettings {
   bool has_config = false;      ///< there is a tokenizer_config.json
-  std::string tokenizer_class;  ///< without the ending "Fast"; empty where none is named: then no class fills anything in
+  TokenizerForm form = TokenizerForm::kJson;
+  const TokenizerFamily* family = nullptr;  ///< never null once read
+  PaddingSide padding_side = PaddingSide::kRight;
+  std::int64_t image_tokens = 0;  ///< ids before the first piece (ChatGLM-6B's older files)
   bool add_bos = true, add_eos = false, legacy = true;
   std::optional<bool> add_prefix_space;
   std::map<TokenId, AddedToken> added;  ///< by the id they claim
@@ -22,11 +26,9 @@ struct TokenizerSettings {
   std::vector<AddedToken> specials;  ///< the named ones and the additional ones, in transformers' order
 
   bool is_special(std::string_view content) const;
-  /// The class puts bos and eos around a text by add_bos and add_eos, whatever tokenizer.json says.
-  bool rules_bos_eos() const;
 };
 
-/// @throws DataError naming the file and what is wrong with it.
-TokenizerSettings read_tokenizer_settings(const std::filesystem::path& folder);
+/// @param ranks of a tiktoken file, which tell its family. @throws DataError naming the file and what is wrong with it.
+TokenizerSettings read_tokenizer_settings(const std::filesystem::path& folder, TokenizerForm form, std::size_t ranks = 0);
 
 }  // namespace herd

@@ -20,6 +20,9 @@ enum class TokenRole {
   kSpecial,  ///< a special token: skipped by `decode(…, skip_special = true)`
 };
 
+/// On which side rows of a batch are filled up.
+enum class PaddingSide { kRight, kLeft };
+
 /// Text to ids and back, exactly as the model's own tokenizer does it.
 /// Thread-safe: encode and decode may be called from several threads at once.
 class Tokenizer {
@@ -43,12 +46,17 @@ class Tokenizer {
   virtual TokenRole role(TokenId id) const { return id >= 0 && id < vocab_size() ? TokenRole::kText : TokenRole::kNone; }
 
   std::optional<TokenId> bos, eos, pad, unk;
+  /// Ids other than eos that end an answer in the family's chats (Qwen's <|im_end|>), those that the vocabulary has.
+  std::vector<TokenId> turn_ends;
+  PaddingSide padding_side = PaddingSide::kRight;
   /// Hash of what decides the ids (the vocabulary's file and the settings beside it), to recognise the same tokenizer again.
   std::string fingerprint;
 };
 
-/// The tokenizer of a Hugging Face folder: `tokenizer.json` where present, else `tokenizer.model` (SentencePiece);
-/// special tokens and add_bos/add_eos from `tokenizer_config.json` and `special_tokens_map.json`.
+/// The tokenizer of a Hugging Face folder, in the first of the forms that is there: `tokenizer.json`; `tokenizer.model` (SentencePiece, or LLaMA-3's
+/// tiktoken file of that name); `ice_text.model` (ChatGLM-6B); `*.tiktoken` (Qwen); `vocab.json` with `merges.txt` (GPT-2, MOSS, Qwen2).
+/// Special tokens, add_bos/add_eos and padding side from `tokenizer_config.json`, `special_tokens_map.json` and `added_tokens.json`; what a family's
+/// class adds to them is in `data/tokenizer/families.cpp`.
 /// @throws DataError naming the folder and what was looked for, or the file and what is wrong with it.
 std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& folder);
 

@@ -4,6 +4,7 @@
 #include <unicode/utf8.h>
 
 #include <cstdint>
+#include <cstring>
 
 #include "runtime/base/error.h"
 
@@ -21,10 +22,23 @@ UChar32 step(std::string_view text, std::size_t& position) {
   return c;
 }
 
+// Bytes of ASCII that the text begins with, counted in eights.
+std::size_t ascii_bytes(std::string_view text) {
+  std::size_t at = 0;
+  for (std::uint64_t eight = 0; at + sizeof eight <= text.size(); at += sizeof eight) {
+    std::memcpy(&eight, text.data() + at, sizeof eight);
+    if ((eight & 0x8080808080808080ULL) != 0) return at;
+  }
+  while (at < text.size() && static_cast<unsigned char>(text[at]) < 0x80) ++at;
+  return at;
+}
+
 }  // namespace
 
+bool is_ascii(std::string_view text) { return ascii_bytes(text) == text.size(); }
+
 std::optional<std::size_t> invalid_utf8(std::string_view text) {
-  for (std::size_t at = 0; at < text.size();) {
+  for (std::size_t at = ascii_bytes(text); at < text.size();) {
     const auto start = at;
     if (step(text, at) < 0) return start;
   }

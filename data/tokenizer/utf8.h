@@ -6,6 +6,8 @@
 
 namespace herd {
 
+bool is_ascii(std::string_view text);
+
 /// Byte offset of the first byte that is not UTF-8 (Unicode 15, table 3-7: no surrogates, no overlong forms), if any.
 std::optional<std::size_t> invalid_utf8(std::string_view text);
 

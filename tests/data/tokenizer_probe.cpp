@@ -1,6 +1,7 @@
 // A tokenizer on stdin and stdout, for comparison with other libraries. One JSON line a request:
-//   {"folder": …}                    → {"vocab_size": …, "bos": …, "eos": …}; loads, for the lines that follow
+//   {"folder": …}                    → {"vocab_size": …, "bos": …, "eos": …, "pad": …}; loads, for the lines that follow
 //   {"texts": […]}                   → {"results": [{"ids": […], "plain": […], "decoded": …, "skipped": …, "streamed": …}, …]}
+//   {"ids_of": […]}                  → {"ids": [ids, …]}, without special tokens
 //   {"batches": [ids, …]}            → {"results": [{"decoded": …, "skipped": …, "streamed": …}, …]}
 //   {"time": [texts], "threads": n}  → {"seconds": …, "bytes": …, "tokens": …}
 #include <chrono>
@@ -44,9 +45,10 @@ Json time(const herd::Tokenizer& tokenizer, const Json& request) {
 Json answer(std::unique_ptr<herd::Tokenizer>& tokenizer, const Json& request) {
   if (request.contains("folder")) {
     tokenizer = herd::load_tokenizer(request["folder"].get<std::string>());
-    return {{"vocab_size", tokenizer->vocab_size()}, {"bos", tokenizer->bos.value_or(-1)}, {"eos", tokenizer->eos.value_or(-1)}};
+    return {{"vocab_size", tokenizer->vocab_size()}, {"bos", tokenizer->bos.value_or(-1)}, {"eos", tokenizer->eos.value_or(-1)}, {"pad", tokenizer->pad.value_or(-1)}};
   }
   if (request.contains("time")) return time(*tokenizer, request);
+  if (request.contains("ids_of")) return {{"ids", encode_all(*tokenizer, request["ids_of"].get<std::vector<std::string>>(), 2, false)}};
   auto results = Json::array();
   if (request.contains("batches")) {
     for (const auto& ids : request["batches"]) results.push_back(decodes(*tokenizer, ids.get<std::vector<herd::TokenId>>()));

@@ -224,7 +224,7 @@ TEST(BrokenTokenizer, EachFaultIsNamedWithItsPlace) {
   EXPECT_THAT(complaint_at("/pre_tokenizer", {{"type", "Split"}, {"behavior", "Isolated"}, {"pattern", {{"Regex", "(a"}}}}), HasSubstr("pattern.Regex: the pattern '(a'"));
   EXPECT_THAT(complaint_at("/decoder/decoders/1/type", "CTC"), HasSubstr("decoder.decoders[1]"));
   EXPECT_THAT(complaint_at("/post_processor/type", "BertProcessing"), HasSubstr("post_processor"));
-  EXPECT_THAT(complaint_of("not a model", "tokenizer.model"), HasSubstr("not a SentencePiece model"));
+  EXPECT_THAT(complaint_of("\nnot a model", "tokenizer.model"), HasSubstr("not a SentencePiece model"));
 }
 
 TEST(BrokenTokenizer, MissingFolderSaysWhatWasLookedFor) {
