@@ -26,7 +26,8 @@ std::string_view last_character(std::string_view text) {
 
 }  // namespace
 
-Bpe::Bpe(BpeModel model) : model_(std::move(model)), by_code_point_(0x10000, kNoToken), merges_(model_.merges.size()), joins_(model_.merges.size()) {
+Bpe::Bpe(BpeModel model)
+    : model_(std::move(model)), by_code_point_(0x10000, kNoToken), merges_(model_.merges.size()), joins_(model_.merges.size()) {
   for (const auto& [token, id] : model_.vocabulary) {
     if (names_.size() <= static_cast<std::size_t>(id)) names_.resize(static_cast<std::size_t>(id) + 1, nullptr);
     names_[static_cast<std::size_t>(id)] = &token;
@@ -44,8 +45,8 @@ Bpe::Bpe(BpeModel model) : model_(std::move(model)), by_code_point_(0x10000, kNo
   model_.merges = {};
 }
 
-// Which neighbouring symbols a merge may join: the last one of its left token and the first one of its right token. A token of one character
-// that is there for an unknown one (a byte token, say) stands for itself.
+// Which neighbouring symbols a merge may join: the last one of its left token and the first one of its right token. A token that
+// is there for an unknown character (a byte token, say) stands for itself.
 void Bpe::fill_joins() {
   cuts_ = model_.prefix.empty() && model_.suffix.empty() && !model_.ignore_merges;
   if (!cuts_) return;

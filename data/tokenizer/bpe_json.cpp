@@ -10,7 +10,8 @@ namespace {
 template <class Placed>
 std::pair<std::string, std::string> read_pair(const JsonNode::Json& merge, const Placed& placed) {
   const auto complain = [&](const std::string& found) {
-    placed().complain(found, "two tokens, as \"a b\" or [\"a\", \"b\"]", "the file may have been written by a broken converter: take the model's own");
+    placed().complain(found, "two tokens, as \"a b\" or [\"a\", \"b\"]",
+                      "the file may have been written by a broken converter: take the model's own");
   };
   if (merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string())
     return {merge[0].get<std::string>(), merge[1].get<std::string>()};
@@ -50,7 +51,8 @@ StringMap<TokenId> read_vocabulary(const JsonNode& vocabulary) {
   for (const auto& [token, value] : vocabulary.value().items()) {
     const auto number = value.is_number_integer() ? value.get<std::int64_t>() : -1;
     if (number < 0 || number >= kGreatestTokenId)
-      vocabulary.complain(fmt::format("token '{}' has the id {}", token, value.dump()), fmt::format("an id from 0 to {}", kGreatestTokenId - 1));
+      vocabulary.complain(fmt::format("token '{}' has the id {}", token, value.dump()),
+                          fmt::format("an id from 0 to {}", kGreatestTokenId - 1));
     tokens.emplace(token, static_cast<TokenId>(number));
   }
   return tokens;

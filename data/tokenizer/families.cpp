@@ -9,9 +9,11 @@
 namespace herd {
 namespace {
 
-constexpr std::string_view kChatGlm2 = "ChatGLM2Tokenizer", kChatGlm3 = "ChatGLM3Tokenizer";  // the hub calls both ChatGLMTokenizer
+// The hub calls both ChatGLMTokenizer.
+constexpr std::string_view kChatGlm2 = "ChatGLM2Tokenizer", kChatGlm3 = "ChatGLM3Tokenizer";
+constexpr std::string_view kEndOfText = "<|endoftext|>";
 
-// Sources: the tokenizers of transformers, and those that the models bring along (ChatGLM, Baichuan, InternLM, MOSS, Qwen; LLaMA-3: Meta's).
+// Sources: the tokenizers of transformers, and those that models bring along (ChatGLM, Baichuan, InternLM, MOSS, Qwen; Meta's).
 const std::vector<TokenizerFamily>& families() {
   static const std::vector<TokenizerFamily> table{
       {.name = "", .llama_blanks = true},  // names no class: nothing is filled in
@@ -21,25 +23,28 @@ const std::vector<TokenizerFamily>& families() {
       {.name = "BaichuanTokenizer", .bos = "<s>", .eos = "</s>", .unk = "<unk>"},
       {.name = "BaiChuanTokenizer", .bos = "<s>", .eos = "</s>", .unk = "<unk>"},
       {.name = "InternLMTokenizer", .bos = "<s>", .eos = "</s>", .unk = "<unk>", .pad = "</s>", .turn_ends = {"<eoa>"}},
-      {.name = "ChatGLMTokenizer", .bos = "<sop>", .eos = "<eop>", .unk = "<unk>", .pad = "<pad>", .add_bos = false, .after = {"[gMASK]", "<sop>"},
-       .blank_tokens = true, .only_pieces = true, .image_tokens = 20000, .padding = PaddingSide::kLeft},
+      {.name = "ChatGLMTokenizer", .bos = "<sop>", .eos = "<eop>", .unk = "<unk>", .pad = "<pad>", .add_bos = false,
+       .after = {"[gMASK]", "<sop>"}, .blank_tokens = true, .only_pieces = true, .image_tokens = 20000, .padding = PaddingSide::kLeft},
       {.name = kChatGlm2, .eos = "</s>", .unk = "<unk>", .pad = "<unk>", .add_bos = false,
        .appended = {{"[MASK]"}, {"[gMASK]"}, {"[sMASK]"}, {"sop"}, {"eop"}}, .appended_in_text = false, .before = {"[gMASK]", "sop"},
        .only_pieces = true, .padding = PaddingSide::kLeft},
       {.name = kChatGlm3, .eos = "</s>", .unk = "<unk>", .pad = "<unk>", .add_bos = false,
-       .appended = {{"[MASK]"}, {"[gMASK]"}, {"[sMASK]"}, {"sop"}, {"eop"}, {"<|system|>"}, {"<|user|>"}, {"<|assistant|>"}, {"<|observation|>"}},
+       .appended = {{"[MASK]"}, {"[gMASK]"}, {"[sMASK]"}, {"sop"}, {"eop"},
+                    {"<|system|>"}, {"<|user|>"}, {"<|assistant|>"}, {"<|observation|>"}},
        .appended_in_text = false, .before = {"[gMASK]", "sop"}, .only_pieces = true, .padding = PaddingSide::kLeft,
        .turn_ends = {"<|user|>", "<|observation|>"}},
-      {.name = "GPT2Tokenizer", .bos = "<|endoftext|>", .eos = "<|endoftext|>", .unk = "<|endoftext|>", .add_bos = false, .split = kGpt2Pattern},
-      {.name = "CodeGenTokenizer", .bos = "<|endoftext|>", .eos = "<|endoftext|>", .unk = "<|endoftext|>", .add_bos = false, .split = kGpt2Pattern},
-      {.name = "MossTokenizer", .bos = "<|endoftext|>", .eos = "<|endoftext|>", .unk = "<|endoftext|>", .add_bos = false, .split = kGpt2Pattern,
+      {.name = "GPT2Tokenizer", .bos = kEndOfText, .eos = kEndOfText, .unk = kEndOfText, .add_bos = false, .split = kGpt2Pattern},
+      {.name = "CodeGenTokenizer", .bos = kEndOfText, .eos = kEndOfText, .unk = kEndOfText, .add_bos = false, .split = kGpt2Pattern},
+      {.name = "MossTokenizer", .bos = kEndOfText, .eos = kEndOfText, .unk = kEndOfText, .add_bos = false, .split = kGpt2Pattern,
        .turn_ends = {"<eom>"}},
       {.name = "BloomTokenizer", .bos = "<s>", .eos = "</s>", .unk = "<unk>", .pad = "<pad>", .add_bos = false, .split = kBloomPattern,
        .padding = PaddingSide::kLeft},
-      {.name = "Qwen2Tokenizer", .eos = "<|endoftext|>", .unk = "<|endoftext|>", .pad = "<|endoftext|>", .add_bos = false, .split = kQwenPattern,
+      {.name = "Qwen2Tokenizer", .eos = kEndOfText, .unk = kEndOfText, .pad = kEndOfText, .add_bos = false, .split = kQwenPattern,
        .nfc = true, .turn_ends = {"<|im_end|>"}},
-      {.name = "QWenTokenizer", .eos = "<|endoftext|>", .pad = "<|endoftext|>", .add_bos = false, .split = kQwenPattern, .nfc = true, .ranks = 151643,
-       .appended = {{"<|endoftext|>"}, {"<|im_start|>"}, {"<|im_end|>"}, {"<|extra_{}|>", 0, 204}}, .turn_ends = {"<|im_end|>"}},
+      {.name = "QWenTokenizer", .eos = kEndOfText, .pad = kEndOfText, .add_bos = false, .split = kQwenPattern, .nfc = true,
+       .ranks = 151643,
+       .appended = {{"<|endoftext|>"}, {"<|im_start|>"}, {"<|im_end|>"}, {"<|extra_{}|>", 0, 204}},
+       .turn_ends = {"<|im_end|>"}},
       {.name = "Llama3Tokenizer", .bos = "<|begin_of_text|>", .eos = "<|end_of_text|>", .split = kLlama3Pattern, .ranks = 128000,
        .appended = {{"<|begin_of_text|>"}, {"<|end_of_text|>"}, {"<|reserved_special_token_{}|>", 0, 1}, {"<|finetune_right_pad_id|>"},
                     {"<|reserved_special_token_2|>"}, {"<|start_header_id|>"}, {"<|end_header_id|>"}, {"<|eom_id|>"}, {"<|eot_id|>"},

@@ -35,8 +35,8 @@ struct TokenizerFamily {
   std::vector<AppendedTokens> appended{};
   bool appended_in_text = true;              ///< looked for in texts; else only an id (ChatGLM's)
   std::vector<std::string_view> before{}, after{};  ///< special tokens around a single text, where not bos and eos
-  bool blank_tokens = false;                 ///< line ends, tabs and runs of blanks have tokens of their own: <n>, <|tab|>, <|blank_2|> … <|blank_80|>
-  bool llama_blanks = false;                 ///< decode drops the first token's blank and obeys `legacy` and `add_prefix_space`, as LlamaTokenizer
+  bool blank_tokens = false;                 ///< line ends, tabs and runs of blanks have tokens of their own (blank_tokens.h)
+  bool llama_blanks = false;                 ///< decode drops the first blank and obeys `legacy` and `add_prefix_space`, as LlamaTokenizer
   bool only_pieces = false;                  ///< decode never shows special tokens (ChatGLM's)
   std::int64_t image_tokens = 0;             ///< ids before the first piece, where the configuration says nothing
   PaddingSide padding = PaddingSide::kRight;
@@ -45,7 +45,8 @@ struct TokenizerFamily {
 
 /// The row of `tokenizer_class`; where it names none, or one that says nothing for this form, what the form itself tells.
 /// @param model_name `name_or_path` of the configuration: ChatGLM2 and ChatGLM3 differ in nothing else. @param ranks of a tiktoken file.
-const TokenizerFamily& tokenizer_family(std::string_view tokenizer_class, TokenizerForm form, std::string_view model_name = {}, std::size_t ranks = 0);
+const TokenizerFamily& tokenizer_family(std::string_view tokenizer_class, TokenizerForm form, std::string_view model_name = {},
+                                        std::size_t ranks = 0);
 
 /// `appended`, written out.
 std::vector<std::string> appended_tokens(const TokenizerFamily& family);

@@ -7,7 +7,8 @@ JsonNode::Json family_parts(const TokenizerSettings& settings, std::size_t token
   const auto& family = *settings.family;
   Json split = {{"type", "Split"}, {"pattern", {{"Regex", family.split}}}, {"behavior", "Isolated"}, {"invert", false}};
   Json bytes = {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", false}};
-  Json parts = {{"pre_tokenizer", {{"type", "Sequence"}, {"pretokenizers", Json::array({split, bytes})}}}, {"decoder", {{"type", "ByteLevel"}}}};
+  Json parts = {{"pre_tokenizer", {{"type", "Sequence"}, {"pretokenizers", Json::array({split, bytes})}}},
+                {"decoder", {{"type", "ByteLevel"}}}};
   if (settings.add_prefix_space.value_or(false))  // GPT-2's class alone knows it
     parts["pre_tokenizer"] = {{"type", "ByteLevel"}, {"add_prefix_space", true}, {"use_regex", true}};
   if (family.nfc) parts["normalizer"] = {{"type", "NFC"}};

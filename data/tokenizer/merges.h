@@ -60,7 +60,8 @@ class JoinFilter {
 
  private:
   std::size_t bit_of(TokenId left, TokenId right) const {
-    const auto mixed = (static_cast<std::uint64_t>(left) * 0x9E3779B97F4A7C15ULL) ^ (static_cast<std::uint64_t>(right) * 0xC2B2AE3D27D4EB4FULL);
+    const auto mixed = (static_cast<std::uint64_t>(left) * 0x9E3779B97F4A7C15ULL) ^
+                       (static_cast<std::uint64_t>(right) * 0xC2B2AE3D27D4EB4FULL);
     return static_cast<std::size_t>(mixed >> 20) & mask_;
   }
 

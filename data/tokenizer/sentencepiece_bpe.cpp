@@ -25,21 +25,38 @@ std::vector<std::uint32_t> ranks_of(const SentencePieceModel& model) {
   std::sort(scores.begin(), scores.end(), std::greater<>());
   scores.erase(std::unique(scores.begin(), scores.end()), scores.end());
   std::vector<std::uint32_t> ranks;
-  for (const auto& piece : model.pieces)
-    ranks.push_back(static_cast<std::uint32_t>(std::lower_bound(scores.begin(), scores.end(), piece.score, std::greater<>()) - scores.begin()));
+  for (const auto& piece : model.pieces) {
+    const auto found = std::lower_bound(scores.begin(), scores.end(), piece.score, std::greater<>());
+    ranks.push_back(static_cast<std::uint32_t>(found - scores.begin()));
+  }
   return ranks;
 }
 
-// Every way to put a piece together from two others. @return whether all of its characters are pieces.
-bool add_merges(std::string_view text, TokenId merged, std::uint32_t rank, const StringMap<TokenId>& normal, std::vector<Merge>& merges) {
+using Pieces = StringMap<TokenId>;
+
+// What becomes of a piece: its characters merge; or never do, as one of them is always taken as it stands;
+// or one of them is no piece itself.
+enum class Fate { kMerges, kNever, kForLibrary };
+
+Fate fate_of(std::string_view text, const Pieces& normal, const Pieces& user_defined) {
+  auto fate = Fate::kMerges;
   for (std::size_t at = 0; at < text.size();) {
-    const auto stop = next_character(text, at);
-    if (!normal.contains(text.substr(at, stop - at))) return false;
-    at = stop;
-    const auto left = normal.find(text.substr(0, at)), right = normal.find(text.substr(at));
-    if (at < text.size() && left != normal.end() && right != normal.end()) merges.push_back({left->second, right->second, merged, rank});
+    const auto start = at;
+    const auto character = text.substr(start, (at = next_character(text, at)) - start);
+    if (user_defined.contains(character))
+      fate = Fate::kNever;
+    else if (!normal.contains(character))
+      return Fate::kForLibrary;
   }
-  return true;
+  return fate;
+}
+
+// Every way to put a piece together from two others.
+void add_merges(std::string_view text, TokenId merged, std::uint32_t rank, const Pieces& normal, std::vector<Merge>& merges) {
+  for (std::size_t at = next_character(text, 0); at < text.size(); at = next_character(text, at)) {
+    const auto left = normal.find(text.substr(0, at)), right = normal.find(text.substr(at));
+    if (left != normal.end() && right != normal.end()) merges.push_back({left->second, right->second, merged, rank});
+  }
 }
 
 }  // namespace
@@ -51,22 +68,25 @@ std::unique_ptr<SentencePieceBpe> SentencePieceBpe::make(const SentencePieceMode
   BpeModel bpe;
   bpe.byte_fallback = model.byte_fallback;
   bpe.fuse_unk = true;
-  StringMap<TokenId> normal;
+  Pieces normal, user_defined;
   for (std::size_t i = 0; i < model.pieces.size(); ++i) {
     const auto& piece = model.pieces[i];
     const auto id = static_cast<TokenId>(i);
-    if (piece.type == Type::kUnused || invalid_utf8(piece.text)) return nullptr;
+    if (piece.type == Type::kUnused || piece.text.empty() || invalid_utf8(piece.text)) return nullptr;
+    if (piece.type == Type::kUserDefined) user_defined.emplace(piece.text, id);
     if (piece.type == Type::kUnknown) bpe.unk = id;
     if (piece.type == Type::kNormal && !normal.emplace(piece.text, id).second) return nullptr;
     if (piece.type == Type::kByte && model.byte_fallback) bpe.vocabulary.emplace(piece.text, id);
   }
   const auto ranks = ranks_of(model);
-  for (const auto& [text, id] : normal)
-    if (!add_merges(text, id, ranks[static_cast<std::size_t>(id)], normal, bpe.merges)) return nullptr;
+  for (const auto& [text, id] : normal) {
+    const auto fate = fate_of(text, normal, user_defined);
+    if (fate == Fate::kForLibrary) return nullptr;
+    if (fate == Fate::kMerges) add_merges(text, id, ranks[static_cast<std::size_t>(id)], normal, bpe.merges);
+  }
   bpe.vocabulary.merge(std::move(normal));
   std::unique_ptr<SentencePieceBpe> made(new SentencePieceBpe(std::move(bpe), add_dummy_prefix));
-  for (std::size_t i = 0; i < model.pieces.size(); ++i)
-    if (model.pieces[i].type == Type::kUserDefined) made->user_defined_.add(model.pieces[i].text, static_cast<TokenId>(i), {});
+  for (const auto& [text, id] : user_defined) made->user_defined_.add(text, id, {});
   return made;
 }
 

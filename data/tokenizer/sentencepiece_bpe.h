@@ -9,11 +9,11 @@
 
 namespace herd {
 
-/// SentencePiece's byte-pair algorithm (Kudo & Richardson 2018) over a model's pieces, to the same ids at several times the library's speed.
+/// SentencePiece's byte-pair algorithm (Kudo & Richardson 2018) over a model's pieces, to the library's ids at several times its speed.
 class SentencePieceBpe {
  public:
-  /// nullptr for a model that only the library encodes: another algorithm, a normaliser that rewrites characters, pieces with a character
-  /// that is no piece itself.
+  /// nullptr for a model that only the library encodes: another algorithm, a normaliser that rewrites characters, pieces with a
+  /// character that is no piece itself.
   static std::unique_ptr<SentencePieceBpe> make(const SentencePieceModel& model, bool add_dummy_prefix);
 
   /// Appends the ids of `text`, which is UTF-8.

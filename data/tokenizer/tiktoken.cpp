@@ -61,9 +61,11 @@ class Reader {
 
   void read_line(std::string_view line, int number) {
     const auto space = line.find(' ');
-    if (space == std::string_view::npos) complain(number, fmt::format("'{}', without a blank", line.substr(0, 60)), "a token in base64, a blank and its rank");
+    if (space == std::string_view::npos)
+      complain(number, fmt::format("'{}', without a blank", line.substr(0, 60)), "a token in base64, a blank and its rank");
     const auto token = from_base64(line.substr(0, space));
-    if (!token || token->empty()) complain(number, fmt::format("the token '{}'", line.substr(0, std::min<std::size_t>(space, 60))), "a token in base64");
+    if (!token || token->empty())
+      complain(number, fmt::format("the token '{}'", line.substr(0, std::min<std::size_t>(space, 60))), "a token in base64");
     const auto digits = line.substr(space + 1);
     std::int64_t rank = -1;
     const auto [stop, error] = std::from_chars(digits.data(), digits.data() + digits.size(), rank);

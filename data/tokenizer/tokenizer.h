@@ -53,10 +53,11 @@ class Tokenizer {
   std::string fingerprint;
 };
 
-/// The tokenizer of a Hugging Face folder, in the first of the forms that is there: `tokenizer.json`; `tokenizer.model` (SentencePiece, or LLaMA-3's
-/// tiktoken file of that name); `ice_text.model` (ChatGLM-6B); `*.tiktoken` (Qwen); `vocab.json` with `merges.txt` (GPT-2, MOSS, Qwen2).
-/// Special tokens, add_bos/add_eos and padding side from `tokenizer_config.json`, `special_tokens_map.json` and `added_tokens.json`; what a family's
-/// class adds to them is in `data/tokenizer/families.cpp`.
+/// The tokenizer of a Hugging Face folder, in the first of the forms that is there: `tokenizer.json`; `tokenizer.model`
+/// (SentencePiece, or LLaMA-3's tiktoken file of that name); `ice_text.model` (ChatGLM-6B); `*.tiktoken` (Qwen);
+/// `vocab.json` with `merges.txt` (GPT-2, MOSS, Qwen2).
+/// Special tokens, add_bos/add_eos and padding side come from `tokenizer_config.json`, `special_tokens_map.json` and `added_tokens.json`;
+/// what a family's class adds to them is in `data/tokenizer/families.cpp`.
 /// @throws DataError naming the folder and what was looked for, or the file and what is wrong with it.
 std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& folder);
 

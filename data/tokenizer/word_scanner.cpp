@@ -180,7 +180,8 @@ WordScanner word_scanner(std::string_view pattern) {
   };
   constexpr Entry kScanners[] = {
       {kGpt2Pattern, gpt2_word}, {kLlama3Pattern, llama3_word<3>}, {kQwenPattern, llama3_word<1>}, {kBloomPattern, bloom_word}};
-  const auto* found = std::find_if(std::begin(kScanners), std::end(kScanners), [&](const Entry& entry) { return entry.pattern == pattern; });
+  const auto is_it = [&](const Entry& entry) { return entry.pattern == pattern; };
+  const auto* found = std::find_if(std::begin(kScanners), std::end(kScanners), is_it);
   return found == std::end(kScanners) ? nullptr : found->scanner;
 }
 

@@ -6,8 +6,8 @@ namespace herd {
 /// The end of the word that begins at byte `at` of `text` (UTF-8, at < its size).
 using WordScanner = std::size_t (*)(std::string_view text, std::size_t at);
 
-/// A scanner written by hand that parts a text as the split pattern does, its matches and what lies between them alike; nullptr for a pattern
-/// that has none. Ten times the speed of a regular expression; the patterns of GPT-2 (and MOSS), LLaMA-3, Qwen and BLOOM have one.
+/// A scanner written by hand that parts a text as the split pattern does, its matches and what lies between them alike; nullptr for a
+/// pattern that has none. Ten times the speed of a regular expression; the patterns of GPT-2 (and MOSS), LLaMA-3, Qwen and BLOOM have one.
 WordScanner word_scanner(std::string_view pattern);
 
 inline constexpr const char* kGpt2Pattern = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";

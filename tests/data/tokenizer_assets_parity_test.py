@@ -6,7 +6,7 @@ import pathlib
 import sys
 import tempfile
 
-from tokenizer_oracles import (ASSETS, Baichuan, ChatGlm, ChatGlm2, Fast, Library, Probe, Slow, Tiktoken, code_strings, compare, compare_ids,
+from tokenizer_oracles import (ASSETS, Baichuan, ChatGlm, ChatGlm2, Fast, Library, Probe, Slow, Tiktoken, check_extension, code_strings, compare, compare_ids,
                                odd_strings, real_strings)
 
 QWEN = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -99,6 +99,13 @@ def sentencepiece(all):
         all.pieces(name, place, Slow(place, lambda place: Baichuan(place / "tokenizer.model")))
 
 
+def extension(all):
+    """LLaMA's vocabulary by Chinese-LLaMA's pieces: 49,953 in all, as published for Chinese-LLaMA before its padding token."""
+    base = all.folder("base", *(f"tokenizers/llama/{n}" for n in ("tokenizer.model", "tokenizer_config.json")))
+    check_extension(all.probe, "chinese-llama", base, ASSETS / "tokenizers/chinese-llama-sp/chinese_sp.model", all.base / "chinese-llama", all.real + all.code)
+    assert all.probe.ask(folder=str(all.base / "chinese-llama"))["vocab_size"] == 49953
+
+
 def chatglm(all):
     place = all.folder("chatglm", *(f"tokenizers/chatglm/{n}" for n in ("ice_text.model", "tokenizer_config.json", "special_tokens_map.json")))
     oracle = Slow(place, lambda place: ChatGlm(place / "ice_text.model"))
@@ -114,7 +121,7 @@ def main():
         sys.exit(77)
     with tempfile.TemporaryDirectory() as scratch:
         all = Vocabularies(Probe(sys.argv[1]), pathlib.Path(scratch))
-        for part in (byte_level, tiktoken, sentencepiece, chatglm):
+        for part in (byte_level, tiktoken, sentencepiece, extension, chatglm):
             part(all)
 
 

@@ -5,6 +5,7 @@
 
 #include <random>
 
+#include "data/tokenizer/extend.h"
 #include "data/tokenizer/merges.h"
 #include "data/tokenizer/regex.h"
 #include "data/tokenizer/tokenizer.h"
@@ -115,6 +116,28 @@ TEST(Settings, PaddingSideAndOffsetAreChecked) {
   };
   EXPECT_THAT(complain({{"padding_side", "middle"}}), HasSubstr("tokenizer_config.json: padding_side: 'middle'; expected left or right"));
   EXPECT_THAT(complain({{"num_image_tokens", -1}}), HasSubstr("num_image_tokens: -1; expected 0 or more"));
+}
+
+TEST(Extension, AppendsWhatIsNewAndSaysWhatItWasMadeOf) {
+  constexpr int kControl = 3, kNormal = 1;
+  const auto piece = [](const std::string& text, int type) { return test::field(1, test::field(1, text) + test::field(2, -5.0F) + test::field(3, type)); };
+  test::Scratch folder;
+  test::write_file(folder / "tokenizer.model", test::sentencepiece_form());
+  test::write_file(folder / "more.model", piece("</end>", kControl) + piece("ab", kNormal) + piece("aba", kNormal) + piece("▁b", kNormal) + piece("\u4F60", kNormal));
+  const auto extended = extend_vocabulary(folder.path(), folder / "more.model");
+  EXPECT_EQ(extended.old_pieces, 265);
+  EXPECT_THAT(extended.pieces, ElementsAre("aba", "▁b", "\u4F60"));
+  EXPECT_THAT(extended.old_ids, ElementsAre(Ids{262, 260}, Ids{259, 261}, Ids{3 + 0xE4, 3 + 0xBD, 3 + 0xA0}));
+  save_extended(extended, folder.path(), folder / "extended");
+  const auto t = load_tokenizer(folder / "extended");
+  EXPECT_EQ(t->vocab_size(), 268);
+  EXPECT_THAT(t->encode("aba b\u4F60", false), ElementsAre(264, 260, 266, 267));  // ▁ab as before: its score and that of ab are as good
+  test::write_file(folder / "nothing.model", piece("ab", kNormal));
+  EXPECT_THAT(message_of<DataError>([&] { extend_vocabulary(folder.path(), folder / "nothing.model"); }), HasSubstr("no piece that the tokenizer lacks"));
+  test::write_file(folder / "text.model", "aGk= 0\n");
+  EXPECT_THAT(message_of<DataError>([&] { extend_vocabulary(folder.path(), folder / "text.model"); }), HasSubstr("text.model: not a SentencePiece model"));
+  test::write_file(folder / "added_tokens.json", R"({"<pad>": 265})");
+  EXPECT_THAT(message_of<DataError>([&] { extend_vocabulary(folder.path(), folder / "more.model"); }), HasSubstr("1 tokens added behind the 265 pieces"));
 }
 
 // --- against the slow way ------------------------------------------------------------------------------------------------

@@ -2,12 +2,14 @@
 //   {"folder": …}                    → {"vocab_size": …, "bos": …, "eos": …, "pad": …}; loads, for the lines that follow
 //   {"texts": […]}                   → {"results": [{"ids": […], "plain": […], "decoded": …, "skipped": …, "streamed": …}, …]}
 //   {"ids_of": […]}                  → {"ids": [ids, …]}, without special tokens
+//   {"extend": folder, "by": model, "into": folder} → {"old_pieces": …, "pieces": […], "old_ids": [ids, …]}
 //   {"batches": [ids, …]}            → {"results": [{"decoded": …, "skipped": …, "streamed": …}, …]}
 //   {"time": [texts], "threads": n}  → {"seconds": …, "bytes": …, "tokens": …}
 #include <chrono>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "data/tokenizer/extend.h"
 #include "data/tokenizer/tokenizer.h"
 #include "runtime/base/error.h"
 #include "runtime/base/parallel_for.h"
@@ -42,11 +44,19 @@ Json time(const herd::Tokenizer& tokenizer, const Json& request) {
   return {{"seconds", seconds.count()}, {"bytes", bytes}, {"tokens", tokens}};
 }
 
+Json extend(const Json& request) {
+  const auto folder = request["extend"].get<std::string>();
+  const auto extended = herd::extend_vocabulary(folder, request["by"].get<std::string>());
+  herd::save_extended(extended, folder, request["into"].get<std::string>());
+  return {{"old_pieces", extended.old_pieces}, {"pieces", extended.pieces}, {"old_ids", extended.old_ids}};
+}
+
 Json answer(std::unique_ptr<herd::Tokenizer>& tokenizer, const Json& request) {
   if (request.contains("folder")) {
     tokenizer = herd::load_tokenizer(request["folder"].get<std::string>());
     return {{"vocab_size", tokenizer->vocab_size()}, {"bos", tokenizer->bos.value_or(-1)}, {"eos", tokenizer->eos.value_or(-1)}, {"pad", tokenizer->pad.value_or(-1)}};
   }
+  if (request.contains("extend")) return extend(request);
   if (request.contains("time")) return time(*tokenizer, request);
   if (request.contains("ids_of")) return {{"ids", encode_all(*tokenizer, request["ids_of"].get<std::vector<std::string>>(), 2, false)}};
   auto results = Json::array();

@@ -243,6 +243,18 @@ def real_strings(limit=300):
     return [t for t in out if t]
 
 
+def all_records():
+    """Whole records, one text each, for timing: some 5 MB."""
+    data, out = ASSETS / "data", []
+    for file in sorted((data / "cot-tsv").glob("*.tsv")):
+        out += file.read_text(encoding="utf-8").splitlines()[:3000]
+    for file in ["instructions/alpaca_en_demo.json", "instructions/alpaca_zh_demo.json"]:
+        for record in json.loads((data / file).read_text(encoding="utf-8")):
+            out += [record["instruction"], record["output"]]
+    out += (data / "instructions/wiki_demo.txt").read_text(encoding="utf-8").splitlines()
+    return [t for t in out if t]
+
+
 def code_strings():
     return [chunk for p in SOURCES for chunk in re.findall(r"(?s).{1,500}", p.read_text(encoding="utf-8"))][:300]
 
@@ -260,3 +272,30 @@ def odd_strings(specials=()):
     known = [chr(c) for c in range(0x110000) if unicodedata.category(chr(c)) not in ("Cn", "Cs", "Co")]
     out += ["".join(rng.choices(known, k=rng.randrange(1, 16))) for _ in range(800)]
     return out + [" " * 700, "\n" * 300, "a" * 700, "ab " * 200, "你" * 200, "\U0001f600" * 90]
+
+
+def check_extension(probe, name, folder, extension, target, texts):
+    """The merged vocabulary against Chinese-LLaMA's recipe, written anew over the protocol buffer; a folder that transformers loads alike."""
+    from sentencepiece import sentencepiece_model_pb2
+
+    model, more = sentencepiece_model_pb2.ModelProto(), sentencepiece_model_pb2.ModelProto()
+    model.ParseFromString((folder / "tokenizer.model").read_bytes())
+    more.ParseFromString(extension.read_bytes())
+    old = sentencepiece.SentencePieceProcessor(model_proto=model.SerializeToString())
+    bare = sentencepiece_model_pb2.ModelProto()
+    bare.CopyFrom(model)
+    bare.normalizer_spec.add_dummy_prefix = False
+    bare = sentencepiece.SentencePieceProcessor(model_proto=bare.SerializeToString())
+    known = {piece.piece for piece in model.pieces}
+    new = [p.piece for p in more.pieces if p.type in (1, 4) and p.piece not in known]
+    for piece in new:
+        model.pieces.add(piece=piece, score=0)
+    done = probe.ask(extend=str(folder), by=str(extension), into=str(target))
+    assert_same("old pieces", name, str(folder), done["old_pieces"], old.vocab_size())
+    assert_same("new pieces", name, str(extension), done["pieces"], new)
+    for piece, ids in zip(new, done["old_ids"], strict=True):
+        assert_same("ids under the old vocabulary", name, piece, ids, bare.encode(piece))
+    merged = sentencepiece.SentencePieceProcessor(model_proto=model.SerializeToString())
+    compare(probe, name, target, Slow(target), texts[::20], random_ids=100)
+    texts = [t for t in texts if not any(s in t for s in ("<s>", "</s>", "<unk>"))]
+    compare_ids(probe, name, texts, merged.encode(texts))
