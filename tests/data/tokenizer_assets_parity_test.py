@@ -34,13 +34,13 @@ class Vocabularies:
 
     def all_strings(self, name, place, oracle, part=1):
         """Each `part`-th string with its decodes, of all others that are real the ids."""
-        few = self.real[::13 * part] + self.code[::4 * part] + self.odd[::part]
+        few = self.real[::26 * part] + self.code[::8 * part] + self.odd[::2 * part]
         compare(self.probe, name, place, oracle, few, ids_only=self.real + self.code if part == 1 else [])
         return oracle
 
     def pieces(self, name, place, oracle, file="tokenizer.model"):
         """A slow class is asked about a part only; the library that it wraps about all."""
-        self.all_strings(name, place, oracle, part=6)
+        self.all_strings(name, place, oracle, part=3)
         texts = [t for t in self.real + self.code if not any(s in t for s in SPECIALS)]
         if file == "tokenizer.model":
             compare_ids(self.probe, name, texts, Library(place / file).encode(texts))

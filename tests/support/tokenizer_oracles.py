@@ -229,7 +229,7 @@ def check_decode(name, subject, ours, decoded, skipped):
 # --- strings ---------------------------------------------------------------------------------------------------------
 
 
-def real_strings(limit=300):
+def real_strings(limit=200):
     """Questions, answers and instructions in English and Chinese; long ones are cut, as whole-text merging is slow in the oracle."""
     data, out = ASSETS / "data", []
     for file in sorted((data / "cot-tsv").glob("*.tsv")):

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Tokenising real text: herd against Hugging Face tokenizers, and for SentencePiece models against the library, in one run, on one core.
 
-    bench/tokenize.py BUILD [--pairs 7]     # BUILD: the folder of a build, with bin/tokenizer_probe
+    bench/tokenizer_speed.py BUILD [--pairs 7]     # BUILD: the folder of a build, with bin/tokenizer_probe
 
 The text is the assets' records, English and Chinese; pairs alternate, medians are printed. Both sides encode one text after the other."""
 
