@@ -143,7 +143,7 @@ TEST(Extension, AppendsWhatIsNewAndSaysWhatItWasMadeOf) {
 // --- against the slow way ------------------------------------------------------------------------------------------------
 
 std::vector<std::string> random_texts(int count) {
-  const std::vector<std::string> alphabet{" ", " ", " ", "  ", "\n", "\r\n", "\t", "\u00A0", "\u3000", "\u2028", "\u0085", "a", "b", "S", "t", "re", "LL", "\u017F",
+  const std::vector<std::string> alphabet{" ", " ", " ", "  ", "\n", "\r\n", "\t", "\u00A0", "\u3000", "\u2028", "\u0085", "a", "b", "S", "t", "re", "LL", "d", "M", "ve", "l", "\u017F",
                                           "'", "'", "1", "2", "\u0663", "\u00BD", "\u2167", ".", ",", "!", "|", "(", ")", "[", "]", "\uFF0C", "\u3002", "\u0964", "-", "\u4F60",
                                           "\u597D", "\u0301", "\U0001F600", "\U00010400", "\U0001D7D8", "_"};
   std::mt19937 random(5);
