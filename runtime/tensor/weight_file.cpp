@@ -1,5 +1,10 @@
 #include "runtime/tensor/weight_file.h"
 
+#include <ATen/Parallel.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cerrno>
 #include <cstring>
 
 #include "runtime/base/text.h"
@@ -81,6 +86,55 @@ void WeightFile::read_into(const std::string& name, Tensor destination) const {
   }
   const at::NoGradGuard no_grad;
   destination.copy_(mapped(name));
+}
+
+namespace {
+
+// Fresh memory in pages of 2 MiB, not of 4 KiB: the kernel is called, and clears memory, that much less often.
+void use_huge_pages(void* begin, std::size_t bytes) {
+  constexpr std::uintptr_t kPage = 4096, kHuge = std::uintptr_t{2} << 20;
+  if (bytes < 2 * kHuge) return;
+  const auto first = (reinterpret_cast<std::uintptr_t>(begin) + kPage - 1) / kPage * kPage;
+  const auto end = (reinterpret_cast<std::uintptr_t>(begin) + bytes) / kPage * kPage;
+  madvise(reinterpret_cast<void*>(first), end - first, MADV_HUGEPAGE);  // a wish: where it is not granted nothing changes
+}
+
+void read_bytes(const File& file, std::uint64_t offset, char* to, std::uint64_t bytes) {
+  constexpr std::int64_t kChunk = std::int64_t{4} << 20;
+  const auto total = static_cast<std::int64_t>(bytes);
+  at::parallel_for(0, (total + kChunk - 1) / kChunk, 1, [&](std::int64_t first, std::int64_t last) {
+    const auto end = std::min(total, last * kChunk);
+    for (auto at = first * kChunk; at < end;) {
+      const auto got = pread(file.descriptor(), to + at, static_cast<std::size_t>(std::min(kChunk, end - at)), static_cast<off_t>(offset) + at);
+      if (got < 0 && errno == EINTR) continue;
+      if (got < 0) throw io_error(file.path(), "cannot read", errno);
+      if (got == 0)
+        throw IoError({.who = file.path().string(),
+                       .found = "its end within a tensor",
+                       .expected = "",
+                       .remedy = "the file has been cut off since it was opened: restore it"});
+      at += got;
+    }
+  });
+}
+
+}  // namespace
+
+void WeightFile::read(const std::string& name, std::int64_t begin, const Tensor& out) const {
+  const auto& info = this->info(name);
+  if (out.numel() == 0) return;
+  const auto width = c10::elementSize(info.dtype);
+  if (info.strides.empty() && info.dtype == out.scalar_type() && out.is_contiguous() && out.is_cpu()) {
+    use_huge_pages(out.mutable_data_ptr(), out.nbytes());
+    read_bytes(*file_, info.offset + static_cast<std::uint64_t>(begin) * width, static_cast<char*>(out.mutable_data_ptr()), out.nbytes());
+  } else if (info.strides.empty()) {
+    if (out.is_cpu()) use_huge_pages(out.mutable_data_ptr(), out.nbytes());
+    out.copy_(view(name).view(-1).narrow(0, begin, out.numel()));
+  } else {
+    const auto in_row = c10::multiply_integers(info.shape) / info.shape.at(0);
+    const auto first = begin / in_row, end = (begin + out.numel() - 1) / in_row + 1;
+    out.copy_(rows(name, first, end).view(-1).narrow(0, begin - first * in_row, out.numel()));
+  }
 }
 
 void WeightFile::verify() const {

@@ -44,6 +44,10 @@ class WeightFile {
   /// Rows [begin, end) of its first dimension, as `view`; of what is laid with strides no other rows are copied.
   Tensor rows(const std::string& name, std::int64_t begin, std::int64_t end) const;
 
+  /// Fills `out` (1-d, contiguous, on the CPU) with its elements from `begin` on, row by row, converted to out's dtype. The quickest way
+  /// into fresh memory: without conversion the bytes go there straight from the page cache, by several threads.
+  void read(const std::string& name, std::int64_t begin, const Tensor& out) const;
+
   /// Reads all of it against the checksums that the format stores; safetensors have none. @throws IoError naming what differs.
   void verify() const;
 

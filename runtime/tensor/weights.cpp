@@ -104,12 +104,9 @@ Tensor Weights::view(const std::string& name) const {
 }
 
 void Weights::read(const std::string& name, std::int64_t begin, const Tensor& out) const {
+  if (const auto* file = file_of(name)) return file->read(name, begin, out);
   const auto& info = this->info(name);
   if (out.numel() == 0) return;
-  if (file_of(name) && info.strides.empty()) {
-    out.copy_(view(name).view(-1).narrow(0, begin, out.numel()));
-    return;
-  }
   const auto in_row = c10::multiply_integers(info.shape) / info.shape.at(0);
   const auto first = begin / in_row, end = (begin + out.numel() - 1) / in_row + 1;
   out.copy_(rows(name, first, end).view(-1).narrow(0, begin - first * in_row, out.numel()));

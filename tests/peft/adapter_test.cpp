@@ -9,6 +9,7 @@
 #include "peft/select.h"
 #include "runtime/base/file.h"
 #include "runtime/tensor/safetensors.h"
+#include "runtime/tensor/torch_file.h"
 #include "runtime/tensor/weights.h"
 #include "tests/support/errors.h"
 #include "tests/support/scratch.h"
@@ -90,6 +91,24 @@ TEST(AdapterFolder, HoldsWhatPeftWritesAndComesBack) {
   read.init = o.init;  // says how an adapter began, not what it is
   EXPECT_EQ(read, o);
   EXPECT_EQ(read_provenance(saved.folder)->template_name, "alpaca");
+}
+
+TEST(AdapterFolder, AsATorchFileIsTheSame) {
+  const Saved saved;
+  const auto values = [&] {
+    auto model = toy_model();
+    attach_adapter(*model, saved.folder, {});
+    std::map<std::string, Tensor> all;
+    for_each_parameter(*model, [&](const std::string&, Parameter& p) { all[p.name] = p.value.detach().clone(); });
+    return all;
+  };
+  const auto expected = values();
+  NamedTensors tensors;
+  const auto weights = open_weights(saved.folder, "adapter_model");
+  for (const auto& name : weights.names()) tensors.emplace_back(name, weights.view(name).clone());
+  stream_torch_file(saved.folder / "adapter_model.bin", to_write(tensors));
+  fs::remove(saved.folder / "adapter_model.safetensors");
+  for (const auto& [name, value] : values()) EXPECT_TRUE(at::equal(value, expected.at(name))) << name;
 }
 
 TEST(AdapterFolder, TakesThePlaceOfAnOlderOne) {
