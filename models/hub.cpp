@@ -166,7 +166,14 @@ std::string read_hub_config(const fs::path& folder, const std::string& family) {
                        .found = "'quantization_config'",
                        .expected = "weights in fp32, bf16 or fp16",
                        .remedy = "take the model's unquantised folder"});
-  if (family != "auto") json["model_type"] = family;
+  if (family == "auto") return json.dump(2);
+  const auto& type = families().at(family).model_type;
+  json["model_type"] = type.empty() ? family : type;
+  if (family_of(json) != family)
+    throw ConfigError({.who = file.string(),
+                       .found = "a model of family " + family_of(json),
+                       .expected = "'" + family + "', as model.family says",
+                       .remedy = "leave model.family on auto"});
   return json.dump(2);
 }
 

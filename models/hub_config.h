@@ -1,6 +1,9 @@
 #pragma once
+#include <algorithm>
+#include <initializer_list>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "runtime/base/error.h"
 
@@ -31,6 +34,37 @@ class HubConfig {
   /// A size of at least one.
   std::int64_t size(const std::string& key) const { return at_least_one(key, get<std::int64_t>(key)); }
   std::int64_t size(const std::string& key, std::int64_t fallback) const { return at_least_one(key, get<std::int64_t>(key, fallback)); }
+  /// A size under the first of several names that is there: families' words for the same.
+  std::int64_t size_of(std::initializer_list<const char*> keys) const {
+    for (const auto* key : keys)
+      if (has(key)) return size(key);
+    return size(*keys.begin());
+  }
+  /// A list of strings.
+  std::vector<std::string> list(const std::string& key) const {
+    const auto& value = json_.at(key);
+    std::vector<std::string> items;
+    if (!value.is_array() || !std::all_of(value.begin(), value.end(), [](const auto& item) { return item.is_string(); }))
+      throw ConfigError({.who = who(key), .found = value.dump().substr(0, 60), .expected = "a list of strings", .remedy = ""});
+    for (const auto& item : value) items.push_back(item.template get<std::string>());
+    return items;
+  }
+  /// @throws ConfigError where `value`, that of `key`, is no multiple of `divisor`, which is called `name`.
+  void need_multiple(const std::string& key, std::int64_t value, std::int64_t divisor, const std::string& name) const {
+    if (value % divisor != 0)
+      throw ConfigError(
+          {.who = who(key), .found = std::to_string(value), .expected = "a multiple of " + std::to_string(divisor) + ", " + name, .remedy = ""});
+  }
+  /// What is computed here is `only`; the key may be left out. @throws ConfigError where it says something else.
+  template <class T>
+  void need(const std::string& key, T only) const {
+    if (const auto found = get<T>(key, only); found != only)
+      throw ConfigError({.who = who(key), .found = nlohmann::json(found).dump(), .expected = nlohmann::json(only).dump(), .remedy = ""});
+  }
+  void need(const std::string& key, const char* only) const {
+    if (const auto found = get<std::string>(key, only); found != only)
+      throw ConfigError({.who = who(key), .found = "'" + found + "'", .expected = only, .remedy = ""});
+  }
   /// An object within.
   HubConfig part(const std::string& key) const { return HubConfig(json_.at(key), who(key)); }
   /// `config.json: 'key'`, the subject of an error.

@@ -21,8 +21,9 @@ const char* torch_name(at::ScalarType dtype) {
 // The config that the model was made from, with what transformers asks for beyond it.
 std::string config_to_write(const std::string& config, const CausalLm& model, at::ScalarType dtype, const HubSave& save) {
   auto json = nlohmann::ordered_json::parse(config);
-  json["architectures"] = {families().at(model.facts.family).architecture};
-  json["vocab_size"] = model.facts.vocab_size;
+  const auto& family = families().at(model.facts.family);
+  json["architectures"] = {family.architecture};
+  json[family.words.at("vocab_size")] = model.facts.vocab_size;
   json["tie_word_embeddings"] = model.facts.tied;
   json["torch_dtype"] = torch_name(dtype);
   json.erase("dtype");  // transformers' newer word for it

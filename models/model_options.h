@@ -22,11 +22,12 @@ struct RopeScalingOptions {
   bool operator==(const RopeScalingOptions&) const = default;
 };
 
-/// A model to build from random weights, in the words of the hub's `config.json`. What is absent takes its family's default.
+/// A model to build from random weights, in the words of LLaMA's `config.json` for every family. What is absent takes its family's default; what the
+/// family does not have (Family::words) is refused.
 struct ModelShape {
   std::int64_t hidden_size = 0, intermediate_size = 0, num_hidden_layers = 0, num_attention_heads = 0;
-  std::optional<std::int64_t> num_key_value_heads, head_dim, max_position_embeddings, vocab_size;
-  std::optional<double> rope_theta, rms_norm_eps, initializer_range;
+  std::optional<std::int64_t> num_key_value_heads, head_dim, max_position_embeddings, vocab_size, sliding_window, rotary_dim;
+  std::optional<double> rope_theta, rms_norm_eps, layer_norm_eps, initializer_range;
   std::optional<bool> tie_word_embeddings, attention_bias, mlp_bias;
   std::optional<RopeScalingOptions> rope_scaling;
 
@@ -54,7 +55,7 @@ void describe(Schema& s, ModelShape& o);
 void describe(Schema& s, ModelOptions& o);
 
 /// `model.config` as the hub's `config.json` that make_model() takes. @param tokens the vocabulary, where the config names none.
-/// @throws ConfigError where the options hold no config.
+/// @throws ConfigError where the options hold no config, or one with words that the family does not have.
 nlohmann::json hub_config(const ModelOptions& options, std::int64_t tokens);
 
 }  // namespace herd

@@ -81,7 +81,7 @@ LossResult Pass::forward_backward(const Batch& batch, double scale) {
   listener_->enter(embedding(), Phase::kForward);
   {
     at::AutoGradMode mode(input_learns_[0]);
-    if (computes) embedded = model_.embed(batch.tokens_bt);
+    if (computes) embedded = model_.embed(batch);
   }
   listener_->leave(embedding(), Phase::kForward);
   if (computes) x = embedded.detach();
@@ -140,7 +140,7 @@ LossResult Pass::forward_loss(const Batch& batch) {
     listener_->enter(unit, Phase::kForward);
     if (!computes) {
     } else if (unit == embedding()) {
-      x = model_.embed(batch.tokens_bt);
+      x = model_.embed(batch);
     } else if (unit > 0) {
       context_.layer = static_cast<std::int64_t>(blocks() - unit);
       x = model_.blocks[blocks() - unit]->forward(x, context_);

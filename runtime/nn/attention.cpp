@@ -3,6 +3,9 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
+#include <cmath>
+#include <optional>
+#include <stdexcept>
 
 #include "runtime/base/error.h"
 
@@ -28,66 +31,142 @@ struct MetaAttention : Function<MetaAttention> {
   }
 };
 
-// [b, t, h, e] in and out; the kernel works on [b, h, t, e] views of the same memory.
-Tensor causal(const Tensor& q_bthe, const Tensor& k_btke, const Tensor& v_btke, bool is_causal) {
+Tensor bhte(const Tensor& x_bthe) { return x_bthe.transpose(1, 2); }
+
+// [b, t, h, e] in and out; the kernel works on [b, h, t, e] views of the same memory. Not causal: all see all.
+Tensor plain(const Tensor& q_bthe, const Tensor& k_btke, const Tensor& v_btke, bool is_causal, const Tensor& bias = {},
+             std::optional<double> scale = {}) {
   if (q_bthe.is_meta()) return MetaAttention::apply(q_bthe, k_btke, v_btke);
   const bool grouped = q_bthe.size(2) != k_btke.size(2);
-  return at::scaled_dot_product_attention(q_bthe.transpose(1, 2), k_btke.transpose(1, 2), v_btke.transpose(1, 2), {}, 0.0, is_causal,
-                                          std::nullopt, grouped)
-      .transpose(1, 2);
+  const auto mask = bias.defined() ? std::optional(bias) : std::nullopt;
+  return bhte(at::scaled_dot_product_attention(bhte(q_bthe), bhte(k_btke), bhte(v_btke), mask, 0.0, is_causal, scale, grouped));
+}
+
+// A token sees the `window` tokens that end with it. A stretch of queries at a time against the keys that any of them sees; what a query of
+// the stretch does not see of them is the same for each stretch but the first.
+Tensor in_window(const Tensor& q, const Tensor& k, const Tensor& v, std::int64_t window, double scale) {
+  constexpr std::int64_t kStretch = 512;
+  const auto t = q.size(1);
+  std::vector<Tensor> parts;
+  for (std::int64_t begin = 0; begin < t; begin += kStretch) {
+    const auto end = std::min(begin + kStretch, t), first = std::max<std::int64_t>(0, begin - window + 1);
+    const auto query = at::arange(begin, end, q.options().dtype(at::kLong)).unsqueeze(1), key = at::arange(first, end, query.options());
+    const auto seen = (key <= query).logical_and_(key > query - window);
+    parts.push_back(plain(q.narrow(1, begin, end - begin), k.narrow(1, first, end - first), v.narrow(1, first, end - first), false, seen, scale));
+  }
+  return at::cat(parts, 1);
+}
+
+// slope · position as part of the product q·k, in eight more elements of a head, so that no tensor of all pairs is made: the slope as two numbers of
+// the dtype, the position as two digits below 256, which bf16 holds exactly.
+struct Extended {
+  Tensor q, k, v;
+};
+Extended extend_by_alibi(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& slopes, double scale) {
+  constexpr std::int64_t kDigit = 256, kMore = 8;  // kernels want widths of eight
+  const auto wide = slopes.to(q.options().dtype(at::kDouble)) / scale;
+  const auto coarse = wide.to(q.scalar_type()), fine = (wide - coarse).to(q.scalar_type());
+  const auto none = at::zeros_like(coarse);
+  const auto position = at::arange(k.size(1), q.options().dtype(at::kLong));
+  const auto high = at::div(position, kDigit, "floor").to(q.scalar_type()), low = at::remainder(position, kDigit).to(q.scalar_type());
+  const auto no_digit = at::zeros_like(high);
+  const auto q_more = at::stack({coarse * kDigit, coarse, fine * kDigit, fine, none, none, none, none}, -1);  // [h, 8]
+  const auto k_more = at::stack({high, low, high, low, no_digit, no_digit, no_digit, no_digit}, -1).unsqueeze(1);  // [t, 1, 8]
+  const auto more = [&](const Tensor& x, const Tensor& added) {
+    return at::cat({x, added.expand({x.size(0), x.size(1), x.size(2), kMore})}, -1);
+  };
+  return {more(q, q_more), more(k, k_more), more(v, at::zeros({1}, v.options()))};
+}
+
+// Causal but for the prefix: its tokens are computed again, both ways.
+Tensor with_prefix(const Tensor& q, const Tensor& k, const Tensor& v, std::int64_t prefix, double scale) {
+  const auto out = plain(q, k, v, true, {}, scale);
+  if (prefix < 2) return out;
+  const auto both_ways = [&](const Tensor& x) { return x.narrow(1, 0, prefix); };
+  return at::cat({plain(both_ways(q), both_ways(k), both_ways(v), false, {}, scale), out.narrow(1, prefix, out.size(1) - prefix)}, 1);
+}
+
+// One segment a row, [b, t, h, e].
+Tensor segments_of_one_length(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionLayout& layout, std::int64_t prefix) {
+  const auto e = q.size(3);
+  const double scale = 1 / std::sqrt(static_cast<double>(e));
+  const auto inside = [&](const Tensor& q, const Tensor& k, const Tensor& v) {
+    const bool cut = layout.window > 0 && layout.window < q.size(1);
+    if (cut && prefix > 0) throw std::logic_error("attention: a window and a prefix together");
+    return cut ? in_window(q, k, v, layout.window, scale) : with_prefix(q, k, v, prefix, scale);
+  };
+  if (!layout.alibi_slopes.defined()) return inside(q, k, v);
+  const auto longer = extend_by_alibi(q, k, v, layout.alibi_slopes, scale);
+  return inside(longer.q, longer.k, longer.v).narrow(-1, 0, e);
 }
 
 // The rows laid end to end, cut at every segment's edges.
 struct Cuts {
+  static constexpr std::int64_t kPadding = -1;
   std::vector<std::int64_t> lengths;
-  std::vector<bool> padding;
+  std::vector<std::int64_t> segment;  ///< or kPadding
 };
 
 Cuts cut_at_segments(const std::vector<Segment>& segments, std::int64_t t, std::int64_t total) {
   Cuts cuts;
   std::int64_t end = 0;
-  const auto add = [&](std::int64_t until, bool padding) {
+  const auto add = [&](std::int64_t until, std::int64_t segment) {
     if (until == end) return;
     cuts.lengths.push_back(until - end);
-    cuts.padding.push_back(padding);
+    cuts.segment.push_back(segment);
     end = until;
   };
-  for (const auto& s : segments) {
-    add(s.row * t + s.begin, true);
-    add(s.row * t + s.end, false);
+  for (std::size_t i = 0; i < segments.size(); ++i) {
+    add(segments[i].row * t + segments[i].begin, Cuts::kPadding);
+    add(segments[i].row * t + segments[i].end, static_cast<std::int64_t>(i));
   }
-  add(total, true);
+  add(total, Cuts::kPadding);
   return cuts;
 }
 
 // Packed rows: one small attention a segment, never a dense mask (8 × 128 packed: 39 ms with a mask, 8 ms so).
 // One split and one cat: the backward of a narrow for each segment would fill and add a whole tensor of zeros each.
-Tensor by_segment(const Tensor& q, const Tensor& k, const Tensor& v, const std::vector<Segment>& segments) {
-  const auto cuts = cut_at_segments(segments, q.size(1), q.size(0) * q.size(1));
+Tensor by_segment(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionLayout& layout) {
+  const auto cuts = cut_at_segments(layout.segments, q.size(1), q.size(0) * q.size(1));
   const auto split = [&](const Tensor& x) { return x.flatten(0, 1).split_with_sizes(cuts.lengths); };
   const auto qs = split(q), ks = split(k), vs = split(v);
   std::vector<Tensor> parts;
-  for (std::size_t i = 0; i < qs.size(); ++i)
-    parts.push_back(cuts.padding[i] ? at::zeros_like(qs[i]) : causal(qs[i].unsqueeze(0), ks[i].unsqueeze(0), vs[i].unsqueeze(0), true).squeeze(0));
+  for (std::size_t i = 0; i < qs.size(); ++i) {
+    if (cuts.segment[i] == Cuts::kPadding) {
+      parts.push_back(at::zeros_like(qs[i]));
+      continue;
+    }
+    const auto prefix = layout.prefixes.empty() ? 0 : layout.prefixes[static_cast<std::size_t>(cuts.segment[i])];
+    parts.push_back(segments_of_one_length(qs[i].unsqueeze(0), ks[i].unsqueeze(0), vs[i].unsqueeze(0), layout, prefix).squeeze(0));
+  }
   return at::cat(parts, 0).unflatten(0, {q.size(0), q.size(1)});
+}
+
+Tensor by_layout(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionLayout& layout) {
+  return layout.whole_rows && layout.prefixes.empty() ? segments_of_one_length(q, k, v, layout, 0) : by_segment(q, k, v, layout);
 }
 
 // One token's queries q [1, 1, h, e] against all keys. The query heads of a key head stand as so many positions, which the kernel takes
 // better than grouped heads (32 on 8 heads of 128, 2,000 tokens, one thread: 1.5 ms instead of 4).
-Tensor one_query(const Tensor& q_bthe, const Tensor& k_btke, const Tensor& v_btke) {
-  const auto k = k_btke.size(2), group = q_bthe.size(2) / k;
+Tensor one_query(const Tensor& q_bthe, const Tensor& k_btke, const Tensor& v_btke, const AttentionLayout& layout) {
+  const auto k = k_btke.size(2), group = q_bthe.size(2) / k, keys = k_btke.size(1);
   const auto q_bgke = q_bthe.view({1, k, group, q_bthe.size(3)}).transpose(1, 2);
-  return causal(q_bgke, k_btke, v_btke, false).transpose(1, 2).flatten(1, 2).unsqueeze(1);
+  Tensor bias;
+  if (layout.alibi_slopes.defined()) {  // by distance: small where it matters
+    const auto behind = at::arange(1 - keys, 1, layout.alibi_slopes.options());
+    bias = (layout.alibi_slopes.view({1, k, group, 1}) * behind).to(q_bthe.scalar_type());
+  }
+  return plain(q_bgke, k_btke, v_btke, false, bias).transpose(1, 2).flatten(1, 2).unsqueeze(1);
 }
 
-Tensor with_cache(const Tensor& q, const Tensor& k, const Tensor& v, KvCache& cache, std::size_t layer) {
+Tensor with_cache(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionLayout& layout, KvCache& cache, std::size_t layer) {
   auto &keys = cache.keys[layer], &values = cache.values[layer];
   const auto t = q.size(1);
   const auto longest = *std::max_element(cache.lengths.begin(), cache.lengths.end());
   if (longest == 0) {
     keys.narrow(1, 0, t).copy_(k);
     values.narrow(1, 0, t).copy_(v);
-    return causal(q, k, v, true);
+    return by_layout(q, k, v, layout);
   }
   if (t != 1)
     throw ShapeError({.who = "attention", .found = std::to_string(t) + " tokens onto a filled cache", .expected = "one at a time", .remedy = ""});
@@ -97,7 +176,9 @@ Tensor with_cache(const Tensor& q, const Tensor& k, const Tensor& v, KvCache& ca
     auto row_keys = keys.narrow(0, row, 1), row_values = values.narrow(0, row, 1);
     row_keys.narrow(1, held, 1).copy_(k.narrow(0, row, 1));
     row_values.narrow(1, held, 1).copy_(v.narrow(0, row, 1));
-    rows.push_back(one_query(q.narrow(0, row, 1), row_keys.narrow(1, 0, held + 1), row_values.narrow(1, 0, held + 1)));
+    const auto seen = layout.window > 0 ? std::min(held + 1, layout.window) : held + 1;
+    const auto last = [&](const Tensor& x) { return x.narrow(1, held + 1 - seen, seen); };
+    rows.push_back(one_query(q.narrow(0, row, 1), last(row_keys), last(row_values), layout));
   }
   return at::cat(rows, 0);
 }
@@ -119,11 +200,22 @@ AttentionLayout attention_layout(const Batch& batch) {
 
 Tensor attention(const Tensor& q_bthe, const Tensor& k_btke, const Tensor& v_btke, const AttentionLayout& layout, KvCache* cache,
                  std::int64_t layer) {
-  Tensor out;
-  if (cache) out = with_cache(q_bthe, k_btke, v_btke, *cache, static_cast<std::size_t>(layer));
-  else if (layout.whole_rows) out = causal(q_bthe, k_btke, v_btke, true);
-  else out = by_segment(q_bthe, k_btke, v_btke, layout.segments);
+  const auto out = cache ? with_cache(q_bthe, k_btke, v_btke, layout, *cache, static_cast<std::size_t>(layer))
+                         : by_layout(q_bthe, k_btke, v_btke, layout);
   return out.flatten(2);
+}
+
+Tensor alibi_slopes(std::int64_t heads) {
+  std::int64_t n = 1;
+  while (2 * n <= heads) n *= 2;
+  const auto slopes = at::empty({heads}, at::kFloat);
+  auto* to = slopes.data_ptr<float>();
+  for (std::int64_t i = 0; i < heads; ++i) {
+    const auto exponent = i < n ? -8.0 * static_cast<double>(i + 1) / static_cast<double>(n)
+                                : -4.0 * static_cast<double>(2 * (i - n) + 1) / static_cast<double>(n);
+    to[i] = static_cast<float>(std::exp2(exponent));
+  }
+  return slopes;
 }
 
 }  // namespace herd

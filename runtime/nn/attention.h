@@ -8,19 +8,28 @@ namespace herd {
 /// Keys and values of the tokens so far, for generation: a layer's tensors are [b, capacity, k, e].
 struct KvCache {
   std::vector<Tensor> keys, values;
-  std::vector<std::int64_t> lengths;  ///< tokens held, a row
+  std::vector<std::int64_t> lengths;   ///< tokens held, a row
+  /// Left here with the first tokens by families whose later positions depend on them (ChatGLM): a row's prefix (AttentionLayout), a position.
+  std::vector<std::int64_t> prefixes{}, marks{};
 
   /// Call once after all layers have seen `added[row]` more tokens.
   void advance(const std::vector<std::int64_t>& added);
 };
 
-/// Who attends to whom: a description, never a mask tensor. Causal inside each segment.
+/// Who attends to whom: a description, never a mask of all pairs. Causal inside each segment.
 struct AttentionLayout {
   std::vector<Segment> segments;
-  bool whole_rows = true;  ///< every row is one segment (padding on the right is seen by nobody, as attention is causal)
+  bool whole_rows = true;              ///< every row is one segment (padding on the right is seen by nobody, as attention is causal)
+  std::vector<std::int64_t> prefixes{};  ///< one a segment: so many tokens at its beginning see each other both ways (GLM, Du et al. 2022); empty: none
+  std::int64_t window = 0;             ///< a token sees so many, itself the last of them (Mistral, Jiang et al. 2023); 0: all before it
+  Tensor alibi_slopes{};               ///< fp32 [h]: a key's score falls by the slope for each token that it lies behind (Press et al. 2022); undefined: none
 };
 
 AttentionLayout attention_layout(const Batch& batch);
+
+/// The slopes of h heads: 2^(−8i/n) for n, the greatest power of two up to h; heads beyond it take every second slope of 2n (Press et al. 2022, section 3;
+/// BLOOM). @return fp32 [h].
+Tensor alibi_slopes(std::int64_t heads);
 
 /// softmax(q·kᵀ/√e) v for q [b, t, h, e] and k, v [b, t, k, e], h a multiple of k (grouped queries, Ainslie et al. 2023).
 /// @return [b, t, h·e]. With a cache, k and v are appended to `layer` first; then t is 1 or the cache is empty.

@@ -12,7 +12,7 @@ void CausalLm::visit(Visitor& v) {
 
 Tensor CausalLm::hidden(const Batch& batch, KvCache* cache) {
   auto ctx = context(batch, cache);
-  auto x = embed(batch.tokens_bt);
+  auto x = embed(batch);
   for (std::size_t i = 0; i < blocks.size(); ++i) {
     ctx.layer = static_cast<std::int64_t>(i);
     x = blocks[i]->forward(x, ctx);

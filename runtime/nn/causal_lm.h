@@ -49,7 +49,8 @@ class CausalLm {
  public:
   virtual ~CausalLm() = default;
 
-  virtual Tensor embed(const Tensor& tokens_bt) = 0;
+  /// Of a batch's tokens and, where a family learns them, positions: [b, t, d].
+  virtual Tensor embed(const Batch& batch) = 0;
   virtual Tensor final_norm(const Tensor& x_btd) = 0;
   virtual Linear& head() = 0;
   /// What all blocks share for one micro-batch.

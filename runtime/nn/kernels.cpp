@@ -101,15 +101,23 @@ HERD_INLINE void silu_mul_backward_all(const S* gate, const S* up, const S* g, S
   }
 }
 
+// `step` between a pair's two elements, `stride` between pairs: (half, 1) or (1, 2).
 template <class S>
-HERD_INLINE void rotate_heads(const S* x, Index head_stride, S* y, Index heads, Index half, const float* cos, const float* sin, float direction) {
-  for (Index head = 0; head < heads; ++head, x += head_stride, y += 2 * half) {
+HERD_INLINE void rotate_pairs(const S* x, S* y, Index half, Index step, Index stride, const float* cos, const float* sin, float direction) {
 #pragma omp simd
-    for (Index i = 0; i < half; ++i) {
-      const float a = load(x, i), b = load(x, half + i), s = sin[i] * direction;
-      store(y, i, a * cos[i] - b * s);
-      store(y, half + i, b * cos[i] + a * s);
-    }
+  for (Index i = 0; i < half; ++i) {
+    const float a = load(x, i * stride), b = load(x, i * stride + step), s = sin[i] * direction;
+    store(y, i * stride, a * cos[i] - b * s);
+    store(y, i * stride + step, b * cos[i] + a * s);
+  }
+}
+
+template <class S>
+HERD_INLINE void rotate_heads(const S* x, Index head_stride, S* y, const Heads& heads, const float* cos, const float* sin, float direction) {
+  for (Index head = 0; head < heads.count; ++head, x += head_stride, y += heads.width) {
+    if (heads.interleaved) rotate_pairs(x, y, heads.half, 1, 2, cos, sin, direction);
+    else rotate_pairs(x, y, heads.half, heads.half, 1, cos, sin, direction);
+    for (Index i = 2 * heads.half; i < heads.width; ++i) y[i] = x[i];
   }
 }
 
@@ -154,8 +162,8 @@ HERD_INLINE double cross_entropy_row(S* logits, Index vocab, Index target, float
   HERD_EVERY_CPU void silu_mul_backward(const S* gate, const S* up, const S* grad_y, S* grad_gate, S* grad_up, Index n) {                  \
     silu_mul_backward_all(gate, up, grad_y, grad_gate, grad_up, n);                                                                        \
   }                                                                                                                                        \
-  HERD_EVERY_CPU void rotate(const S* x, Index head_stride, S* y, Index heads, Index half, const float* cos, const float* sin, float direction) { \
-    rotate_heads(x, head_stride, y, heads, half, cos, sin, direction);                                                                     \
+  HERD_EVERY_CPU void rotate(const S* x, Index head_stride, S* y, const Heads& heads, const float* cos, const float* sin, float direction) { \
+    rotate_heads(x, head_stride, y, heads, cos, sin, direction);                                                                           \
   }                                                                                                                                        \
   HERD_EVERY_CPU double cross_entropy(S* logits, Index vocab, Index target, float scale) { return cross_entropy_row(logits, vocab, target, scale); }
 

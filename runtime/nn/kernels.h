@@ -29,10 +29,14 @@ void silu_mul(const Bf16* gate, const Bf16* up, Bf16* y, std::int64_t n);
 void silu_mul_backward(const float* gate, const float* up, const float* grad_y, float* grad_gate, float* grad_up, std::int64_t n);
 void silu_mul_backward(const Bf16* gate, const Bf16* up, const Bf16* grad_y, Bf16* grad_gate, Bf16* grad_up, std::int64_t n);
 
-/// Rotates the heads of one token, half-split pairs: x [h, 2·half] with a stride between heads, y contiguous; cos and sin [half].
-/// @param direction 1 forward, −1 back.
-void rotate(const float* x, std::int64_t head_stride, float* y, std::int64_t heads, std::int64_t half, const float* cos, const float* sin, float direction);
-void rotate(const Bf16* x, std::int64_t head_stride, Bf16* y, std::int64_t heads, std::int64_t half, const float* cos, const float* sin, float direction);
+/// The heads of one token that `rotate` works on: `width` elements each, of which the first 2·half are rotated.
+struct Heads {
+  std::int64_t count, width, half;
+  bool interleaved;  ///< pairs (2j, 2j + 1); else (j, j + half)
+};
+/// x has a stride between heads, y is contiguous; cos and sin [half]. @param direction 1 forward, −1 back.
+void rotate(const float* x, std::int64_t head_stride, float* y, const Heads& heads, const float* cos, const float* sin, float direction);
+void rotate(const Bf16* x, std::int64_t head_stride, Bf16* y, const Heads& heads, const float* cos, const float* sin, float direction);
 
 /// −log softmax(logits)[target] of one row. With `scale` ≠ 0 the row's memory becomes its gradient, scale · (softmax − onehot).
 double cross_entropy(float* logits, std::int64_t vocab, std::int64_t target, float scale);

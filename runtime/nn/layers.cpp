@@ -146,6 +146,8 @@ Tensor Embedding::operator()(const Tensor& tokens_bt) {
 }
 Tensor rms_norm(const Tensor& x, const Tensor& w, double eps) { return RmsNormFunction::apply(x, w, eps); }
 Tensor RmsNorm::operator()(const Tensor& x) { return rms_norm(x, weight.value, eps); }
+Tensor LayerNorm::operator()(const Tensor& x) { return at::layer_norm(x, {x.size(-1)}, weight.value, bias.value, eps); }
 Tensor silu_mul(const Tensor& gate, const Tensor& up) { return SiluMulFunction::apply(gate, up); }
+Tensor gelu_tanh(const Tensor& x) { return at::gelu(x, "tanh"); }
 
 }  // namespace herd

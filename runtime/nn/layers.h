@@ -22,10 +22,23 @@ struct RmsNorm {
   void visit(Visitor& v) { v("weight", weight); }
 };
 
+/// y = w · (x − mean) / sqrt(variance + eps) + bias (Ba et al. 2016).
+struct LayerNorm {
+  Parameter weight, bias;
+  double eps = 1e-5;
+  LayerNorm() = default;
+  LayerNorm(std::int64_t width, double epsilon) : weight({width}, {"embed"}, Init::kOnes), bias({width}, {"embed"}, Init::kZeros), eps(epsilon) {}
+  Tensor operator()(const Tensor& x);
+  void visit(Visitor& v) { v("weight", weight), v("bias", bias); }
+};
+
 /// RMSNorm as a function: x [..., d], w [d]; saves x and one number a row for the backward.
 Tensor rms_norm(const Tensor& x, const Tensor& w, double eps);
 
 /// silu(gate) · up, the two operands kept for the backward and nothing else (Shazeer 2020, SwiGLU).
 Tensor silu_mul(const Tensor& gate, const Tensor& up);
+
+/// x/2 · (1 + tanh(√(2/π) (x + 0.044715 x³))): the tanh form of GELU (Hendrycks & Gimpel 2016), which the hub calls gelu_new.
+Tensor gelu_tanh(const Tensor& x);
 
 }  // namespace herd

@@ -14,17 +14,19 @@ using torch::autograd::AutogradContext;
 using torch::autograd::Function;
 using torch::autograd::variable_list;
 
-// x [b, t, h, e], cos and sin [b, t, e/2] or [1, t, e/2].
-Tensor rotate_on_cpu(const Tensor& x_given, const Tensor& cos_given, const Tensor& sin_given, float direction) {
+// x [b, t, h, e], cos and sin [b, t, dim/2] or [1, t, dim/2].
+Tensor rotate_on_cpu(const Tensor& x_given, const RopeTable& table, float direction) {
   const auto x = x_given.stride(-1) == 1 ? x_given : x_given.contiguous();
-  const auto b = x.size(0), t = x.size(1), h = x.size(2), half = x.size(3) / 2;
-  const auto cos = cos_given.expand({b, t, half}).contiguous(), sin = sin_given.expand({b, t, half}).contiguous();
+  const auto b = x.size(0), t = x.size(1), half = table.cos.size(-1);
+  const kernel::Heads heads{x.size(2), x.size(3), half, table.interleaved};
+  const auto row = heads.count * heads.width;
+  const auto cos = table.cos.expand({b, t, half}).contiguous(), sin = table.sin.expand({b, t, half}).contiguous();
   const auto y = at::empty(x.sizes(), x.options());
   with_storage(x, [&](auto type) {
     using S = typename decltype(type)::type;
-    parallel_rows(b * t, 2 * h * half, [&](std::int64_t begin, std::int64_t end) {
+    parallel_rows(b * t, row, [&](std::int64_t begin, std::int64_t end) {
       for (auto i = begin; i < end; ++i)
-        kernel::rotate(data_of<S>(x) + i / t * x.stride(0) + i % t * x.stride(1), x.stride(2), data_of<S>(y) + i * 2 * h * half, h, half,
+        kernel::rotate(data_of<S>(x) + i / t * x.stride(0) + i % t * x.stride(1), x.stride(2), data_of<S>(y) + i * row, heads,
                        data_of<float>(cos) + i * half, data_of<float>(sin) + i * half, direction);
     });
   });
@@ -32,22 +34,27 @@ Tensor rotate_on_cpu(const Tensor& x_given, const Tensor& cos_given, const Tenso
 }
 
 // direction +1 rotates forward, −1 back: the rotation is orthogonal, so its backward is its inverse.
-Tensor rotate(const Tensor& x, const Tensor& cos, const Tensor& sin, float direction) {
-  if (has_kernel(x) && cos.scalar_type() == at::kFloat && x.dim() == 4) return rotate_on_cpu(x, cos, sin, direction);
-  const auto half = x.size(-1) / 2;
-  const auto c = cos.unsqueeze(2), s = sin.unsqueeze(2) * direction;
-  const auto a = x.narrow(-1, 0, half).to(wide_type(x)), b = x.narrow(-1, half, half).to(wide_type(x));
-  return at::cat({a * c - b * s, b * c + a * s}, -1).to(x.scalar_type());
+Tensor rotate(const Tensor& x, const RopeTable& table, float direction) {
+  if (has_kernel(x) && table.cos.scalar_type() == at::kFloat && x.dim() == 4) return rotate_on_cpu(x, table, direction);
+  const auto half = table.cos.size(-1);
+  const auto c = table.cos.unsqueeze(2), s = table.sin.unsqueeze(2) * direction;
+  const auto wide = x.narrow(-1, 0, 2 * half).to(wide_type(x));
+  const auto pairs = table.interleaved ? wide.unflatten(-1, {half, 2}) : wide.unflatten(-1, {2, half}).transpose(-1, -2);
+  const auto a = pairs.select(-1, 0), b = pairs.select(-1, 1);
+  const auto turned = at::stack({a * c - b * s, b * c + a * s}, table.interleaved ? -1 : -2).flatten(-2).to(x.scalar_type());
+  const auto rest = x.size(-1) - 2 * half;
+  return rest == 0 ? turned : at::cat({turned, x.narrow(-1, 2 * half, rest)}, -1);
 }
 
 struct RopeFunction : Function<RopeFunction> {
-  static Tensor forward(AutogradContext* ctx, const Tensor& x, const Tensor& cos, const Tensor& sin) {
+  static Tensor forward(AutogradContext* ctx, const Tensor& x, const Tensor& cos, const Tensor& sin, bool interleaved) {
     ctx->save_for_backward({cos, sin});
-    return rotate(x, cos, sin, 1);
+    ctx->saved_data["interleaved"] = interleaved;
+    return rotate(x, {cos, sin, interleaved}, 1);
   }
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
     const auto saved = ctx->get_saved_variables();
-    return {rotate(grads[0], saved[0], saved[1], -1), Tensor(), Tensor()};
+    return {rotate(grads[0], {saved[0], saved[1], ctx->saved_data["interleaved"].toBool()}, -1), Tensor(), Tensor(), Tensor()};
   }
 };
 
@@ -93,9 +100,14 @@ RopeTable rope_table(const RopeOptions& options, const Batch& batch) {
       part(angles).copy_(part(positions_bt1) * rope_frequencies(options, length).to(device));
     }
   }
-  return {at::cos(angles), at::sin(angles)};
+  return {at::cos(angles), at::sin(angles), options.interleaved};
 }
 
-Tensor rope(const Tensor& x_bthe, const RopeTable& table) { return RopeFunction::apply(x_bthe, table.cos, table.sin); }
+RopeTable rope_table(const RopeOptions& options, const Tensor& positions_bt) {
+  const auto angles = positions_bt.to(at::kFloat).unsqueeze(-1) * rope_frequencies(options, options.max_positions).to(positions_bt.device());
+  return {at::cos(angles), at::sin(angles), options.interleaved};
+}
+
+Tensor rope(const Tensor& x_bthe, const RopeTable& table) { return RopeFunction::apply(x_bthe, table.cos, table.sin, table.interleaved); }
 
 }  // namespace herd

@@ -9,6 +9,7 @@ target_link_libraries(probe PRIVATE herd_models herd_parallel herd_peft)
 target_precompile_headers(probe REUSE_FROM herd_pch)
 herd_python_test(parity/llama)
 herd_python_test(parity/model)
+herd_python_test(parity/families)
 herd_python_test(parity/peft)
 # Generation: the program itself, and the sampler alone.
 add_executable(sampler_probe parity/sampler_probe.cpp)

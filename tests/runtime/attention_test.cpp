@@ -14,16 +14,25 @@ namespace {
 
 // --- Attention
 
-// The definition, with the dense mask that no path of herd builds.
-Tensor attention_by_definition(const Tensor& q_bthe, const Tensor& k_btke, const Tensor& v_btke, const std::vector<Segment>& segments) {
+// The definition, with the dense mask and bias that no path of herd builds.
+Tensor attention_by_definition(const Tensor& q_bthe, const Tensor& k_btke, const Tensor& v_btke, const AttentionLayout& layout) {
   const auto b = q_bthe.size(0), t = q_bthe.size(1), groups = q_bthe.size(2) / k_btke.size(2);
   const auto wide = [&](const Tensor& x) { return x.transpose(1, 2).repeat_interleave(groups, 1); };
   const auto q = q_bthe.transpose(1, 2), k = wide(k_btke), v = wide(v_btke);
   auto seen = at::zeros({b, t, t}, at::kBool);
-  for (const auto& s : segments) seen[s.row].narrow(0, s.begin, s.length()).narrow(1, s.begin, s.length()).fill_(true);
-  seen = seen.tril().unsqueeze(1);
-  const auto scores = q.matmul(k.transpose(-1, -2)) / std::sqrt(static_cast<double>(q.size(-1)));
-  const auto p = at::nan_to_num(at::softmax(scores.masked_fill(~seen, -INFINITY), -1));
+  const auto query = at::arange(t).unsqueeze(1), key = at::arange(t);
+  for (std::size_t i = 0; i < layout.segments.size(); ++i) {
+    const auto& s = layout.segments[i];
+    auto pairs = key <= query;
+    if (layout.window > 0) pairs = pairs.logical_and(query - key < layout.window);
+    const auto prefix = layout.prefixes.empty() ? 0 : layout.prefixes[i];
+    pairs = pairs.logical_or((query < s.begin + prefix).logical_and(key < s.begin + prefix));
+    const auto inside = [&](const Tensor& at) { return at.ge(s.begin).logical_and(at.lt(s.end)); };
+    seen[s.row].logical_or_(pairs.logical_and(inside(query)).logical_and(inside(key)));
+  }
+  auto scores = q.matmul(k.transpose(-1, -2)) / std::sqrt(static_cast<double>(q.size(-1)));
+  if (layout.alibi_slopes.defined()) scores = scores - layout.alibi_slopes.to(at::kDouble).view({-1, 1, 1}) * (query - key);
+  const auto p = at::nan_to_num(at::softmax(scores.masked_fill(~seen.unsqueeze(1), -INFINITY), -1));
   return p.matmul(v).transpose(1, 2).flatten(2);
 }
 
@@ -47,7 +56,7 @@ class AttentionOf : public testing::TestWithParam<Texts> {
 TEST_P(AttentionOf, IsTheDefinition) {
   for (const auto& [h, k] : std::vector<std::pair<std::int64_t, std::int64_t>>{{2, 2}, {4, 2}, {3, 1}}) {
     const auto in = inputs(h, k);
-    const auto found = attention(in[0], in[1], in[2], layout), expected = attention_by_definition(in[0], in[1], in[2], batch.segments);
+    const auto found = attention(in[0], in[1], in[2], layout), expected = attention_by_definition(in[0], in[1], in[2], layout);
     ASSERT_EQ(found.sizes(), (std::vector<std::int64_t>{batch.rows(), t, h * e}));
     for (const auto& s : batch.segments) {  // what stands in the padding is nobody's business
       const auto part = [&](const Tensor& x) { return x[s.row].narrow(0, s.begin, s.length()); };
@@ -61,8 +70,35 @@ TEST_P(AttentionOf, GradientsAreTheDefinitions) {
   auto weight = at::zeros({batch.rows(), t, 4 * e}, at::kDouble);  // padding's output has no gradient
   for (const auto& s : batch.segments) weight[s.row].narrow(0, s.begin, s.length()).copy_(random({s.length(), 4 * e}, at::kDouble, 9));
   const auto found = gradients([&](const Inputs& x) { return attention(x[0], x[1], x[2], layout); }, in, weight);
-  const auto expected = gradients([&](const Inputs& x) { return attention_by_definition(x[0], x[1], x[2], batch.segments); }, in, weight);
+  const auto expected = gradients([&](const Inputs& x) { return attention_by_definition(x[0], x[1], x[2], layout); }, in, weight);
   for (std::size_t i = 0; i < 3; ++i) EXPECT_LT(deviation(found[i], expected[i]), kGolden) << "input " << i;
+}
+
+// Beyond causal: what GLM, Mistral and BLOOM add, forward and backward.
+TEST_P(AttentionOf, EveryKindOfLayoutIsTheDefinition) {
+  const auto in = inputs(3, 3);
+  std::vector<std::int64_t> prefixes;
+  for (std::size_t i = 0; i < batch.segments.size(); ++i) prefixes.push_back(static_cast<std::int64_t>(i * 2 % 5) % (batch.segments[i].length() + 1));
+  auto weight = at::zeros({batch.rows(), t, 3 * e}, at::kDouble);
+  for (const auto& s : batch.segments) weight[s.row].narrow(0, s.begin, s.length()).copy_(random({s.length(), 3 * e}, at::kDouble, 9));
+  const auto expect_same = [&](const AttentionLayout& kind, const char* name) {
+    const auto found = gradients([&](const Inputs& x) { return attention(x[0], x[1], x[2], kind); }, in, weight);
+    const auto expected = gradients([&](const Inputs& x) { return attention_by_definition(x[0], x[1], x[2], kind); }, in, weight);
+    for (std::size_t i = 0; i < 3; ++i) EXPECT_LT(deviation(found[i], expected[i]), kGolden) << name << ", input " << i;
+    const auto ours = attention(in[0], in[1], in[2], kind) * weight, theirs = attention_by_definition(in[0], in[1], in[2], kind) * weight;
+    EXPECT_LT(deviation(ours, theirs), kGolden) << name;
+  };
+  auto kind = layout;
+  kind.window = 2;
+  expect_same(kind, "window");
+  kind.alibi_slopes = alibi_slopes(3);
+  expect_same(kind, "window and alibi");
+  kind.window = 0;
+  expect_same(kind, "alibi");
+  kind.prefixes = prefixes;
+  expect_same(kind, "alibi and prefix");
+  kind.alibi_slopes = Tensor();
+  expect_same(kind, "prefix");
 }
 
 INSTANTIATE_TEST_SUITE_P(Batches, AttentionOf,
@@ -93,6 +129,51 @@ TEST(Attention, OneTokenAtATimeOverTheCacheIsTheWhole) {
   };
   step(0, 3);
   for (std::int64_t i = 3; i < 6; ++i) step(i, 1);
+}
+
+// One token at a time, where keys fall out of the window, lie behind a prefix, or lose score by their distance.
+TEST(Attention, EveryKindOfLayoutOverTheCacheIsTheWhole) {
+  const Inputs in{random({1, 9, 4, 4}), random({1, 9, 2, 4}, at::kDouble, 2), random({1, 9, 2, 4}, at::kDouble, 3)};
+  AttentionLayout plain = attention_layout(rows_of({{9}}, 9)), window = plain, alibi = plain, prefix = plain;
+  window.window = 3;
+  alibi.alibi_slopes = alibi_slopes(4);
+  prefix.prefixes = {4};
+  for (const auto& layout : {plain, window, alibi, prefix}) {
+    const auto whole = attention_by_definition(in[0], in[1], in[2], layout);
+    KvCache cache{.keys = {at::zeros({1, 9, 2, 4}, at::kDouble)}, .values = {at::zeros({1, 9, 2, 4}, at::kDouble)}, .lengths = {0}};
+    for (std::int64_t begin = 0, count = 5; begin < 9; begin += count, count = 1) {
+      const auto part = [&](const Tensor& x) { return x.narrow(1, begin, count); };
+      auto now = layout;
+      now.segments = {{0, 0, count}};
+      const auto y = attention(part(in[0]), part(in[1]), part(in[2]), now, &cache, 0);
+      cache.advance({count});
+      EXPECT_LT(deviation(y, part(whole)), kGolden) << "from " << begin;
+    }
+  }
+}
+
+// Longer than a stretch of queries, and than what bf16 counts to.
+TEST(Attention, LongWindowsAndDistances) {
+  const Inputs in{random({1, 1300, 3, 8}), random({1, 1300, 3, 8}, at::kDouble, 2), random({1, 1300, 3, 8}, at::kDouble, 3)};
+  auto window = attention_layout(rows_of({{1300}}, 1300)), alibi = window;
+  window.window = 700;
+  EXPECT_LT(deviation(attention(in[0], in[1], in[2], window), attention_by_definition(in[0], in[1], in[2], window)), kGolden);
+  alibi.alibi_slopes = alibi_slopes(3);
+  const auto expected = attention_by_definition(in[0], in[1], in[2], alibi);
+  EXPECT_LT(deviation(attention(in[0], in[1], in[2], alibi), expected), kGolden);
+  const auto narrow = [&](at::ScalarType dtype) {
+    return deviation(attention(in[0].to(dtype), in[1].to(dtype), in[2].to(dtype), alibi).to(at::kDouble), expected);
+  };
+  EXPECT_LT(narrow(at::kFloat), 1e-4);     // scores reach 325, whose neighbours in fp32 lie 3e-5 apart
+  EXPECT_LT(narrow(at::kBFloat16), 0.02);  // inputs and outputs of order 1, two to three digits
+}
+
+// Press et al. 2022, section 3 (8 and 16 heads); BLOOM-7b1's 32 follow; heads beyond a power of two by BLOOM's rule.
+TEST(Attention, AlibiSlopes) {
+  EXPECT_TRUE(at::allclose(alibi_slopes(8), at::exp2(-at::arange(1, 9).to(at::kFloat))));
+  EXPECT_TRUE(at::allclose(alibi_slopes(16), at::exp2(-at::arange(1, 17).to(at::kFloat) / 2)));
+  EXPECT_TRUE(at::allclose(alibi_slopes(3), at::tensor({1.0 / 16, 1.0 / 256, 1.0 / 4}, at::kFloat)));
+  EXPECT_TRUE(at::allclose(alibi_slopes(1), at::tensor({1.0 / 256}, at::kFloat)));
 }
 
 TEST(Attention, Golden) {

@@ -138,6 +138,35 @@ TEST(Rope, TurnsEachPairByItsAngle) {
   }
 }
 
+TEST(Rope, TurnsThePairsOfTheFirstPartAlone) {
+  for (const bool interleaved : {true, false}) {
+    const RopeOptions o{.theta = 100, .dim = 4, .interleaved = interleaved, .max_positions = 10};
+    const auto x = at::tensor({1.0f, 0.0f, 0.0f, 2.0f, 5.0f, 6.0f}).expand({1, 3, 1, 6});
+    const auto y = rope(x, rope_table(o, rows_of({{3}}, 3))), wide = rope(x.to(at::kDouble), rope_table(o, at::arange(3).unsqueeze(0)));
+    for (int t = 0; t < 3; ++t) {
+      const double c = std::cos(1.0 * t), s = std::sin(1.0 * t), slow_c = std::cos(0.1 * t), slow_s = std::sin(0.1 * t);
+      // Pairs (0, 1) and (2, 3), or (0, 2) and (1, 3).
+      const auto expected = interleaved ? at::tensor({c, s, -2 * slow_s, 2 * slow_c, 5.0, 6.0}) : at::tensor({c, -2 * slow_s, s, 2 * slow_c, 5.0, 6.0});
+      EXPECT_LT(deviation(y[0][t][0], expected), kFp32) << interleaved;
+      EXPECT_LT(deviation(wide[0][t][0], expected), kFp32) << interleaved;
+    }
+  }
+}
+
+TEST(LayerNorm, HasMeanZeroAndVarianceOneBeforeItsWeights) {
+  LayerNorm norm(5, 1e-5);
+  norm.weight.value = random({5}), norm.bias.value = random({5}, at::kDouble, 2);
+  const auto x = random({3, 5}, at::kDouble, 3);
+  const auto centred = x - x.mean(-1, true);
+  const auto expected = centred / (centred.square().mean(-1, true) + 1e-5).sqrt() * norm.weight.value + norm.bias.value;
+  EXPECT_LT(deviation(norm(x), expected), kGolden);
+}
+
+TEST(Gelu, IsTheTanhForm) {
+  const auto x = random({40});
+  EXPECT_LT(deviation(gelu_tanh(x), x / 2 * (1 + at::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x.pow(3))))), kGolden);
+}
+
 TEST(Rope, ScoresDependOnDistanceAlone) {
   const RopeOptions o{.dim = 8, .max_positions = 64};
   const auto table = rope_table(o, rows_of({{40}}, 40));
@@ -150,6 +179,8 @@ TEST(Rope, GradientsAreTheDifferences) {
   const RopeOptions o{.dim = 4, .max_positions = 8};
   const auto table = rope_table(o, rows_of({{3, 2}, {5}}, 5));
   expect_gradients_of_differences([&](const Inputs& in) { return rope(in[0], table); }, {random({2, 5, 2, 4})});
+  const auto interleaved = rope_table({.dim = 4, .interleaved = true, .max_positions = 8}, rows_of({{3, 2}, {5}}, 5));
+  expect_gradients_of_differences([&](const Inputs& in) { return rope(in[0], interleaved); }, {random({2, 5, 2, 6})});
 }
 
 TEST(Rope, Golden) {
@@ -229,7 +260,11 @@ INSTANTIATE_TEST_SUITE_P(All, Loops,
                                          LoopCase{"Rope", [](const Inputs& in) {
                                            const auto batch = plain_batch({std::vector<std::int64_t>(70, 1), std::vector<std::int64_t>(70, 1)});
                                            return rope(in[0].transpose(1, 2), rope_table({.dim = 22, .max_positions = 70}, batch));
-                                         }, {{2, 3, 70, 22}}}),
+                                         }, {{2, 3, 70, 22}}},
+                                         LoopCase{"RopeOfAPart", [](const Inputs& in) {
+                                           const auto batch = plain_batch({std::vector<std::int64_t>(70, 1)});
+                                           return rope(in[0], rope_table({.dim = 22, .interleaved = true, .max_positions = 70}, batch));
+                                         }, {{1, 70, 3, 33}}}),
                          [](const auto& info) { return std::string(info.param.name); });
 
 TEST(LoopsOfNorms, WhatIsNotFiniteStaysSeen) {

@@ -81,6 +81,7 @@ NamedTensors answers(CausalLm& model, const Batch& batch, Arguments& arguments) 
   {
     at::NoGradGuard no_grad;
     out.emplace_back("logits", model.logits(batch).to(at::kFloat).cpu());
+    if (arguments["hidden"] == "1") out.emplace_back("hidden", model.final_norm(model.hidden(batch)).to(at::kFloat).cpu());
     if (const auto count = arguments["greedy"]; !count.empty())
       out.emplace_back("greedy", at::tensor(greedy(model, batch.tokens_bt[0], std::stoll(count)), at::kLong));
   }
