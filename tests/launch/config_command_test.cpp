@@ -177,9 +177,12 @@ TEST_F(ConfigCommand, SectionsHoldTogether) {
   EXPECT_THAT(error({sizes + "}", "model.path=a"}), HasSubstr("'model.path' is 'a'; expected empty"));
   EXPECT_THAT(error({sizes + "}"}), HasSubstr("'model.family' is auto"));
   EXPECT_THAT(error({sizes + ", num_key_value_heads: 3}"}), HasSubstr("'model.config.num_key_value_heads' is 3; expected a divisor"));
-  EXPECT_THAT(error({sizes + ", head_dim: 3}"}), HasSubstr("'model.config.head_dim' is 3; expected an even"));
+  EXPECT_THAT(error({sizes + ", head_dim: 3}", "model.family=llama"}), HasSubstr("'model.config.head_dim' is 3; expected an even"));
   EXPECT_THAT(error({sizes + ", rope_scaling: {rope_type: llama3}}"}), HasSubstr("'model.config.rope_scaling.low_freq_factor' is null"));
-  EXPECT_THAT(error({"model.config={hidden_size: 64}"}), HasSubstr("'model.config.intermediate_size' is 0"));
+  EXPECT_THAT(error({"model.config={hidden_size: 64}"}), HasSubstr("'model.config.num_hidden_layers' is 0"));
+  const std::string without_ffn = "model.config={hidden_size: 65, num_hidden_layers: 2, num_attention_heads: 5";
+  EXPECT_THAT(error({without_ffn + "}", "model.family=llama"}), HasSubstr("'model.config.intermediate_size' is 0"));
+  EXPECT_EQ(error({without_ffn + "}", "model.family=bloom", "model.tokenizer=t", "data.sets=[b]"}), test::kNoError);
   EXPECT_THAT(error({"peft.adapter=x"}), HasSubstr("'peft.adapter' is 'x'"));
   EXPECT_THAT(error({"peft.method=lora", "peft.target_modules=[]"}), HasSubstr("'peft.target_modules' is empty"));
   EXPECT_THAT(error({"train.warmup=1.5"}), HasSubstr("'train.warmup' is 1.5"));
@@ -202,6 +205,22 @@ TEST_F(ConfigCommand, ConfigBecomesTheHubsConfigJson) {
       "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "tie_word_embeddings": true, "vocab_size": 300,
       "rope_scaling": {"rope_type": "linear", "factor": 2.0}})"));
   EXPECT_THROW(hub_config(ModelOptions{}, 300), ConfigError);
+}
+
+TEST_F(ConfigCommand, EachFamilyHasItsOwnKeysAndNoOthers) {
+  const auto config_of = [](const std::string& family, const std::string& more) {
+    const auto run = resolve_run({.file = "",
+                                  .overrides = {"model.family=" + family,
+                                                "model.config={hidden_size: 64, num_hidden_layers: 2, num_attention_heads: 4" + more + "}"}});
+    return hub_config(run.config.model, 300);
+  };
+  EXPECT_EQ(config_of("bloom", ", layer_norm_eps: 0.01"),
+            nlohmann::json::parse(R"({"model_type": "bloom", "hidden_size": 64, "n_layer": 2, "n_head": 4, "layer_norm_epsilon": 0.01, "vocab_size": 300})"));
+  EXPECT_EQ(config_of("chatglm2", ", intermediate_size: 80, num_key_value_heads: 2"),
+            nlohmann::json::parse(R"({"model_type": "chatglm", "hidden_size": 64, "num_layers": 2, "num_attention_heads": 4, "multi_query_group_num": 2,
+                "ffn_hidden_size": 80, "padded_vocab_size": 300})"));
+  EXPECT_THAT(test::message_of<ConfigError>([&] { config_of("bloom", ", intermediate_size: 80"); }),
+              AllOf(HasSubstr("'model.config.intermediate_size': 80"), HasSubstr("null: bloom has no such setting")));
 }
 
 }  // namespace
