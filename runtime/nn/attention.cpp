@@ -50,8 +50,11 @@ Tensor in_window(const Tensor& q, const Tensor& k, const Tensor& v, std::int64_t
   std::vector<Tensor> parts;
   for (std::int64_t begin = 0; begin < t; begin += kStretch) {
     const auto end = std::min(begin + kStretch, t), first = std::max<std::int64_t>(0, begin - window + 1);
-    const auto query = at::arange(begin, end, q.options().dtype(at::kLong)).unsqueeze(1), key = at::arange(first, end, query.options());
-    const auto seen = (key <= query).logical_and_(key > query - window);
+    Tensor seen;
+    if (!q.is_meta()) {
+      const auto query = at::arange(begin, end, q.options().dtype(at::kLong)).unsqueeze(1), key = at::arange(first, end, query.options());
+      seen = (key <= query).logical_and_(key > query - window);
+    }
     parts.push_back(plain(q.narrow(1, begin, end - begin), k.narrow(1, first, end - first), v.narrow(1, first, end - first), false, seen, scale));
   }
   return at::cat(parts, 1);

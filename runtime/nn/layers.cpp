@@ -139,6 +139,20 @@ struct MetaEmbedding : Function<MetaEmbedding> {
   }
 };
 
+// Nor its layer_norm: what that keeps and makes.
+struct MetaLayerNorm : Function<MetaLayerNorm> {
+  static Tensor forward(AutogradContext* ctx, const Tensor& x, const Tensor& w, const Tensor& b) {
+    const auto rows = at::empty({x.numel() / x.size(-1)}, x.options().requires_grad(false).dtype(at::kFloat));
+    ctx->save_for_backward({x, w, b, rows, at::empty_like(rows)});  // means, and one over the deviations
+    return at::empty(x.sizes(), x.options().requires_grad(false));
+  }
+  static variable_list backward(AutogradContext* ctx, variable_list) {
+    const auto saved = ctx->get_saved_variables();
+    const auto like = [&](std::size_t i) { return at::empty(saved[i].sizes(), saved[i].options().requires_grad(false)); };
+    return {like(0), like(1), like(2)};
+  }
+};
+
 }  // namespace
 
 Tensor Embedding::operator()(const Tensor& tokens_bt) {
@@ -146,7 +160,9 @@ Tensor Embedding::operator()(const Tensor& tokens_bt) {
 }
 Tensor rms_norm(const Tensor& x, const Tensor& w, double eps) { return RmsNormFunction::apply(x, w, eps); }
 Tensor RmsNorm::operator()(const Tensor& x) { return rms_norm(x, weight.value, eps); }
-Tensor LayerNorm::operator()(const Tensor& x) { return at::layer_norm(x, {x.size(-1)}, weight.value, bias.value, eps); }
+Tensor LayerNorm::operator()(const Tensor& x) {
+  return x.is_meta() ? MetaLayerNorm::apply(x, weight.value, bias.value) : at::layer_norm(x, {x.size(-1)}, weight.value, bias.value, eps);
+}
 Tensor silu_mul(const Tensor& gate, const Tensor& up) { return SiluMulFunction::apply(gate, up); }
 Tensor gelu_tanh(const Tensor& x) { return at::gelu(x, "tanh"); }
 

@@ -6,7 +6,9 @@
 
 #include "models/hub.h"
 #include "models/registry.h"
+#include "parallel/comm/threads.h"
 #include "parallel/pass.h"
+#include "parallel/strategy.h"
 #include "runtime/base/random.h"
 #include "runtime/nn/autograd.h"
 #include "tests/support/scratch.h"
@@ -186,6 +188,43 @@ TEST_P(FamilyContract, BlockByBlockGradientsAreTheWholeGraphs) {
   }
 }
 
+// Rows kept in parts, gathered for use, on two ranks with a share of the texts each: the same loss, the same update.
+TEST_P(FamilyContract, UnderZero3OnTwoRanksItIsOneRanks) {
+  const auto all = texts();
+  const auto step = [&](Communicator& c, const std::string& strategy, const Texts& mine) {
+    const auto model = make().model;
+    const auto spread = strategies().at(strategy).make({*model, c, {}});
+    auto sum = at::full({1}, spread->forward_backward(packed(mine), 0.1, true), at::kDouble);
+    spread->finish_gradients();
+    const auto norm = spread->gradient_norm();
+    {
+      at::NoGradGuard no_grad;
+      for (auto& slice : spread->slices()) slice.value.sub_(slice.grad, 0.01);
+    }
+    spread->values_changed();
+    c.all_reduce(sum).wait();
+    return std::vector{sum.item<double>(), norm, spread->forward_loss(packed(all))};
+  };
+  std::vector<double> expected, found;
+  run_threads(1, [&](Communicator& c) { expected = step(c, "ddp", all); });
+  run_threads(2, [&](Communicator& c) {
+    const auto both = step(c, "zero3", c.rank() == 0 ? Texts{all[0], all[1]} : Texts{all[2], all[3]});
+    if (c.rank() == 0) found = both;
+  });
+  for (std::size_t i = 0; i < 3; ++i) EXPECT_NEAR(found[i] / expected[i], 1, 1e-5) << i;
+  EXPECT_GT(std::abs(expected[2] - expected[0]), 1e-2);  // the update was seen
+}
+
+// As `herd plan` runs it: forward and backward where nothing is computed.
+TEST_P(FamilyContract, RunsOnTheMetaDevice) {
+  const auto model = make_model_from(make().config);
+  set_dtype(*model, at::kBFloat16);
+  auto batch = packed(texts());
+  for (auto* x : {&batch.tokens_bt, &batch.positions_bt}) *x = x->to(at::kMeta);
+  Pass(*model).forward_backward(batch, 1);
+  for_each_parameter(*model, [](const std::string& name, Parameter& p) { EXPECT_TRUE(p.value.grad().defined() && p.value.grad().is_meta()) << name; });
+}
+
 TEST_P(FamilyContract, ASavedFolderComesBackBitByBit) {
   const Scratch scratch;
   for (const auto dtype : {at::kFloat, at::kBFloat16}) {
@@ -197,6 +236,32 @@ TEST_P(FamilyContract, ASavedFolderComesBackBitByBit) {
     for_each_parameter(*loaded.model, [&](const std::string& name, Parameter& p) { EXPECT_TRUE(at::equal(p.value, expected.at(name))) << name; });
     at::NoGradGuard no_grad;
     EXPECT_TRUE(at::equal(loaded.model->logits(packed(texts())), saved.model->logits(packed(texts()))));
+  }
+}
+
+// Prompts of two lengths side by side, then tokens one by one: positions and prefixes are each row's own.
+TEST(ChatGlm, TheCacheKnowsEachRowsPrompt) {
+  at::NoGradGuard no_grad;
+  constexpr std::int64_t kGmask = 27, kSop = 28;
+  const auto model = make_model_from(nlohmann::json{{"model_type", "chatglm"}, {"vocab_size", kVocab}, {"hidden_size", 32}, {"num_layers", 2}, {"num_attention_heads", 2},
+                                                    {"bos_token_id", kSop}, {"gmask_token_id", kGmask}, {"initializer_range", 0.2}}.dump());
+  materialise(*model, at::kFloat);
+  initialise(*model, 4);
+  const Texts prompts{{5, 6, kGmask, kSop}, {7, 8, 9, 10, 11, kGmask, kSop}}, answers{{1, 2, 3}, {4, 2, 9}};
+  KvCache cache{.keys = {}, .values = {}, .lengths = {0, 0}};
+  for (int i = 0; i < 2; ++i)
+    for (auto* tensors : {&cache.keys, &cache.values}) tensors->push_back(at::zeros({2, 16, 2, 16}));
+  model->logits(plain_batch(prompts), &cache);
+  cache.advance({4, 7});
+  for (std::size_t i = 0; i < 3; ++i) {
+    const auto next = model->logits(plain_batch({{answers[0][i]}, {answers[1][i]}}), &cache);
+    cache.advance({1, 1});
+    for (std::size_t row = 0; row < 2; ++row) {
+      auto text = prompts[row];
+      text.insert(text.end(), answers[row].begin(), answers[row].begin() + static_cast<std::ptrdiff_t>(i) + 1);
+      const auto whole = model->logits(plain_batch({text}))[0].select(0, -1);
+      EXPECT_LT(((next[static_cast<std::int64_t>(row)][0] - whole).abs().max() / whole.abs().max()).item<double>(), kSame) << row << " " << i;
+    }
   }
 }
 
