@@ -68,7 +68,7 @@ class Bloom final : public Decoder<LayerNorm> {
       : Decoder({.vocab_size = o.vocab, .hidden_size = o.d, .max_positions = o.positions, .kv_heads = o.h, .head_dim = o.d / o.h,
                  .tied = o.tied, .init_std = o.init_std},
                 o.eps, {"transformer.word_embeddings", "transformer.h", "transformer.ln_f", "lm_head"}),
-        embedding_norm_(o.d, o.eps), slopes_(alibi_slopes(o.h)) {
+        embedding_norm_(o.d, o.eps) {
     for (std::int64_t i = 0; i < o.layers; ++i) blocks.push_back(std::make_unique<BloomBlock>(o));
   }
 
@@ -79,13 +79,12 @@ class Bloom final : public Decoder<LayerNorm> {
   }
   Context context(const Batch& batch, KvCache* cache) const override {
     Context ctx{.attention = attention_layout(batch), .rope = {}, .cache = cache};
-    ctx.attention.alibi_slopes = slopes_;
+    ctx.attention.alibi_slopes = alibi_slopes(facts.kv_heads);
     return ctx;
   }
 
  private:
   LayerNorm embedding_norm_;  // [d]
-  Tensor slopes_;             // [h]
 };
 
 }  // namespace

@@ -121,21 +121,20 @@ class Llama final : public Decoder<RmsNorm> {
       : Decoder({.vocab_size = o.vocab, .hidden_size = o.d, .max_positions = context_of(o.rope), .kv_heads = o.k, .head_dim = o.e,
                  .tied = o.tied, .init_std = o.init_std},
                 o.eps),
-        rope_(o.rope) {
+        rope_(o.rope), alibi_heads_(o.alibi ? o.h : 0) {
     for (std::int64_t i = 0; i < o.layers; ++i) blocks.push_back(std::make_unique<LlamaBlock>(o, i));
-    if (o.alibi) slopes_ = alibi_slopes(o.h);
   }
 
   Context context(const Batch& batch, KvCache* cache) const override {
     Context ctx{.attention = attention_layout(batch), .rope = {}, .cache = cache};
-    if (slopes_.defined()) ctx.attention.alibi_slopes = slopes_;
+    if (alibi_heads_ > 0) ctx.attention.alibi_slopes = alibi_slopes(alibi_heads_);
     else ctx.rope = rope_table(rope_, batch);
     return ctx;
   }
 
  private:
   RopeOptions rope_;
-  Tensor slopes_;
+  std::int64_t alibi_heads_;  // 0: RoPE
 };
 
 }  // namespace

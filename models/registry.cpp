@@ -50,6 +50,12 @@ Family like_llama(std::unique_ptr<CausalLm> (*make)(const nlohmann::json&), std:
           .words = llama_words(more)};
 }
 
+Family baichuan() {
+  auto family = like_llama(make_baichuan, "BaiChuanForCausalLM", {}, "a reference model and one of its own");
+  family.words.erase("num_key_value_heads");  // as many as query heads
+  return family;
+}
+
 Family moss(std::string architecture) {
   return {.make = make_moss,
           .architecture = std::move(architecture),
@@ -70,7 +76,7 @@ const Table<Family>& families() {
           {"qwen2", like_llama(make_qwen2, "Qwen2ForCausalLM", {"sliding_window"})},
           {"qwen3", like_llama(make_qwen3, "Qwen3ForCausalLM", {"sliding_window", "attention_bias"})},
           {"internlm", like_llama(make_internlm, "InternLMForCausalLM", {}, "transformers' LLaMA with biases")},
-          {"baichuan", like_llama(make_baichuan, "BaiChuanForCausalLM", {}, "a reference model and one of its own")},
+          {"baichuan", baichuan()},
           {"bloom",
            {.make = make_bloom,
             .architecture = "BloomForCausalLM",

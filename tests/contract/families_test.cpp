@@ -12,6 +12,7 @@
 #include "runtime/base/random.h"
 #include "runtime/nn/autograd.h"
 #include "tests/support/scratch.h"
+#include "tests/support/shape_of_family.h"
 
 namespace herd::test {
 namespace {
@@ -40,15 +41,10 @@ class FamilyContract : public testing::TestWithParam<Case> {
  protected:
   static LoadedModel make(at::ScalarType dtype = at::kFloat) {
     ModelOptions options{.family = GetParam().family, .seed = 4};
-    options.config = ModelShape{.hidden_size = 32, .num_hidden_layers = 3, .num_attention_heads = 4, .max_position_embeddings = 64,
-                                .initializer_range = 0.2, .tie_word_embeddings = GetParam().tied};
-    const auto& words = families().at(GetParam().family).words;
-    if (words.contains("intermediate_size")) options.config->intermediate_size = 40;
-    if (words.contains("num_key_value_heads")) options.config->num_key_value_heads = 2;
-    if (words.contains("head_dim")) options.config->head_dim = 8;
-    if (words.contains("rotary_dim")) options.config->rotary_dim = 4;
-    if (words.contains("sliding_window")) options.config->sliding_window = 3;
-    if (GetParam().family == "baichuan") options.config->num_key_value_heads.reset();  // has as many as query heads
+    options.config = shape_of_family(GetParam().family,
+                                     {.hidden_size = 32, .intermediate_size = 40, .num_hidden_layers = 3, .num_attention_heads = 4,
+                                      .num_key_value_heads = 2, .max_position_embeddings = 64, .sliding_window = 3, .initializer_range = 0.2,
+                                      .tie_word_embeddings = GetParam().tied});
     LoadedModel loaded;
     loaded.config = hub_config(options, kVocab).dump();
     loaded.model = make_model_from(loaded.config);

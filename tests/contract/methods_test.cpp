@@ -10,6 +10,7 @@
 #include "peft/registry.h"
 #include "peft/select.h"
 #include "tests/support/scratch.h"
+#include "tests/support/shape_of_family.h"
 #include "tests/support/toy_model.h"
 
 namespace herd::test {
@@ -36,7 +37,16 @@ class EveryMethod : public testing::TestWithParam<Case> {
     o.target_modules = {{"all-linear"}, true};
     return o;
   }
-  std::unique_ptr<CausalLm> base() const { return toy_model(3, {{"model_type", GetParam().family}}); }
+  std::unique_ptr<CausalLm> base() const {
+    ModelOptions options{.family = GetParam().family};
+    options.config = shape_of_family(options.family, {.hidden_size = 32, .intermediate_size = 40, .num_hidden_layers = 2, .num_attention_heads = 4,
+                                                      .num_key_value_heads = 2, .max_position_embeddings = 64, .initializer_range = 0.2,
+                                                      .tie_word_embeddings = true});
+    auto model = make_model(hub_config(options, kToyVocab));
+    materialise(*model, at::kFloat);
+    initialise(*model, 3);
+    return model;
+  }
   std::unique_ptr<CausalLm> attached(const PeftOptions& o) const {
     auto model = base();
     attach(*model, o, 5);

@@ -18,6 +18,7 @@
 #include "tests/support/counting_allocator.h"
 #include "tests/support/run_herd.h"
 #include "tests/support/scratch.h"
+#include "tests/support/shape_of_family.h"
 #include "tests/support/small_run.h"
 #include "train/resume.h"
 
@@ -157,6 +158,7 @@ TEST(Footprint, OfEveryMethodAndFamily) {
     for (const auto& method : peft_methods().names()) {
       auto config = small_run("ddp", method, shape(), 1, 2);
       config.model.family = family;
+      config.model.config = shape_of_family(family, shape());
       const auto measured = measure(config, 1).front();
       const auto planned = footprint(config, {}, kSmallRow, 0).memory;
       EXPECT_EQ(planned.states(), measured.states) << family << " " << method;

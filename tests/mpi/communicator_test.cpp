@@ -195,7 +195,8 @@ TEST(Mpi, ADeadlineOfADeviceNamesTheRankThatStaysAway) {
   all->barrier().wait();
 }
 
-// A few bytes take tens of microseconds where cores are free; the bound catches a rest of milliseconds in the loop.
+// A few bytes take tens of microseconds where cores are free. The bound catches a rest of milliseconds in the loop, which would be there each time;
+// the fastest tenth does not know how busy the machine is.
 TEST(Mpi, SmallMessagesAreQuick) {
   auto c = all_ranks("mpi");
   auto buffer = at::ones({2}, at::kDouble);
@@ -205,11 +206,11 @@ TEST(Mpi, SmallMessagesAreQuick) {
     c->all_reduce(buffer, ReduceOp::kMax).wait();
     times.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count());
   }
-  std::nth_element(times.begin(), times.begin() + 100, times.end());
+  std::sort(times.begin(), times.end());
   RecordProperty("median_us", static_cast<int>(times[100] * 1e6));
   if (c->rank() == 0) std::printf("median of a small all_reduce on %d ranks: %.0f us\n", c->size(), times[100] * 1e6);
 #ifdef __OPTIMIZE__  // debug and sanitizer builds are slow by themselves
-  EXPECT_LT(times[100], 2e-3);
+  EXPECT_LT(times[20], 2e-3);
 #endif
 }
 
