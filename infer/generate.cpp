@@ -74,6 +74,7 @@ class Run {
     auto view = cache_.view(static_cast<std::int64_t>(texts_.size()), {0});
     const auto batch = plain_batch({std::vector<std::int64_t>(prompt.ids.begin(), prompt.ids.end())});
     const auto last_b1d = model_.hidden(batch, &view).narrow(1, tokens - 1, 1);
+    cache_.keep(static_cast<std::int64_t>(texts_.size()), view);
     texts_.emplace_back(prompt, number, tokenizer_, options_.stop);
     if (!take(texts_.back(), logits(last_b1d)[0])) end(texts_.size() - 1);
   }

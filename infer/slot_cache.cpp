@@ -8,6 +8,7 @@ SlotCache::SlotCache(const CausalLm& model, at::ScalarType dtype, std::int64_t s
     : dtype_(dtype), slots_(slots), limit_(limit), kv_heads_(model.facts.kv_heads), head_dim_(model.facts.head_dim) {
   all_.keys.resize(model.blocks.size());
   all_.values.resize(model.blocks.size());
+  for (auto* of_slots : {&all_.prefixes, &all_.marks}) of_slots->resize(static_cast<std::size_t>(slots));
 }
 
 void SlotCache::reserve(std::int64_t tokens, std::int64_t held) {
@@ -30,10 +31,18 @@ KvCache SlotCache::view(std::int64_t first, std::vector<std::int64_t> lengths) c
   for (const auto& x : all_.keys) view.keys.push_back(x.narrow(0, first, count));
   for (const auto& x : all_.values) view.values.push_back(x.narrow(0, first, count));
   view.lengths = std::move(lengths);
+  view.prefixes.assign(all_.prefixes.begin() + first, all_.prefixes.begin() + first + count);
+  view.marks.assign(all_.marks.begin() + first, all_.marks.begin() + first + count);
   return view;
 }
 
+void SlotCache::keep(std::int64_t first, const KvCache& view) {
+  std::copy(view.prefixes.begin(), view.prefixes.end(), all_.prefixes.begin() + first);
+  std::copy(view.marks.begin(), view.marks.end(), all_.marks.begin() + first);
+}
+
 void SlotCache::copy(std::int64_t from, std::int64_t to, std::int64_t tokens) {
+  for (auto* of_slots : {&all_.prefixes, &all_.marks}) (*of_slots)[static_cast<std::size_t>(to)] = (*of_slots)[static_cast<std::size_t>(from)];
   for (auto* side : {&all_.keys, &all_.values})
     for (auto& x : *side) x.select(0, to).narrow(0, 0, tokens).copy_(x.select(0, from).narrow(0, 0, tokens));
 }

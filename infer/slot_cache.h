@@ -14,6 +14,8 @@ class SlotCache {
   void reserve(std::int64_t tokens, std::int64_t held);
   /// Slots [first, first + lengths.size()) as a cache that holds `lengths` tokens; it shares the memory. Valid until reserve grows.
   KvCache view(std::int64_t first, std::vector<std::int64_t> lengths) const;
+  /// Takes over what a model left in a view beside keys and values (KvCache::prefixes, marks).
+  void keep(std::int64_t first, const KvCache& view);
   /// Copies the first `tokens` of a slot over another's.
   void copy(std::int64_t from, std::int64_t to, std::int64_t tokens);
 

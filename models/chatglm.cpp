@@ -1,6 +1,8 @@
 // ChatGLM-6B (Du et al. 2022, Zeng et al. 2023): a prompt whose tokens see each other both ways, ended by [gMASK] and sop, then a causal answer; positions
 // of two kinds, each turning half of a head; residuals from the norms, scaled (DeepNorm, Wang et al. 2022).
 // b batch, t tokens, d model, h heads, e head dim, f feed-forward
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -29,8 +31,8 @@ ChatGlmOptions chatglm_options(const nlohmann::json& json) {
   o.f = c.size("inner_hidden_size", 4 * o.d);
   o.positions = c.size("max_sequence_length", 2048);
   o.sop = c.get<std::int64_t>("bos_token_id", 130004);
-  o.gmask = c.get<std::int64_t>("gmask_token_id", 130001);
-  o.mask = c.get<std::int64_t>("mask_token_id", 130000);
+  o.gmask = c.get<std::int64_t>("gmask_token_id", o.sop - 3);  // as in both releases, of 150,528 and of 130,528 tokens
+  o.mask = c.get<std::int64_t>("mask_token_id", o.sop - 4);
   o.eps = c.get<double>("layernorm_epsilon", 1e-5);
   o.init_std = c.get<double>("initializer_range", 0.02);
   o.alpha = c.get<double>("deepnorm_alpha", std::sqrt(2.0 * static_cast<double>(o.layers)));  // to be given where layers were cut off
@@ -114,10 +116,15 @@ class ChatGlm final : public Decoder<LayerNorm> {
       p.prefixes.push_back(prefix);
       if (!ids) continue;
       const auto gmask = find(options_.gmask), mask = gmask < s.length() ? gmask : find(options_.mask);
+      if (sop < s.length() && mask == s.length())
+        throw DataError({.who = "a text of ChatGLM",
+                         .found = fmt::format("sop ({}) at token {} and neither [gMASK] ({}) nor [MASK] ({})", options_.sop, sop, options_.gmask, options_.mask),
+                         .expected = "one of them, whose place the answer's tokens take",
+                         .remedy = "are bos_token_id, gmask_token_id and mask_token_id in config.json those of its tokenizer?"});
       auto* token = p.token_bt.mutable_data_ptr<std::int64_t>() + s.row * tokens.size(1) + s.begin;
       auto* block = p.block_bt.mutable_data_ptr<std::int64_t>() + s.row * tokens.size(1) + s.begin;
       for (std::int64_t i = 0; i < s.length(); ++i) {
-        token[i] = i < prefix ? i : mask < s.length() ? mask : 0;
+        token[i] = i < prefix ? i : mask == s.length() ? 0 : mask;
         block[i] = i < prefix ? 0 : i - prefix + 1;
       }
     }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "models/families.h"
 #include "models/hub_config.h"
 #include "models/row_map.h"
 
@@ -46,7 +47,8 @@ StoredModel baichuan_to_llama(const StoredModel& source) {
 }
 
 StoredModel llama_to_baichuan(const StoredModel& source) {
-  const HubConfig c(source.config);
+  const auto json = with_rope_scaling(source.config);
+  const HubConfig c(json);
   if (c.get<bool>("attention_bias", false) || c.get<bool>("mlp_bias", false)) refuse(c, "attention_bias", "biases", "none: Baichuan has none");
   if (c.get<bool>("tie_word_embeddings", false)) refuse(c, "tie_word_embeddings", "true", "false, as Baichuan's");
   if (c.size("num_key_value_heads", c.size("num_attention_heads")) != c.size("num_attention_heads"))
@@ -64,24 +66,22 @@ StoredModel llama_to_baichuan(const StoredModel& source) {
       derived.emplace(block + kPack, stacked(std::move(parts)));
     }
   }
-  auto config = named(source.config, "baichuan");
+  auto config = named(json, "baichuan");
   config["max_position_embeddings"] = c.size("max_position_embeddings", 2048);
   return {config, std::make_shared<const Weights>(std::move(derived), "q, k, v as W_pack")};
 }
 
 /// The first InternLM: the same names, with biases beside q, k, v and o.
 StoredModel internlm_to_llama(const StoredModel& source) {
-  auto config = named(source.config, "llama");
-  config["attention_bias"] = HubConfig(source.config).get<bool>("bias", true);
-  config.erase("bias");
-  return {config, source.weights};
+  return {named(internlm_as_llama(source.config), "llama"), source.weights};
 }
 
 StoredModel mistral_to_llama(const StoredModel& source) {
-  const HubConfig c(source.config);
-  if (c.has("sliding_window") && c.size("sliding_window") < c.size("max_position_embeddings", 131072))
+  const auto json = with_mistral_defaults(source.config);
+  const HubConfig c(json);
+  if (c.has("sliding_window") && c.size("sliding_window") < c.size("max_position_embeddings"))
     refuse(c, "sliding_window", std::to_string(c.size("sliding_window")), "none, or one as long as the context: LLaMA has no window");
-  auto config = named(source.config, "llama");
+  auto config = named(json, "llama");
   config.erase("sliding_window");
   return {config, source.weights};
 }

@@ -18,4 +18,9 @@ std::unique_ptr<CausalLm> make_moss(const nlohmann::json& config);
 std::unique_ptr<CausalLm> make_chatglm(const nlohmann::json& config);
 std::unique_ptr<CausalLm> make_chatglm2(const nlohmann::json& config);
 
+/// InternLM's config in LLaMA's words: `bias` as attention_bias, `rotary` as rope_theta and rope_scaling.
+nlohmann::json internlm_as_llama(nlohmann::json config);
+/// A Mistral's config with its defaults written down.
+nlohmann::json with_mistral_defaults(nlohmann::json config);
+
 }  // namespace herd

@@ -167,13 +167,17 @@ std::string read_hub_config(const fs::path& folder, const std::string& family) {
                        .expected = "weights in fp32, bf16 or fp16",
                        .remedy = "take the model's unquantised folder"});
   if (family == "auto") return json.dump(2);
-  const auto& type = families().at(family).model_type;
-  json["model_type"] = type.empty() ? family : type;
-  if (family_of(json) != family)
+  const auto refuse = [&] {
     throw ConfigError({.who = file.string(),
                        .found = "a model of family " + family_of(json),
                        .expected = "'" + family + "', as model.family says",
                        .remedy = "leave model.family on auto"});
+  };
+  const auto told = json.contains("model_type") && json["model_type"].is_string() ? json["model_type"].get<std::string>() : "";
+  if (families().find(told) && families().at(family_of(json)).make != families().at(family).make) refuse();
+  const auto& type = families().at(family).model_type;
+  json["model_type"] = type.empty() ? family : type;
+  if (family_of(json) != family) refuse();
   return json.dump(2);
 }
 

@@ -93,4 +93,16 @@ class HubConfig {
   std::string name_;
 };
 
+/// A config of transformers 5, whose `rope_parameters` holds theta and scaling, in the words of those before it: `rope_theta`, `rope_scaling`.
+inline nlohmann::json with_rope_scaling(nlohmann::json config) {
+  if (!config.contains("rope_parameters") || !config["rope_parameters"].is_object()) return config;
+  auto rope = config["rope_parameters"];
+  config.erase("rope_parameters");
+  if (rope.contains("rope_theta")) config["rope_theta"] = rope["rope_theta"];
+  rope.erase("rope_theta");
+  config.erase("rope_scaling");
+  if (rope.contains("rope_type") && rope["rope_type"] != "default") config["rope_scaling"] = rope;
+  return config;
+}
+
 }  // namespace herd

@@ -6,19 +6,28 @@
 
 namespace herd {
 
-std::unique_ptr<CausalLm> make_internlm(const nlohmann::json& config) {
-  auto json = config;
-  if (HubConfig(config).has("rotary")) {
-    const auto rotary = HubConfig(config).part("rotary");
+nlohmann::json internlm_as_llama(nlohmann::json config) {
+  const HubConfig c(config);
+  const bool bias = c.get<bool>("bias", true);
+  if (c.has("rotary")) {
+    const auto rotary = c.part("rotary");
     const auto type = rotary.get<std::string>("type", "origin");
-    json["rope_theta"] = rotary.get<double>("base", 10000.0);
-    if (type == "dynamic") json["rope_scaling"] = {{"type", "dynamic"}, {"factor", rotary.get<double>("scaling_factor", 1.0)}};
-    else if (type != "origin")
-      throw ConfigError({.who = HubConfig(config).who("rotary") + ": 'type'", .found = "'" + type + "'", .expected = "origin or dynamic", .remedy = ""});
+    const auto theta = rotary.get<double>("base", 10000.0), factor = rotary.get<double>("scaling_factor", 1.0);
+    if (type != "origin" && type != "dynamic")
+      throw ConfigError({.who = c.who("rotary") + ": 'type'", .found = "'" + type + "'", .expected = "origin or dynamic", .remedy = ""});
+    config["rope_theta"] = theta;
+    if (type == "dynamic") config["rope_scaling"] = {{"type", "dynamic"}, {"factor", factor}};
   }
+  for (const auto* key : {"bias", "rotary"}) config.erase(key);
+  config["attention_bias"] = bias;
+  return config;
+}
+
+std::unique_ptr<CausalLm> make_internlm(const nlohmann::json& config) {
+  const auto json = internlm_as_llama(config);
   const HubConfig c(json);
   auto o = read_llama_options(c);
-  o.qkv_bias = o.o_bias = c.get<bool>("bias", true);
+  o.qkv_bias = o.o_bias = c.get<bool>("attention_bias");
   return make_llama_model(o);
 }
 

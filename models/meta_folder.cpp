@@ -194,7 +194,8 @@ Weights as_meta_weights(std::shared_ptr<const Weights> weights, const nlohmann::
   return Weights(std::move(derived), "consolidated.00.pth");
 }
 
-nlohmann::json meta_params(const nlohmann::json& config) {
+nlohmann::json meta_params(const nlohmann::json& given) {
+  const auto config = with_rope_scaling(given);
   const HubConfig c(config);
   const auto refuse = [&](const char* key, const std::string& expected) {
     throw ConfigError({.who = c.who(key), .found = config.at(key).dump(), .expected = expected, .remedy = "Meta's format has no word for it; --format hf has"});

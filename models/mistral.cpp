@@ -6,12 +6,16 @@
 
 namespace herd {
 
+nlohmann::json with_mistral_defaults(nlohmann::json config) {
+  config.emplace("num_key_value_heads", 8);
+  config.emplace("max_position_embeddings", 131072);
+  config.emplace("sliding_window", 4096);
+  return config;
+}
+
 std::unique_ptr<CausalLm> make_mistral(const nlohmann::json& config) {
-  auto with_defaults = config;
-  with_defaults.emplace("num_key_value_heads", 8);
-  with_defaults.emplace("max_position_embeddings", 131072);
-  with_defaults.emplace("sliding_window", 4096);
-  const HubConfig c(with_defaults);
+  const auto json = with_mistral_defaults(config);
+  const HubConfig c(json);
   auto o = read_llama_options(c);
   o.windows = read_windows(c, o.layers, 0);
   return make_llama_model(o);

@@ -73,8 +73,8 @@ const Table<Family>& families() {
       {
           {"llama", like_llama(make_llama, "LlamaForCausalLM", {"attention_bias", "mlp_bias"})},
           {"mistral", like_llama(make_mistral, "MistralForCausalLM", {"sliding_window"})},
-          {"qwen2", like_llama(make_qwen2, "Qwen2ForCausalLM", {"sliding_window"})},
-          {"qwen3", like_llama(make_qwen3, "Qwen3ForCausalLM", {"sliding_window", "attention_bias"})},
+          {"qwen2", like_llama(make_qwen2, "Qwen2ForCausalLM", {})},
+          {"qwen3", like_llama(make_qwen3, "Qwen3ForCausalLM", {"attention_bias"})},
           {"internlm", like_llama(make_internlm, "InternLMForCausalLM", {}, "transformers' LLaMA with biases")},
           {"baichuan", baichuan()},
           {"bloom",

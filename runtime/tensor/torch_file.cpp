@@ -16,12 +16,15 @@ constexpr std::uint64_t kMaxPickleBytes = 32u << 20;  // of a 70B model some 200
 constexpr const char* kPickle = "/data.pkl";
 
 std::string start_of(const File& file) {
-  const auto bytes = std::min<std::uint64_t>(file_bytes(file), 4);
+  const auto bytes = std::min<std::uint64_t>(file_bytes(file), 9);
   const MappedRange range(file, 0, bytes);
   return bytes == 0 ? "" : std::string(static_cast<const char*>(range.data()), bytes);
 }
 
-bool is_bare_pickle(const std::string& start) { return start.size() >= 2 && start[0] == '\x80' && start[1] >= 1 && start[1] <= 5; }
+// A safetensors file begins with the length of its header, which may look like a pickle's first bytes, and then the header's brace.
+bool is_bare_pickle(const std::string& start) {
+  return start.size() >= 2 && start[0] == '\x80' && start[1] >= 1 && start[1] <= 5 && !(start.size() == 9 && start[8] == '{');
+}
 
 // {name: tensor} of a dict, without what else it holds.
 std::vector<std::pair<std::string, const PickledTensor*>> tensors_in(const Pickled& value) {

@@ -272,6 +272,11 @@ class Mistakes(Families):
         self.refused({**mistral, "layer_types": ["full_attention"], "sliding_window": 4}, "(?s)'layer_types'.*one a layer")
         self.refused({**mistral, "layer_types": 3, "sliding_window": 4}, "(?s)'layer_types': 3.*list of strings")
 
+    def test_another_family_than_the_files(self):
+        random_model("Mistral").save_pretrained(self.folder)
+        with self.assertRaisesRegex(Refused, "(?s)family mistral.*'bloom'"):
+            ask(self.folder, family="bloom")
+
     def test_tensors_of_another_family(self):
         random_model("Mistral").save_pretrained(self.folder)
         config = json.loads((self.folder / "config.json").read_text())

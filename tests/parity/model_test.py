@@ -120,6 +120,18 @@ class Meta(Folders):
         self.run_herd("convert", self.folder / "meta", self.folder / "back")
         self.assert_same(load_file(self.folder / "back/model.safetensors"), model.state_dict())
 
+    def test_out_in_the_words_of_transformers_5(self):
+        self.saved(max_position_embeddings=2048)
+        file = self.folder / "hf/config.json"
+        config = {k: v for k, v in json.loads(file.read_text()).items() if k not in ("rope_theta", "rope_scaling")}
+        rope = dict(rope_type="llama3", rope_theta=500000.0, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=8192)
+        file.write_text(json.dumps({**config, "rope_parameters": rope}))
+        self.run_herd("convert", self.folder / "hf", self.folder / "meta", "--format", "meta")
+        params = json.loads((self.folder / "meta/params.json").read_text())
+        self.assertEqual((params["rope_theta"], params["use_scaled_rope"], params["rope_scaling_factor"]), (500000.0, True, 8.0))
+        file.write_text(json.dumps({**config, "num_key_value_heads": 4, "rope_parameters": dict(rope_type="default", rope_theta=500000.0)}))
+        self.assertIn("rope_theta", self.refused("convert", self.folder / "hf", self.folder / "baichuan", "--family", "baichuan"))
+
     def test_what_meta_cannot_say(self):
         for words, options in (("attention_bias", dict(attention_bias=True)), ("head_dim", dict(head_dim=20)), ("rope_scaling", dict(rope_scaling=dict(rope_type="linear", factor=2.0)))):
             shutil.rmtree(self.folder / "hf", ignore_errors=True)
@@ -163,6 +175,32 @@ class Meta(Folders):
 
 
 class Convert(Folders):
+    def test_families_of_llamas_graph_become_llama(self):
+        """Logits before and after, 40 tokens: beyond the 16 that the dynamic RoPE was trained for."""
+        tokens, _ = random_ids(1, 40)
+        for title, words, options in (("mistral", dict(sliding_window=None, max_position_embeddings=None), {}),
+                                      ("internlm", dict(bias=True, rotary=dict(base=700, type="origin")), dict(attention_bias=True, num_key_value_heads=4)),
+                                      ("internlm", dict(bias=True, rotary=dict(base=10000, type="dynamic")),
+                                       dict(attention_bias=True, num_key_value_heads=4, max_position_embeddings=16))):
+            with self.subTest(title, words=words):
+                shutil.rmtree(self.folder, ignore_errors=True)
+                self.saved(title, **options)
+                file = self.folder / title / "config.json"
+                config = {k: v for k, v in json.loads(file.read_text()).items() if k not in ("attention_bias", "rope_theta", "rope_scaling", "rope_parameters")}
+                file.write_text(json.dumps({k: v for k, v in {**config, "model_type": title, **words}.items() if v is not None or k == "sliding_window"}))
+                self.run_herd("convert", self.folder / title, self.folder / "llama", "--family", "llama")
+                before, after = (ask(self.folder / name, tokens)["logits"] for name in (title, "llama"))
+                self.assertTrue(torch.equal(before, after))
+                theirs = AutoModelForCausalLM.from_pretrained(self.folder / "llama", attn_implementation="eager")
+                self.assertLess((theirs(tokens).logits - after).abs().max(), 1e-4)
+                self.assertEqual(theirs.config.max_position_embeddings, {"mistral": 131072}.get(title, options.get("max_position_embeddings", 64)))
+
+    def test_a_mistral_with_a_window_stays_one(self):
+        self.saved("mistral", max_position_embeddings=8192)
+        file = self.folder / "mistral/config.json"
+        file.write_text(json.dumps({**json.loads(file.read_text()), "model_type": "mistral"}))  # 4096 where it says nothing
+        self.assertIn("sliding_window", self.refused("convert", self.folder / "mistral", self.folder / "llama", "--family", "llama"))
+
     def test_number_formats_and_shards_load_in_transformers(self):
         model = self.saved()
         tokens, _ = random_ids(2, 20)

@@ -180,6 +180,17 @@ TEST_F(Safetensors, WhatCannotBeWrittenIsRefusedAndTheOldFileStands) {
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(scratch_.path()), {}), 1);
 }
 
+// A header's length may look like the first bytes of a pickle: 0x80 and a protocol.
+TEST_F(Safetensors, HeadersOfAnyLengthAreTold) {
+  int like_a_pickle = 0;
+  for (std::size_t length = 300; length < 1400; length += 8) {
+    write_safetensors(scratch_ / "t.safetensors", {{"w", at::ones({2})}}, {{"about", std::string(length, 'x')}});
+    like_a_pickle += (std::filesystem::file_size(scratch_ / "t.safetensors") - 8 - 8) % 256 == 0x80;
+    EXPECT_TRUE(at::equal(open_weights(scratch_ / "t.safetensors").view("w"), at::ones({2}))) << length;
+  }
+  EXPECT_GT(like_a_pickle, 2);
+}
+
 TEST_F(Safetensors, ShardsAreCutInOrderAndFoundByTheIndex) {
   const NamedTensors tensors{{"e", at::arange(10).to(at::kFloat)}, {"a", at::ones({5})}, {"big", at::ones({30})}, {"z", at::ones({5})}};
   const auto files = write_sharded_safetensors(scratch_.path(), tensors, 60);

@@ -114,7 +114,8 @@ void adapt(LoadedModel& loaded, Arguments& arguments) {
 int main(int argc, char** argv) {
   try {
     auto arguments = parse(argc, argv);
-    auto loaded = load_hub_folder(arguments.at("model"), dtype_of(arguments["dtype"]));
+    const auto family = arguments.contains("family") ? arguments["family"] : "auto";
+    auto loaded = load_hub_folder(arguments.at("model"), dtype_of(arguments["dtype"]), family);
     if (arguments.contains("save")) {
       HubSave save;
       if (arguments.contains("shard_bytes")) save.max_shard_bytes = std::stoull(arguments["shard_bytes"]);
