@@ -7,6 +7,8 @@ VOCABULARY = 32_000
 SHAPES = {  # the hub's names; the 61M one is the target's
     "61m": {"hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 12, "num_attention_heads": 9, "num_key_value_heads": 3,
             "vocab_size": VOCABULARY, "tie_word_embeddings": True, "max_position_embeddings": 2048},
+    "1.1b": {"hidden_size": 2048, "intermediate_size": 5632, "num_hidden_layers": 22, "num_attention_heads": 32, "num_key_value_heads": 4,
+             "vocab_size": VOCABULARY, "tie_word_embeddings": False, "max_position_embeddings": 2048},  # TinyLlama's, for a GPU
     "tiny": {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
              "vocab_size": VOCABULARY, "tie_word_embeddings": True, "max_position_embeddings": 2048},
 }
@@ -49,7 +51,9 @@ def write_model(folder, shape):
     from transformers import LlamaConfig, LlamaForCausalLM
 
     torch.manual_seed(0)
-    LlamaForCausalLM(LlamaConfig(**SHAPES[shape], bos_token_id=256, eos_token_id=257)).save_pretrained(folder)
+    with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
+        model = LlamaForCausalLM(LlamaConfig(**SHAPES[shape], bos_token_id=256, eos_token_id=257))
+    model.save_pretrained(folder)
 
 
 def make_work(folder, shape, rows, tokens):

@@ -6,6 +6,7 @@
     bench/train.py --strategy zero3 --fsdp    besides against FSDP2 over gloo on two ranks
     bench/train.py --strategy zero3 --memory  peak memory of the largest rank on 1, 2 and 4 ranks
     bench/train.py --start                    from mpirun to the end of the first step
+    bench/train.py --device cuda --shape 1.1b --rows 8 --tokens 1024   on a GPU; memory is then the most bytes of tensors on it
 
 Runs in the test environment's Python (./check makes it). Each pair runs both sides once, in alternating order; the ratio is the median
 over pairs. Bounds by physics: see docs/benchmarks.md.
@@ -45,7 +46,7 @@ class Bench:
     def overrides(self, run, dtype, method, threads, rows, micro_rows):
         peft = ["peft.method=none"] if method == "none" else [
             "peft.method=lora", "peft.r=8", "peft.alpha=16", "peft.dropout=0", "peft.target_modules=[q_proj,k_proj,v_proj,o_proj]"]
-        return [f"model.path={self.model}", f"model.dtype={dtype}", f"model.threads={threads}", f"data.sets=[{self.records}]",
+        return [f"model.path={self.model}", f"model.dtype={dtype}", f"model.threads={threads}", f"model.device={self.o.device}", f"data.sets=[{self.records}]",
                 f"data.max_tokens={self.o.tokens}", "data.train_on=all", f"train.max_steps={self.o.steps}", "train.epochs=100",
                 f"train.global_batch_size={rows}", f"train.micro_batch_size={micro_rows}", "train.schedule=constant", "train.warmup=0",
                 "checkpoint.every=never", "checkpoint.save_best=false", "run.tensorboard=false", "run.plot=false",
@@ -68,12 +69,12 @@ class Bench:
         o = self.o
         process = self.start_herd("run", dtype=dtype, method=method, threads=o.threads, rows=o.rows, micro_rows=o.rows)
         lines, peak = self.finish_herd(process, "run")
-        return statistics.median(line["tokens_per_s"] for line in lines[WARM_UP:]), peak
+        return statistics.median(line["tokens_per_s"] for line in lines[WARM_UP:]), lines[-1].get("device_peak_bytes", peak)
 
     def peer(self, dtype, method, ranks=1):
         o = self.o
         arguments = {"model": self.model, "steps": o.steps, "rows": o.rows, "tokens": o.tokens, "dtype": dtype, "method": method,
-                     "threads": o.threads if ranks == 1 else 1}
+                     "threads": o.threads if ranks == 1 else 1, "device": o.device}
         launcher = [] if ranks == 1 else ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
         with open(self.folder / "peer.log", "w+") as log:
             process = subprocess.Popen([sys.executable, *launcher, str(HERE / "peer.py"), *[f"--{k}={v}" for k, v in arguments.items()]],
@@ -83,8 +84,8 @@ class Bench:
             if code != 0:
                 log.seek(0)
                 sys.exit(f"error: the peer ended with {code}\n{log.read()}")
-        times = json.loads(out.splitlines()[-1])["step_s"]
-        return ranks * o.rows * o.tokens / statistics.median(times[WARM_UP:]), peak
+        told = json.loads(out.splitlines()[-1])
+        return ranks * o.rows * o.tokens / statistics.median(told["step_s"][WARM_UP:]), told["device_bytes"] or peak
 
     def compare(self, dtype, method):
         speeds, memories, sides = [], [], {"herd": [], "peer": []}
@@ -161,6 +162,7 @@ def main():
     parser.add_argument("--rows", type=int, default=4)
     parser.add_argument("--tokens", type=int, default=256)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--strategy", help="several ranks under this parallel.strategy")
     parser.add_argument("--fsdp", action="store_true")
     parser.add_argument("--memory", action="store_true")

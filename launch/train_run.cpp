@@ -21,13 +21,14 @@ std::unique_ptr<Strategy> make_strategy(const RunConfig& config, const RunParts&
                                                          .read = parts.base.read});
 }
 
-JournalOptions journal_options(const RunConfig& config, const Batches& batches, std::int64_t step, bool resumed) {
+JournalOptions journal_options(const RunConfig& config, const Batches& batches, std::int64_t step, bool resumed, at::Device device) {
   return {.first_step = step,
           .total_steps = planned_steps(config.train, batches),
           .resumed = resumed,
           .log_every = config.run.log_every,
           .tensorboard = config.run.tensorboard,
-          .plot = config.run.plot};
+          .plot = config.run.plot,
+          .device = device};
 }
 
 void tell_start(const RunParts& parts, const RunConfig& config, const Communicator& communicator, int threads) {
@@ -104,7 +105,7 @@ TrainOutcome train_run(const ResolvedRun& run, const RunFolder& folder, Communic
     log_info("no checkpoint in {} yet: a new run", folder.root().string());
   }
   auto journal = agree(communicator, [&] {
-    return first_rank ? Journal(folder, journal_options(config, batches, state.step, checkpoint.has_value())) : Journal();
+    return first_rank ? Journal(folder, journal_options(config, batches, state.step, checkpoint.has_value(), communicator.devices().front())) : Journal();
   });
   RunSaver saver({.run = run, .folder = folder, .parts = parts, .communicator = communicator, .strategy = *strategy,
                   .optimizer = optimizer, .store = store, .journal = journal}, checkpoint);

@@ -2,10 +2,11 @@
 
 #include "runtime/base/log.h"
 #include "runtime/report/plot.h"
+#include "runtime/tensor/device_memory.h"
 
 namespace herd {
 
-Journal::Journal(const RunFolder& folder, const JournalOptions& options) {
+Journal::Journal(const RunFolder& folder, const JournalOptions& options) : device_(options.device) {
   const auto resumed = options.resumed ? std::optional(options.first_step) : std::nullopt;
   writers_ = std::make_unique<Writers>(MetricsWriter(folder.metrics(), resumed), std::nullopt, std::nullopt, std::nullopt,
                                        folder.metrics(), "loss of " + folder.root().filename().string());
@@ -23,6 +24,7 @@ void Journal::step(const StepReport& report) {
                  {metric::kTokens, static_cast<double>(report.tokens)},
                  {metric::kTokensPerS, tokens_per_s},
                  {metric::kResidentBytes, static_cast<double>(process_memory().resident)}};
+  if (!device_.is_cpu()) values.emplace_back(metric::kDevicePeakBytes, static_cast<double>(peak_bytes_on(device_)));
   if (report.loss_scale != 1) values.emplace_back("loss_scale", report.loss_scale);
   write(report.step, values);
   writers_->progress->update(report.step, report.loss, report.learning_rate, tokens_per_s);

@@ -3,6 +3,7 @@
 #include <memory>
 #include <optional>
 
+#include "runtime/base/tensor.h"
 #include "runtime/report/metrics.h"
 #include "runtime/report/progress.h"
 #include "runtime/report/run_folder.h"
@@ -26,6 +27,7 @@ struct JournalOptions {
   bool resumed = false;
   std::int64_t log_every = 10;
   bool tensorboard = true, plot = true;
+  at::Device device = at::kCPU;  ///< where the run's tensors lie: a GPU's memory is told besides
 };
 
 /// Tells people and files how a run goes. Rank 0 has one that writes; the others' is silent.
@@ -53,6 +55,7 @@ class Journal {
   };
   void write(std::int64_t step, const Scalars& values);
   std::unique_ptr<Writers> writers_;
+  at::Device device_ = at::kCPU;
 };
 
 }  // namespace herd

@@ -5,6 +5,7 @@
 #include <sys/utsname.h>
 
 #include <array>
+#include <cstdlib>
 #include <filesystem>
 
 #include "parallel/comm/nccl_versions.h"
@@ -71,7 +72,7 @@ void check_nccl() {
     throw ConfigError({.who = kWho, .found = "a libnccl.so.2 that does not tell its version", .expected = "NCCL"});
   utsname machine{};
   uname(&machine);
-  check_nccl_version(found, machine.machine);
+  check_nccl_version(found, machine.machine, ranks_share_gpus());
 }
 
 const CudaModule& open_module() {
@@ -113,7 +114,13 @@ std::vector<std::string> visible_gpus() {
   return gpus;
 }
 
-int device_of_rank(int local_rank, int local_size, int visible) {
+bool ranks_share_gpus() {
+  const char* word = std::getenv("NCCL_MULTI_RANK_GPU_ENABLE");
+  return word && std::string_view(word) == "1";
+}
+
+int device_of_rank(int local_rank, int local_size, int visible, bool shared) {
+  if (shared) return local_rank % visible;
   if (local_rank < visible) return local_rank;
   if (visible == 1) return 0;  // a launcher's way of sharing out GPUs, or a mistake: who shares one is found when all have told theirs
   throw ConfigError({.who = kWho, .found = fmt::format("{} and {} on {}", plural(local_size, "rank"), plural(visible, "GPU"), host_name()),

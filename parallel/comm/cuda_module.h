@@ -26,9 +26,12 @@ inline constexpr int kCudaModuleVersion = 1;
 /// @throws ConfigError where there is no driver, or no GPU.
 std::vector<std::string> visible_gpus();
 
+/// Whether several ranks may have one GPU: NCCL_MULTI_RANK_GPU_ENABLE=1, as NCCL itself reads it. For trying things out, not for speed.
+bool ranks_share_gpus();
+
 /// The device of rank `local_rank` of the `local_size` on its host: the one at its place; where a launcher shows each rank one GPU alone,
-/// that one. @throws ConfigError for more ranks than devices.
-int device_of_rank(int local_rank, int local_size, int visible);
+/// that one. @param shared ranks beyond the devices begin again at the first. @throws ConfigError for more ranks than devices.
+int device_of_rank(int local_rank, int local_size, int visible, bool shared = false);
 
 /// Opens libherd_cuda, which lies in ../lib beside the program's folder, with the libraries that it needs; once a process.
 /// @throws ConfigError for each thing that is missing, or of a version that herd refuses.

@@ -67,10 +67,9 @@ std::shared_ptr<Pending> DryCommunicator::start(Operation operation) {
   }
   for (int peer = 0; peer < size(); ++peer) {
     if (peer == rank()) continue;
-    const auto bytes = static_cast<std::uint64_t>(sent_to(operation, rank(), peer));
-    (node_of(peer) == node_of(rank()) ? traffic_->inside : traffic_->across) += bytes;
-    std::lock_guard lock(operation.stats->mutex);
-    operation.stats->stats.of_kind[static_cast<std::size_t>(operation.kind)].sent += bytes;
+    const auto bytes = sent_to(operation, rank(), peer);
+    (node_of(peer) == node_of(rank()) ? traffic_->inside : traffic_->across) += static_cast<std::uint64_t>(bytes);
+    count_sent(operation, bytes);
   }
   return std::make_shared<Arrived>(std::move(operation));
 }

@@ -229,10 +229,7 @@ std::vector<std::int64_t> Exchange::byte_offsets(const std::vector<std::int64_t>
 }
 
 void Exchange::send(int to, const char* from, std::int64_t bytes) {
-  {
-    std::lock_guard lock(operation_.stats->mutex);
-    operation_.stats->stats.of_kind[static_cast<std::size_t>(operation_.kind)].sent += static_cast<std::uint64_t>(bytes);
-  }
+  count_sent(operation_, bytes);
   post(to, from, bytes);
 }
 

@@ -22,7 +22,7 @@ struct Placed {
 Placed find_device(const Communicator& host) {
   need_cuda_module();
   const auto gpus = visible_gpus();
-  const int device = device_of_rank(host.local_rank(), host.local_size(), static_cast<int>(gpus.size()));
+  const int device = device_of_rank(host.local_rank(), host.local_size(), static_cast<int>(gpus.size()), ranks_share_gpus());
   return {device, gpus[static_cast<std::size_t>(device)]};
 }
 
@@ -43,7 +43,7 @@ void refuse_shared(Communicator& host, const std::string& gpu) {
 void use_gpus(std::unique_ptr<Communicator>& host) {
   const auto deadline_s = host->options().deadline_s;
   const auto placed = agree(*host, [&] { return find_device(*host); });
-  refuse_shared(*host, placed.gpu);
+  if (!ranks_share_gpus()) refuse_shared(*host, placed.gpu);
   const auto* module = agree(*host, [&] { return &cuda_module(); });
   const auto id = broadcast_string(*host, agree(*host, [&] { return host->rank() == 0 ? module->unique_id() : std::string(); }));
   const auto deadline = Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(deadline_s));

@@ -29,7 +29,11 @@ constexpr Defect kDefects[] = {
 
 std::string nccl_version_text(int version) { return fmt::format("{}.{}.{}", version / 10000, version / 100 % 100, version % 100); }
 
-void check_nccl_version(int found, std::string_view machine) {
+void check_nccl_version(int found, std::string_view machine, bool shared) {
+  constexpr int kShares = version(2, 30, 3);
+  if (shared && found < kShares)
+    throw ConfigError({.who = "NCCL " + nccl_version_text(found), .found = "NCCL_MULTI_RANK_GPU_ENABLE=1 and a version that cannot share a GPU between ranks",
+                       .expected = nccl_version_text(kShares) + " or newer", .remedy = "unset it and start as many ranks a host as it has GPUs"});
   const Defect* worst = nullptr;
   int needed = 0;
   for (const auto& defect : kDefects) {

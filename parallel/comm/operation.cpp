@@ -85,6 +85,12 @@ void Completion::complete(std::exception_ptr error) {
   changed_.notify_all();
 }
 
+void count_sent(const Operation& operation, std::int64_t bytes) {
+  if (!operation.stats) return;
+  std::lock_guard lock(operation.stats->mutex);
+  operation.stats->stats.of_kind[static_cast<std::size_t>(operation.kind)].sent += static_cast<std::uint64_t>(bytes);
+}
+
 std::string rank_list(std::span<const int> ranks, Hosts hosts) {
   if (!hosts.empty()) {
     std::string text;

@@ -84,6 +84,9 @@ class Completion : public Pending {
   std::exception_ptr error_;
 };
 
+/// Adds to what this rank has sent of the operation's kind. Nothing for an operation inside another one, which has no counters.
+void count_sent(const Operation& operation, std::int64_t bytes);
+
 /// The host of each rank of the job; empty where there is one process.
 using Hosts = std::span<const std::string>;
 

@@ -21,6 +21,7 @@ inline constexpr const char* kGradientNorm = "gradient_norm";
 inline constexpr const char* kTokens = "tokens";
 inline constexpr const char* kTokensPerS = "tokens_per_s";
 inline constexpr const char* kResidentBytes = "resident_bytes";
+inline constexpr const char* kDevicePeakBytes = "device_peak_bytes";
 inline constexpr const char* kSaveBlocked = "save_blocked_s";
 }  // namespace metric
 

@@ -42,9 +42,10 @@ class Device(unittest.TestCase):
     def module(self, content=None):
         self.put(self.folder / "lib" / "libherd_cuda.so", content)
 
-    def assert_refused(self, *words, ranks=2, gpus=0, nccl=22809, overrides=()):
+    def assert_refused(self, *words, ranks=2, gpus=0, nccl=22809, overrides=(), **environment):
         command = [herd_run.MPIRUN, str(ranks), str(self.folder / "bin" / "herd"), "train", str(self.recipe), f"run.folder={self.folder}/runs", *overrides]
-        done = herd_run.Started(command, LD_LIBRARY_PATH=str(self.folder / "found"), STAND_IN_GPUS=str(gpus), STAND_IN_NCCL=str(nccl)).finish()
+        done = herd_run.Started(command, LD_LIBRARY_PATH=str(self.folder / "found"), STAND_IN_GPUS=str(gpus), STAND_IN_NCCL=str(nccl),
+                                **environment).finish()
         self.assertEqual(done.code, USAGE, done)
         for word in words:
             self.assertIn(word, done.output)
@@ -79,6 +80,14 @@ class Device(unittest.TestCase):
         self.assert_refused("no NCCL on", "libnccl.so.2", gpus=2)
         self.found("nccl")
         self.assert_refused("NCCL 2.18.5: a version that hangs in ncclCommAbort", "2.26.2 or newer", gpus=2, nccl=21805)
+
+    def test_ranks_on_one_gpu(self):
+        for part in ("driver", "nccl", "torch"):
+            self.found(part)
+        self.module()
+        shared = {"gpus": 1, "ranks": 3, "NCCL_MULTI_RANK_GPU_ENABLE": "1"}
+        self.assert_refused("NCCL 2.28.9: NCCL_MULTI_RANK_GPU_ENABLE=1 and a version that cannot", "2.30.3 or newer", **shared)
+        self.assert_refused("libherd_cuda.so: version -1", nccl=23007, **shared)  # the GPU is no obstacle any more
 
     def test_libtorch_and_module(self):
         for part in ("driver", "nccl"):

@@ -20,7 +20,7 @@ const std::string& obstacle() {
     try {
       need_cuda_module();
       const auto gpus = static_cast<int>(visible_gpus().size());
-      if (gpus < launcher().ranks) return fmt::format("{} ranks need as many GPUs; there are {}", launcher().ranks, gpus);
+      if (gpus < launcher().ranks && !ranks_share_gpus()) return fmt::format("{} ranks need as many GPUs; there are {}", launcher().ranks, gpus);
       return std::string();
     } catch (const ConfigError& e) {
       return std::string(e.what());

@@ -7,6 +7,7 @@
 
 #include "parallel/comm/backends.h"
 #include "parallel/comm/device_communicator.h"
+#include "parallel/comm/latency.h"
 #include "runtime/base/launcher.h"
 #include "runtime/base/process.h"
 #include "tests/support/communicator_contract.h"
@@ -33,9 +34,10 @@ class Parting : public testing::Environment {
 const auto* const kParting = testing::AddGlobalTestEnvironment(new Parting);
 
 // An exception on one rank would leave the others waiting: it ends them all.
-Ranks ranks(const std::string& backend, const std::string& variant, CommOptions options) {
-  return {backend + variant, [backend, options](const auto& body) {
+Ranks ranks(const std::string& backend, const std::string& variant, CommOptions options, bool inside_another = false) {
+  return {backend + variant, [=](const auto& body) {
             auto communicator = all_ranks(backend, options);
+            if (inside_another) communicator = std::make_unique<LatencyCommunicator>(std::move(communicator), LatencyOptions{});
             try {
               body(*communicator);
             } catch (const std::exception& e) {
@@ -54,6 +56,7 @@ std::vector<Ranks> every_backend() {
     all.push_back(ranks(name, "", {}));
     all.push_back(ranks(name, "InPieces", {.piece_bytes = 40}));
     all.push_back(ranks(name, "Checked", {.piece_bytes = 1000, .check = true}));
+    all.push_back(ranks(name, "InsideAnother", {}, true));
   }
   return all;
 }
