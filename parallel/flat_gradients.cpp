@@ -54,8 +54,9 @@ void FlatGradients::take(Row& row, Unit unit) {
 }
 
 // The sum over ranks would hide whose it was. A sum is not finite where one of its terms is not; the other way round is looked into.
+// First the row's sum alone: each look at a number waits for a GPU.
 void FlatGradients::look_for_fault(const Row& row) {
-  if (row.whole.is_meta()) return;
+  if (row.whole.is_meta() || fault_ || std::isfinite(row.whole.sum().item<double>())) return;
   for (const auto& place : row.flat->places) {
     const auto grad = row.whole.narrow(0, place.begin, place.end - place.begin);
     if (fault_ || std::isfinite(grad.sum().item<double>())) continue;

@@ -71,6 +71,18 @@ class Train(unittest.TestCase):
                 with self.subTest(strategy, offload=offload, method=method):
                     self.compare([f"peft.method={method}"], [f"parallel.strategy={strategy}", f"parallel.offload={offload}"])
 
+    def test_a_checkpoint_of_the_gpu_goes_on_there_and_on_the_cpu(self):
+        shared = ["train.schedule=constant", "train.warmup=0", "checkpoint.every=4 steps", "peft.method=lora", "parallel.strategy=zero2"]
+        whole = self.losses("whole", f"model.device={DEVICE}", *shared)
+        self.losses("first", f"model.device={DEVICE}", "train.max_steps=4", *shared)
+        for name, device in {"there": DEVICE, "on-the-cpu": "cpu"}.items():
+            with self.subTest(name):
+                self.job.copy_run("first", name)
+                rest = self.losses(name, f"model.device={device}", "resume=auto", *shared)
+                self.assertEqual(rest.keys(), whole.keys())
+                for step, loss in whole.items():
+                    self.assertTrue(math.isclose(loss, rest[step], rel_tol=BOUNDS["fp32"]), (step, loss, rest[step]))
+
 
 @unittest.skipIf(RANKS == 0, "no NVIDIA GPU here")
 class Numbers(unittest.TestCase):
