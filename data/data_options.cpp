@@ -7,7 +7,7 @@
 namespace herd {
 
 void describe(Schema& s, DataOptions& o) {
-  s.field("sets", o.sets, "files of instruction records (JSON or JSON lines), from the working folder, in this order")
+  s.field("sets", o.sets, "files of instruction records (JSON or JSON lines), from the working folder, in this order; or hub:org/name/FILE")
       .known_as({"path", "data_path", "dataset", "datasets", "files"});
   s.field("template", o.template_name, "how a record reads as text").one_of(templates().names()).known_as({"prompt_template_name"});
   s.field("max_tokens", o.max_tokens, "longest row, in tokens")

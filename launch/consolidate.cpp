@@ -1,5 +1,6 @@
 #include "launch/consolidate.h"
 
+#include "launch/hub_places.h"
 #include "parallel/checkpoint/folder.h"
 #include "parallel/checkpoint/rank_file.h"
 #include "peft/registry.h"
@@ -43,6 +44,11 @@ void move_base(RunConfig& config, const fs::path& base) {
   if (!fs::exists(config.model.tokenizer)) config.model.tokenizer.clear();
 }
 
+void fetch_base(RunConfig& config) {
+  config.model.path = hub_folder(config.model.path, HubUse::kModel, "the run's model.path");
+  config.model.tokenizer = hub_folder(config.model.tokenizer, HubUse::kTokenizer, "the run's model.tokenizer");
+}
+
 // All that writing a result asks for, without the data set and without memory for the base model.
 RunParts parts_without_memory(const RunConfig& config, const Manifest& manifest) {
   RunParts parts;
@@ -78,6 +84,7 @@ ConsolidateReport consolidate(const ConsolidateRequest& request) {
   const NewFolder staging(request.output, NewFolder::Place::kFree);
   auto config = config_of(manifest, checkpoint);
   move_base(config, request.base);
+  fetch_base(config);
   const auto parts = parts_without_memory(config, manifest);
   compare_fingerprints(manifest.fingerprints, {{"base model", parts.base.fingerprint}, {"tokenizer", parts.tokenizer->fingerprint}}, checkpoint);
   write_result(parts, config, staging.path(), values_in(checkpoint));

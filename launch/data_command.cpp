@@ -9,13 +9,17 @@
 #include "data/audit.h"
 #include "data/dataset.h"
 #include "launch/command_line.h"
+#include "launch/hub_places.h"
 #include "launch/run_config.h"
 #include "runtime/base/exit_codes.h"
 
 namespace herd {
 namespace {
 
-void audit_recipe(const RunConfig& config, const AuditOptions& options) {
+void audit_recipe(RunConfig config, const AuditOptions& options) {
+  config.peft.adapter.clear();  // of the rest, nothing is fetched that is not read
+  if (!config.model.tokenizer.empty()) config.model.path.clear();
+  fetch_run(config, HubUse::kTokenizer);
   const auto& folder = config.model.tokenizer.empty() ? config.model.path : config.model.tokenizer;
   if (folder.empty())
     throw ConfigError(

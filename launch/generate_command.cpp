@@ -11,17 +11,19 @@
 #include "infer/prompt.h"
 #include "infer/prompt_file.h"
 #include "launch/command_line.h"
+#include "launch/hub_places.h"
 #include "models/hub.h"
 #include "peft/adapter_io.h"
 #include "runtime/base/exit_codes.h"
 #include "runtime/base/file.h"
 #include "runtime/base/log.h"
+#include "runtime/net/hub_cache.h"
 
 namespace herd {
 namespace {
 
 struct GenerateOptions {
-  std::string model, adapter, tokenizer;  // folders; no adapter where empty, the model's tokenizer
+  std::string model, adapter, tokenizer;  // folders or hub ids; no adapter where empty, the model's tokenizer
   bool force_base = false;
   std::optional<std::string> prompt, instruction;
   std::string input, file, output;
@@ -56,10 +58,10 @@ void GenerateOptions::validate() const {
 
 void declare(CLI::App& app, GenerateOptions& o) {
   static const std::map<std::string, Precision> dtypes{{"fp32", Precision::kFp32}, {"bf16", Precision::kBf16}, {"fp16", Precision::kFp16}};
-  app.add_option("--model", o.model, "a Hugging Face folder: config.json, safetensors, tokenizer")->required();
-  app.add_option("--adapter", o.adapter, "a PEFT folder that was trained on the model");
+  app.add_option("--model", o.model, "a Hugging Face folder (config.json, safetensors, tokenizer), or its hub id, org/name")->required();
+  app.add_option("--adapter", o.adapter, "a PEFT folder that was trained on the model, or its hub id");
   app.add_flag("--force-base", o.force_base, "put the adapter onto another model than it was trained on");
-  app.add_option("--tokenizer", o.tokenizer, "a folder; default: the model's");
+  app.add_option("--tokenizer", o.tokenizer, "a folder or hub id; default: the model's");
   app.add_option("--prompt", o.prompt, "text to go on from, as it is");
   app.add_option("--instruction", o.instruction, "an instruction, put through the template");
   app.add_option("--input", o.input, "what the instruction works on");
@@ -188,6 +190,9 @@ int generate_command(int argc, char** argv) {
   options.validate();
   if (options.threads > 0) at::set_num_threads(options.threads);
 
+  options.model = hub_folder(options.model, HubUse::kModel, "--model");
+  options.adapter = hub_folder(options.adapter, HubUse::kAdapter, "--adapter");
+  options.tokenizer = hub_folder(options.tokenizer, HubUse::kTokenizer, "--tokenizer");
   check_model_folder(options.model);
   const auto asked = questions(options);
   const auto tokenizer = load_tokenizer(options.tokenizer_folder());
@@ -195,7 +200,7 @@ int generate_command(int argc, char** argv) {
   const auto loaded = load_hub_folder(options.model, scalar_type(options.dtype));
   check_vocabulary(loaded.model->facts, tokenizer->vocab_size(), options.tokenizer_folder());
   if (!options.adapter.empty())
-    attach_adapter(*loaded.model, options.adapter, {options.model, options.force_base ? "" : loaded.fingerprint});
+    attach_adapter(*loaded.model, options.adapter, {hub_name(options.model), options.force_base ? "" : loaded.fingerprint});
 
   Generator generator(*loaded.model, *tokenizer, end_tokens(*tokenizer, options.model), options.generation);
   const auto start = std::chrono::steady_clock::now();

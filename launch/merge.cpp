@@ -7,6 +7,7 @@
 #include "peft/adapter_io.h"
 #include "peft/merge.h"
 #include "runtime/base/new_folder.h"
+#include "runtime/net/hub_cache.h"
 
 namespace herd {
 namespace {
@@ -31,7 +32,7 @@ MergeReport merge_folders(const MergeRequest& request) {
     auto& model = *base.model;
     batch = probe_batch(model);
     const auto untouched = probe_logits(model, batch);
-    attach_adapter(model, request.adapter, {request.model.string(), request.force_base ? "" : base.fingerprint});
+    attach_adapter(model, request.adapter, {hub_name(request.model), request.force_base ? "" : base.fingerprint});
     expected = probe_logits(model, batch);
     report.adapter_effect = deviation(untouched, expected).greatest;
     report.merged = merge_adapter(model);

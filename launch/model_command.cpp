@@ -7,6 +7,7 @@
 
 #include "data/tokenizer/tokenizer.h"
 #include "launch/command_line.h"
+#include "launch/hub_places.h"
 #include "launch/model_convert.h"
 #include "launch/model_files.h"
 #include "launch/model_inspect.h"
@@ -43,7 +44,7 @@ struct NewModel {
 void describe(Schema& s, NewModel& o) {
   s.field("family", o.model.family, "architecture; required").one_of(families().names()).known_as({"model_type", "type"});
   s.choice("dtype", o.model.dtype, {{"fp32", Precision::kFp32}, {"bf16", Precision::kBf16}, {"fp16", Precision::kFp16}}, "number format of the file");
-  s.field("tokenizer", o.model.tokenizer, "folder of the tokenizer, copied beside the weights; gives vocab_size");
+  s.field("tokenizer", o.model.tokenizer, "folder or hub id of the tokenizer, copied beside the weights; gives vocab_size");
   s.field("seed", o.model.seed, "seed of the random weights").at_least(0);
   describe(s, o.shape);
 }
@@ -52,6 +53,7 @@ int init(const fs::path& folder, const std::vector<std::string>& words) {
   NewModel request;
   request.model.family = "llama";
   load_config(request, recipe_and_overrides(words));
+  request.model.tokenizer = hub_folder(request.model.tokenizer, HubUse::kTokenizer, "tokenizer");
   request.model.config = request.shape;
   std::unique_ptr<Tokenizer> tokenizer;
   HubSave save;
@@ -101,10 +103,10 @@ int model_command(int argc, char** argv) {
   fs::path folder;
   bool check = false;
   auto* look = app.add_subcommand("inspect", "what a folder holds, and whether herd would load it, without loading");
-  look->add_option("folder", folder, "a model's folder: Hugging Face's or Meta's")->required();
+  look->add_option("folder", folder, "a model's folder, Hugging Face's or Meta's, or its hub id, org/name")->required();
   look->add_flag("--check", check, "read every value: checksums, NaN, infinity");
   look->footer("herd model inspect models/llama-7b --check");
-  look->final_callback([&] { code = inspect(folder, check); });
+  look->final_callback([&] { code = inspect(hub_folder(folder, HubUse::kModel, "herd model inspect"), check); });
 
   std::vector<std::string> words;
   auto* make = app.add_subcommand("init", "writes a random model as a Hugging Face folder");
@@ -115,7 +117,7 @@ int model_command(int argc, char** argv) {
 
   ConvertRequest request;
   auto* change = app.add_subcommand("convert", "writes a model's folder in another form, without holding it in memory");
-  change->add_option("source", request.source, "a model's folder: safetensors, pytorch_model.bin, or Meta's consolidated files")->required();
+  change->add_option("source", request.source, "a model's folder (safetensors, pytorch_model.bin, or Meta's consolidated files), or its hub id, org/name")->required();
   change->add_option("output", request.output, "folder to write; new or empty")->required();
   change->add_option("--dtype", request.dtype, "fp32, bf16 or fp16; default: as most of the weights are stored")->check(CLI::IsMember(number_formats().names()));
   change->add_option("--format", request.format, "hf: config.json and safetensors; meta: params.json and consolidated.00.pth")
@@ -123,7 +125,10 @@ int model_command(int argc, char** argv) {
   change->add_option("--family", request.family, "as another family that computes the same: herd model list names the pairs");
   change->add_option("--shard-size", request.max_shard_bytes, "longest file: 5GB, 500MB; default 5GB")->transform(CLI::AsSizeValue(true));
   change->footer("herd model convert baichuan-7b as-llama --family llama --dtype bf16\nherd model convert Llama-2-7b/ hf-folder");
-  change->final_callback([&] { code = convert(request); });
+  change->final_callback([&] {
+    request.source = hub_folder(request.source, HubUse::kModel, "herd model convert");
+    code = convert(request);
+  });
   if (!parse_arguments(app, argc, argv)) return kExitSuccess;
   return code;
 }

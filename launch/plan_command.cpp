@@ -4,6 +4,7 @@
 #include <iostream>
 
 #include "launch/command_line.h"
+#include "launch/hub_places.h"
 #include "launch/plan_text.h"
 #include "launch/run_adapter.h"
 #include "runtime/base/exit_codes.h"
@@ -28,6 +29,7 @@ int plan_command(int argc, char** argv) {
 
   auto run = resolve_run(recipe_and_overrides(arguments));
   if (run.config.model.path.empty() && !run.config.model.config) run.require_trainable();  // throws what is missing
+  fetch_run(run.config, HubUse::kConfig);
   adopt_adapter(run);
   const auto plan = make_plan(run.config, job, limit->count() > 0 ? std::optional(static_cast<std::int64_t>(memory)) : std::nullopt);
   std::cout << (json ? to_json(plan, run.config) : to_text(plan, run.config));

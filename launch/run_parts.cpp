@@ -7,6 +7,7 @@
 #include "peft/adapter_io.h"
 #include "peft/registry.h"
 #include "runtime/base/text.h"
+#include "runtime/net/hub_cache.h"
 
 namespace herd {
 namespace {
@@ -53,7 +54,7 @@ RunParts load_parts(const RunConfig& config, int threads) {
     parts.peft = config.peft;
     attach(parts.model(), parts.peft, static_cast<std::uint64_t>(config.model.seed));
   } else {
-    parts.peft = attach_adapter(parts.model(), config.peft.adapter, {config.model.path, parts.base.fingerprint, parts.base.read}, config.peft.dropout);
+    parts.peft = attach_adapter(parts.model(), config.peft.adapter, {hub_name(config.model.path), parts.base.fingerprint, parts.base.read}, config.peft.dropout);
   }
 
   auto data = config.data;
@@ -121,7 +122,7 @@ Fingerprints fingerprints(const RunParts& parts, const RunConfig& config) {
 
 void write_result(const RunParts& parts, const RunConfig& config, const std::filesystem::path& folder, const ParameterValues& values) {
   if (makes_adapter(parts)) {
-    save_adapter(parts.model(), parts.peft, config.model.path, parts.provenance, folder, values);
+    save_adapter(parts.model(), parts.peft, hub_name(config.model.path), parts.provenance, folder, values);
     return;
   }
   HubSave save{.copies = tokenizer_files(parts.tokenizer_folder), .provenance = parts.provenance, .replace = true, .values = values};

@@ -105,6 +105,10 @@ void check_same_start(const ResolvedRun& run, Communicator& communicator) {
                        .expected = "build " + first_build + ", which rank 0 runs",
                        .remedy = "put one build on every host"});
   });
+  check_same_recipe(run, communicator);
+}
+
+void check_same_recipe(const ResolvedRun& run, Communicator& communicator) {
   Settings settings;
   add_settings(run.tree, "", settings);
   const auto first = broadcast_string(communicator, nlohmann::json(settings).dump());

@@ -18,6 +18,8 @@ inline constexpr const char* kEnded = "the end";
 
 /// @throws ConfigError on all ranks where one runs another build of herd, or read another recipe: its first setting that differs.
 void check_same_start(const ResolvedRun& run, Communicator& communicator);
+/// The second part of it alone, for a recipe that has been added to.
+void check_same_recipe(const ResolvedRun& run, Communicator& communicator);
 
 /// Rank 0 names the folder, makes and locks it, stores the resolved config, begins its log and tells there why a run before it ended; the
 /// others learn where it is.

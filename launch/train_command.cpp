@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "launch/command_line.h"
+#include "launch/hub_places.h"
 #include "launch/run_adapter.h"
 #include "launch/run_start.h"
 #include "launch/train_run.h"
@@ -66,7 +67,6 @@ int run_on_rank(const std::vector<std::string>& arguments) {
   try {
     run = resolve_run(recipe_and_overrides(arguments));
     run.require_trainable();
-    adopt_adapter(run);
   } catch (...) {
     error = std::current_exception();  // the other ranks see the same; one of them is to tell it
   }
@@ -80,9 +80,13 @@ int run_on_rank(const std::vector<std::string>& arguments) {
   try {
     agree_on(*communicator, error);
     check_same_start(run, *communicator);
+    const auto fetched = fetch_run(run.config, *communicator);
+    agree(*communicator, [&] { adopt_adapter(run); });
+    check_same_recipe(run, *communicator);
     if (run.config.model.device == "cuda") use_gpus(communicator);
     signals.emplace();
     claimed = claim_run_folder(run, *communicator);
+    for (const auto& line : fetched) log_info("{}", line);
     record_flight(claimed->folder, *communicator);
     communicator->watch(last_words(claimed->folder, communicator->rank(), *signals));
     const auto outcome = train_run(run, claimed->folder, *communicator, [&] { return signals->pending(); });

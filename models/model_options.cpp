@@ -68,7 +68,7 @@ void ModelShape::validate() const {
 void describe(Schema& s, ModelOptions& o) {
   auto names = families().names();
   names.insert(names.begin(), "auto");
-  s.field("path", o.path, "Hugging Face folder (config.json, safetensors, tokenizer), from the working folder")
+  s.field("path", o.path, "Hugging Face folder (config.json, safetensors, tokenizer), from the working folder; or a hub id, org/name or org/name@revision")
       .known_as({"model_name_or_path", "base_model"});
   s.field("family", o.family, "architecture; auto: what config.json in path says").one_of(names).known_as({"model_type", "type"});
   s.choice("dtype",
@@ -78,7 +78,7 @@ void describe(Schema& s, ModelOptions& o) {
       .known_as({"torch_dtype", "precision"});
   s.optional_section(
       "config", o.config, "sizes of a model to build from random weights instead of path, named as in the hub's config.json");
-  s.field("tokenizer", o.tokenizer, "folder of the tokenizer; empty: that of path").known_as({"tokenizer_name_or_path"});
+  s.field("tokenizer", o.tokenizer, "folder or hub id of the tokenizer; empty: that of path").known_as({"tokenizer_name_or_path"});
   s.field("seed", o.seed, "seed of the random weights").at_least(0);
   s.field("device", o.device, "where the model runs; cuda: a GPU a rank").one_of({"cpu", "cuda"});
   s.field("threads", o.threads, "compute threads a rank; 0: the machine's cores divided by its ranks").range(0, 1024);

@@ -37,7 +37,7 @@ struct ModelShape {
 
 /// The `model` section of a run: which model, in which numbers, on which device.
 struct ModelOptions {
-  std::string path;                  ///< a Hugging Face folder; empty where `config` builds one
+  std::string path;                  ///< a Hugging Face folder, in a recipe also a hub id; empty where `config` builds one
   std::string family = "auto";       ///< a name in families() (models/registry.h), or auto: what `path`/config.json says
   Precision dtype = Precision::kFp32;
   std::optional<ModelShape> config;

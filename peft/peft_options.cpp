@@ -20,7 +20,7 @@ void describe(Schema& s, PeftOptions& o) {
   s.choice("bias", o.bias, {{"none", TrainedBiases::kNone}, {"all", TrainedBiases::kAll}, {"lora_only", TrainedBiases::kLoraOnly}},
            "biases trained besides: none, all of the model's, or those of the updated layers").known_as({"lora_bias"});
   s.field("modules_to_save", o.modules_to_save, "suffixes of modules that are trained whole and stored with the adapter");
-  s.field("adapter", o.adapter, "PEFT folder of an adapter to go on from, which says r, alpha, targets and the like; from the working folder; empty: a new one");
+  s.field("adapter", o.adapter, "PEFT folder or hub id of an adapter to go on from, which says r, alpha, targets and the like; from the working folder; empty: a new one");
   s.field("init", o.init, "a new adapter begins as no change at all (B is zero); false: both factors are random")
       .known_as({"init_lora_weights"});
 }

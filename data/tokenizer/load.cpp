@@ -12,6 +12,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr std::array kNames{"tokenizer.json",    "tokenizer.model", "ice_text.model", "tokenizer_config.json", "special_tokens_map.json",
+                            "added_tokens.json", "vocab.json",      "merges.txt",     "chat_template.jinja"};
+
 // Files named *.tiktoken; Qwen's is qwen.tiktoken.
 std::vector<fs::path> tiktoken_files(const fs::path& folder) {
   std::vector<fs::path> files;
@@ -41,12 +44,14 @@ std::unique_ptr<Tokenizer> load_tokenizer(const fs::path& folder) {
 }
 
 std::vector<fs::path> tokenizer_files(const fs::path& folder) {
-  constexpr std::array kNames{"tokenizer.json",    "tokenizer.model", "ice_text.model", "tokenizer_config.json", "special_tokens_map.json",
-                              "added_tokens.json", "vocab.json",      "merges.txt",     "chat_template.jinja"};
   auto files = tiktoken_files(folder);
   for (const auto* name : kNames)
     if (fs::exists(folder / name)) files.push_back(folder / name);
   return files;
+}
+
+bool is_tokenizer_file(const std::string& name) {
+  return std::find(kNames.begin(), kNames.end(), name) != kNames.end() || (name.ends_with(".tiktoken") && name.find('/') == std::string::npos);
 }
 
 }  // namespace herd

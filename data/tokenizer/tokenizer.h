@@ -63,6 +63,8 @@ std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& folder);
 
 /// The files of `folder` that belong to its tokenizer, to copy beside a model that is written elsewhere.
 std::vector<std::filesystem::path> tokenizer_files(const std::filesystem::path& folder);
+/// Whether a file of that name in a folder would be one of them.
+bool is_tokenizer_file(const std::string& name);
 
 /// Text of a growing list of ids, special tokens skipped: releases only what later ids cannot change,
 /// so that all that was released, joined, equals `decode(all ids)`.

@@ -1,5 +1,6 @@
 #include "runtime/tensor/weights.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -154,6 +155,21 @@ bool has_weights(const fs::path& folder, const std::string& stem) {
   const auto all = layouts(stem);
   return fs::is_regular_file(folder) ||
          std::any_of(all.begin(), all.end(), [&](const Layout& l) { return fs::exists(folder / l.whole) || fs::exists(folder / l.index); });
+}
+
+std::vector<std::string> weight_files_among(const std::vector<std::string>& names, const std::string& stem) {
+  const auto has = [&](const std::string& name) { return std::find(names.begin(), names.end(), name) != names.end(); };
+  for (const auto& [whole, index] : layouts(stem)) {
+    if (has(whole)) return {whole};
+    if (!has(index)) continue;
+    // Of shards only their index says the names; all writers' are `model-00001-of-00002.safetensors`.
+    const auto beginning = whole.substr(0, whole.rfind('.')) + "-", ending = whole.substr(whole.rfind('.'));
+    std::vector<std::string> files{index};
+    for (const auto& name : names)
+      if (name.starts_with(beginning) && name.ends_with(ending) && name.find('/') == std::string::npos) files.push_back(name);
+    return files;
+  }
+  return {};
 }
 
 Weights open_weights(const fs::path& folder, const std::string& stem) {

@@ -58,5 +58,7 @@ WeightFile open_weight_file(const std::filesystem::path& path);
 Weights open_weights(const std::filesystem::path& folder, const std::string& stem = "model");
 /// Whether there is one.
 bool has_weights(const std::filesystem::path& folder, const std::string& stem = "model");
+/// Which files open_weights would read in a folder of these names; none where it would find no weights.
+std::vector<std::string> weight_files_among(const std::vector<std::string>& names, const std::string& stem = "model");
 
 }  // namespace herd

@@ -26,6 +26,8 @@ OWNED = [
     (r"nccl\.h", r"parallel/comm/nccl_link\.cpp"),
     (r"(cuda|cublas|c10/cuda/|ATen/cuda/).*\.h", r"parallel/comm/nccl_.*\.(h|cpp|cu)"),  # the CUDA module alone
     (r"(hdf5|H5\w*)\.h(pp)?", r"runtime/tensor/.*\.cpp|parallel/checkpoint(/.*|\w*)\.cpp"),
+    (r"curl/.*", r"runtime/net/http\.cpp"),
+    (r"openssl/.*", r"runtime/base/digest\.cpp"),
     (r"yaml-cpp/.*", r"runtime/base/.*\.cpp"),
     (r"CLI/.*", r"launch/.*\.cpp|bench/.*\.cpp"),
     (r"torch/(torch|all)\.h", r"$^"),  # 20 s a file: ATen and torch/csrc/autograd hold all that herd needs
@@ -114,6 +116,9 @@ def check_itself():
         ("train/resume.cpp", "#include <H5Cpp.h>"),
         ("runtime/base/config.h", "#include <yaml-cpp/yaml.h>"),
         ("train/trainer.cpp", "#include <CLI/CLI.hpp>"),
+        ("runtime/net/hub_client.cpp", "#include <curl/curl.h>"),
+        ("runtime/net/http.h", "#include <curl/curl.h>"),
+        ("runtime/base/hash.cpp", "#include <openssl/evp.h>"),
         ("runtime/nn/linear.cpp", "#include <torch/torch.h>"),
         ("tests/runtime/nn_test.cpp", "#include <torch/torch.h>"),
     ]
@@ -125,6 +130,7 @@ def check_itself():
         ("parallel/checkpoint.cpp", "#include <hdf5.h>"),
         ("parallel/checkpoint/shard.cpp", "#include <hdf5.h>"),
         ("runtime/tensor/hdf5.cpp", "#include <hdf5.h>"),
+        ("runtime/net/http.cpp", "#include <curl/curl.h>"),
         ("tests/mpi/raw_test.cpp", '#include <mpi.h>\n#include "launch/commands.h"'),
         ("data/pack.cpp", '// #include "models/llama.h" would be wrong'),
     ]
