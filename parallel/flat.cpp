@@ -7,19 +7,18 @@
 namespace herd {
 namespace {
 
-constexpr std::int64_t kAlign = 32;  // elements: 64 bytes of bf16; a multiple of it for wider dtypes
-
-std::int64_t aligned(std::int64_t elements) { return (elements + kAlign - 1) / kAlign * kAlign; }
+// Elements on which parameters and parts start: 64 bytes of bf16, a multiple of it for wider dtypes, and 64 bytes of codes.
+std::int64_t alignment(const Flat& flat) { return flat.dtype == at::kByte ? 64 : 32; }
 
 void add(Flat& flat, Parameter* parameter, Unit unit) {
   flat.places.push_back({parameter, unit, flat.elements, flat.elements + parameter->value.numel()});
-  flat.elements = aligned(flat.places.back().end);
+  flat.elements = (flat.places.back().end + alignment(flat) - 1) / alignment(flat) * alignment(flat);
   flat.last = unit;
 }
 
 void cut(Flat& flat, int parts, int part) {
-  flat.counts = even_counts(flat.elements / kAlign, parts);
-  for (auto& count : flat.counts) count *= kAlign;
+  flat.counts = even_counts(flat.elements / alignment(flat), parts);
+  for (auto& count : flat.counts) count *= alignment(flat);
   flat.begin = std::accumulate(flat.counts.begin(), flat.counts.begin() + part, std::int64_t{0});
   flat.end = flat.begin + flat.counts[static_cast<std::size_t>(part)];
 }

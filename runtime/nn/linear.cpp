@@ -2,21 +2,25 @@
 
 #include "runtime/base/error.h"
 #include "runtime/nn/matmul.h"
+#include "runtime/nn/quantised_weight.h"
 
 namespace herd {
 namespace {
 
-class DenseWeight final : public WeightStorage {
+// The dense matrix, until a quantised storage takes its place. Its parameter stays: on the meta device, as what values are read by.
+class Weight final : public WeightStorage {
  public:
-  DenseWeight(std::int64_t in, std::int64_t out, std::string out_axis, std::string in_axis)
-      : weight({out, in}, {std::move(out_axis), std::move(in_axis)}) {}
-  Tensor multiply(const Tensor& x) override { return matmul_transposed(x, weight.value); }
-  Tensor input_gradient(const Tensor& grad) override { return frozen_input_gradient(grad, weight.value); }
-  Tensor dense() const override { return weight.value.detach().to(at::kFloat); }
-  void visit(Visitor& v) override { v("weight", weight); }
+  Weight(std::int64_t in, std::int64_t out, std::string out_axis, std::string in_axis) : matrix({out, in}, {std::move(out_axis), std::move(in_axis)}) {}
+  Tensor multiply(const Tensor& x) override { return quantised ? quantised->multiply(x) : matmul_transposed(x, matrix.value); }
+  Tensor input_gradient(const Tensor& grad) override { return quantised ? quantised->input_gradient(grad) : frozen_input_gradient(grad, matrix.value); }
+  Tensor dense() const override { return quantised ? quantised->dense() : matrix.value.detach().to(at::kFloat); }
+  void visit(Visitor& v) override { quantised ? quantised->visit(v) : v("weight", matrix); }
 
-  Parameter weight;
+  Parameter matrix;
+  std::unique_ptr<QuantisedWeight> quantised;
 };
+
+Weight& weight_of(Linear& linear) { return static_cast<Weight&>(linear.storage()); }
 
 }  // namespace
 
@@ -29,7 +33,7 @@ Tensor LinearSlot::base_and_delta(WeightStorage& base, const Tensor& x) {
 Linear::Linear(std::int64_t in_features, std::int64_t out_features, bool with_bias, std::string out_axis, std::string in_axis)
     : in_(in_features), out_(out_features) {
   if (with_bias) bias_ = Parameter({out_features}, {out_axis}, Init::kZeros);
-  storage_ = std::make_unique<DenseWeight>(in_features, out_features, std::move(out_axis), std::move(in_axis));
+  storage_ = std::make_unique<Weight>(in_features, out_features, std::move(out_axis), std::move(in_axis));
 }
 
 Tensor Linear::operator()(const Tensor& x) {
@@ -42,12 +46,14 @@ Tensor Linear::operator()(const Tensor& x) {
   return slot_->after(y);
 }
 
-bool Linear::has_dense_weight() const { return dynamic_cast<const DenseWeight*>(storage_.get()) != nullptr; }
+bool Linear::has_dense_weight() const { return !static_cast<const Weight&>(*storage_).quantised; }
 
 Parameter& Linear::weight() {
-  if (auto* dense = dynamic_cast<DenseWeight*>(storage_.get())) return dense->weight;
+  if (has_dense_weight()) return weight_of(*this).matrix;
   throw ShapeError({.who = "linear layer", .found = "a quantised weight", .expected = "a dense one", .remedy = ""});
 }
+
+void keep_quantised(Linear& linear, std::unique_ptr<QuantisedWeight> weight) { weight_of(linear).quantised = std::move(weight); }
 
 void Linear::visit(Visitor& v) {
   storage_->visit(v);

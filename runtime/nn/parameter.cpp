@@ -2,9 +2,17 @@
 
 #include <cmath>
 
+#include "runtime/base/error.h"
 #include "runtime/base/random.h"
 
 namespace herd {
+namespace {
+
+// Bytes are a part of a quantised weight (quantised_weight.h): they are bytes whatever the model's dtype is, and frozen.
+bool is_bytes(const Parameter& parameter) { return parameter.value.scalar_type() == at::kByte; }
+at::ScalarType kept_in(const Parameter& parameter, at::ScalarType dtype) { return is_bytes(parameter) ? at::kByte : dtype; }
+
+}  // namespace
 
 Parameter::Parameter(at::IntArrayRef shape, std::vector<std::string> axis_names, Init how)
     : value(at::empty(shape, at::TensorOptions().device(at::kMeta).dtype(at::kFloat))), axes(std::move(axis_names)), init(how) {
@@ -12,17 +20,23 @@ Parameter::Parameter(at::IntArrayRef shape, std::vector<std::string> axis_names,
 }
 
 void Parameter::set_trainable(bool on) {
+  if (on && is_bytes(*this))
+    throw ConfigError({.who = "parameter '" + name + "'",
+                       .found = "a quantised weight",
+                       .expected = "a dense one, where it is trained itself",
+                       .remedy = "train an adapter (peft.method=lora), keep this module dense (model.quantization.skip_modules), "
+                                 "or keep all of them dense (model.quantization=null)"});
   trainable = on;
   value.set_requires_grad(on);
 }
 
 void set_dtype(Parameter& parameter, at::ScalarType dtype) {
-  parameter.value = at::empty(parameter.value.sizes(), parameter.value.options().dtype(dtype).requires_grad(false));
+  parameter.value = at::empty(parameter.value.sizes(), parameter.value.options().dtype(kept_in(parameter, dtype)).requires_grad(false));
   parameter.value.set_requires_grad(parameter.trainable);
 }
 
 void materialise(Parameter& parameter, at::ScalarType dtype) {
-  parameter.value = at::empty(parameter.value.sizes(), at::TensorOptions().dtype(dtype));
+  parameter.value = at::empty(parameter.value.sizes(), at::TensorOptions().dtype(kept_in(parameter, dtype)));
   parameter.value.set_requires_grad(parameter.trainable);
 }
 

@@ -1,0 +1,27 @@
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "runtime/base/config.h"
+
+namespace herd {
+
+/// `model.quantization`: how the matrices of the blocks' linear layers are kept.
+struct QuantOptions {
+  std::string method = "nf4";  ///< a name in weight_storages()
+  std::int64_t block_size = 64;
+  bool double_quant = true;
+  double threshold = 6;
+  bool head = false;
+  std::vector<std::string> skip_modules;
+
+  void validate() const;
+  bool operator==(const QuantOptions&) const = default;
+};
+void describe(Schema& s, QuantOptions& o);
+
+/// "nf4 in blocks of 64, double quantised": what tells one quantisation of a base from another.
+std::string describe_quantisation(const QuantOptions& options);
+
+}  // namespace herd
