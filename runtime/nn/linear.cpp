@@ -8,14 +8,19 @@ namespace {
 
 class DenseWeight final : public WeightStorage {
  public:
-  DenseWeight(std::int64_t in, std::int64_t out, std::string out_axis, std::string in_axis)
-      : weight({out, in}, {std::move(out_axis), std::move(in_axis)}) {}
-  Tensor multiply(const Tensor& x) override { return matmul_transposed(x, weight.value); }
-  Tensor input_gradient(const Tensor& grad) override { return frozen_input_gradient(grad, weight.value); }
-  Tensor dense() const override { return weight.value.detach().to(at::kFloat); }
+  DenseWeight(Parameter matrix, WeightLayout layout) : weight(std::move(matrix)), transposed_(layout == WeightLayout::kInOut) {}
+  Tensor multiply(const Tensor& x) override { return matmul_transposed(x, matrix()); }
+  Tensor input_gradient(const Tensor& grad) override { return frozen_input_gradient(grad, matrix()); }
+  Tensor dense() const override { return matrix().detach().to(at::kFloat).contiguous(); }
   void visit(Visitor& v) override { v("weight", weight); }
 
+  /// [out, in], on the parameter's own memory.
+  Tensor matrix() const { return transposed_ ? weight.value.t() : weight.value; }
+
   Parameter weight;
+
+ private:
+  bool transposed_;
 };
 
 }  // namespace
@@ -26,10 +31,11 @@ Tensor LinearSlot::base_and_delta(WeightStorage& base, const Tensor& x) {
   return change.defined() ? y + change : y;
 }
 
-Linear::Linear(std::int64_t in_features, std::int64_t out_features, bool with_bias, std::string out_axis, std::string in_axis)
-    : in_(in_features), out_(out_features) {
-  if (with_bias) bias_ = Parameter({out_features}, {out_axis}, Init::kZeros);
-  storage_ = std::make_unique<DenseWeight>(in_features, out_features, std::move(out_axis), std::move(in_axis));
+Linear::Linear(std::int64_t in_features, std::int64_t out_features, bool with_bias, std::string out_axis, std::string in_axis, WeightLayout layout)
+    : in_(in_features), out_(out_features), layout_(layout) {
+  if (with_bias) bias_ = Parameter({out_}, {out_axis}, Init::kZeros);
+  auto matrix = layout == WeightLayout::kInOut ? Parameter({in_, out_}, {in_axis, out_axis}) : Parameter({out_, in_}, {out_axis, in_axis});
+  storage_ = std::make_unique<DenseWeight>(std::move(matrix), layout);
 }
 
 Tensor Linear::operator()(const Tensor& x) {
@@ -47,6 +53,11 @@ bool Linear::has_dense_weight() const { return dynamic_cast<const DenseWeight*>(
 Parameter& Linear::weight() {
   if (auto* dense = dynamic_cast<DenseWeight*>(storage_.get())) return dense->weight;
   throw ShapeError({.who = "linear layer", .found = "a quantised weight", .expected = "a dense one", .remedy = ""});
+}
+
+void Linear::set_weight(const Tensor& matrix) {
+  const at::NoGradGuard no_grad;
+  weight().value.copy_(layout_ == WeightLayout::kInOut ? matrix.t() : matrix);
 }
 
 void Linear::visit(Visitor& v) {
