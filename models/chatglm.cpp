@@ -30,9 +30,15 @@ ChatGlmOptions chatglm_options(const nlohmann::json& json) {
   o.h = c.size("num_attention_heads");
   o.f = c.size("inner_hidden_size", 4 * o.d);
   o.positions = c.size("max_sequence_length", 2048);
-  o.sop = c.get<std::int64_t>("bos_token_id", 130004);
-  o.gmask = c.get<std::int64_t>("gmask_token_id", o.sop - 3);  // as in both releases, of 150,528 and of 130,528 tokens
-  o.mask = c.get<std::int64_t>("mask_token_id", o.sop - 4);
+  const auto id = [&](const char* key, std::int64_t fallback) {  // one left out may lie beyond a small vocabulary: then no text has a prompt
+    const auto found = c.get<std::int64_t>(key, fallback);
+    if (c.has(key) && (found < 0 || found >= o.vocab))
+      throw ConfigError({.who = c.who(key), .found = std::to_string(found), .expected = "a token below vocab_size, " + std::to_string(o.vocab), .remedy = ""});
+    return found;
+  };
+  o.sop = id("bos_token_id", 130004);
+  o.gmask = id("gmask_token_id", o.sop - 3);  // as in both releases, of 150,528 and of 130,528 tokens
+  o.mask = id("mask_token_id", o.sop - 4);
   o.eps = c.get<double>("layernorm_epsilon", 1e-5);
   o.init_std = c.get<double>("initializer_range", 0.02);
   o.alpha = c.get<double>("deepnorm_alpha", std::sqrt(2.0 * static_cast<double>(o.layers)));  // to be given where layers were cut off

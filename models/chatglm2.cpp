@@ -1,7 +1,8 @@
 // ChatGLM2-6B and ChatGLM3-6B (GLM Team 2024): a causal model behind the tokens [gMASK] sop; RMSNorm, few key/value heads, RoPE on the first half of a
 // head with neighbours paired, SwiGLU in one matrix.
 // b batch, t tokens, d model, h heads, k key/value heads, e head dim, f feed-forward
-#include <cmath>
+#include <algorithm>
+#include <cctype>
 #include <nlohmann/json.hpp>
 
 #include "models/decoder.h"
@@ -18,6 +19,32 @@ struct ChatGlm2Options {
   RopeOptions rope;
 };
 
+// `rope_ratio` says how many times longer the context is, and each release's own code took it otherwise: ChatGLM2-6B-32k divides positions by it,
+// ChatGLM3 and GLM-4 multiply theta. Their configs have the same keys; only the name that they were published under, which stays in `_name_or_path`,
+// tells them apart. Guessing would train a model that is nobody's.
+void stretch(RopeOptions& rope, const HubConfig& c) {
+  const auto ratio = c.get<double>("rope_ratio", 1.0);
+  if (ratio == 1) return;
+  if (ratio <= 0) throw ConfigError({.who = c.who("rope_ratio"), .found = std::to_string(ratio), .expected = "above 0", .remedy = ""});
+  auto name = c.get<std::string>("_name_or_path", "");
+  std::transform(name.begin(), name.end(), name.begin(), [](unsigned char x) { return x == '_' ? '-' : static_cast<char>(std::tolower(x)); });
+  const auto named = [&](const char* part) { return name.find(part) != std::string::npos; };
+  const bool second = named("chatglm2"), later = named("chatglm3") || named("glm-4") || named("glm4");
+  const auto scales = c.get<std::string>("rope_ratio_scales", second == later ? "" : second ? "positions" : "theta");
+  if (scales == "theta") {
+    rope.theta *= ratio;
+  } else if (scales == "positions") {
+    rope.scaling = RopeOptions::Scaling::kLinear;
+    rope.factor = ratio;
+  } else {
+    throw ConfigError({.who = c.who(scales.empty() ? "rope_ratio" : "rope_ratio_scales"),
+                       .found = scales.empty() ? nlohmann::json(ratio).dump() + ", and '_name_or_path' ('" + name + "') is neither ChatGLM2's nor ChatGLM3's nor GLM-4's"
+                                               : "'" + scales + "'",
+                       .expected = "to know whether rope_ratio divides positions (ChatGLM2-6B-32k) or multiplies theta (ChatGLM3, GLM-4)",
+                       .remedy = "add \"rope_ratio_scales\": \"positions\" or \"theta\" to config.json"});
+  }
+}
+
 ChatGlm2Options chatglm2_options(const nlohmann::json& json) {
   const HubConfig c(json);
   ChatGlm2Options o{};
@@ -33,7 +60,8 @@ ChatGlm2Options chatglm2_options(const nlohmann::json& json) {
   o.tied = c.get<bool>("tie_word_embeddings", false);
   o.qkv_bias = c.get<bool>("add_qkv_bias", false) || c.get<bool>("add_bias_linear", false);
   o.bias = c.get<bool>("add_bias_linear", false);
-  o.rope = {.theta = 10000 * c.get<double>("rope_ratio", 1.0), .dim = o.e / 2, .interleaved = true, .max_positions = c.size("seq_length", 2048)};
+  o.rope = {.dim = o.e / 2, .interleaved = true, .max_positions = c.size("seq_length", 2048)};
+  stretch(o.rope, c);
   c.need("rmsnorm", true);
   c.need("post_layer_norm", true);
   c.need("apply_residual_connection_post_layernorm", false);

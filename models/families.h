@@ -13,8 +13,10 @@ std::unique_ptr<CausalLm> make_qwen2(const nlohmann::json& config);
 std::unique_ptr<CausalLm> make_qwen3(const nlohmann::json& config);
 std::unique_ptr<CausalLm> make_internlm(const nlohmann::json& config);
 std::unique_ptr<CausalLm> make_baichuan(const nlohmann::json& config);
+std::unique_ptr<CausalLm> make_gpt2(const nlohmann::json& config);
 std::unique_ptr<CausalLm> make_bloom(const nlohmann::json& config);
 std::unique_ptr<CausalLm> make_moss(const nlohmann::json& config);
+std::unique_ptr<CausalLm> make_phi(const nlohmann::json& config);
 std::unique_ptr<CausalLm> make_chatglm(const nlohmann::json& config);
 std::unique_ptr<CausalLm> make_chatglm2(const nlohmann::json& config);
 

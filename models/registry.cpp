@@ -27,17 +27,18 @@ Words llama_words(std::initializer_list<const char*> more) {
                 same(more));
 }
 
-Words moss_words() {
-  return {{"hidden_size", "n_embd"},
-          {"intermediate_size", "n_inner"},
-          {"num_hidden_layers", "n_layer"},
-          {"num_attention_heads", "n_head"},
-          {"max_position_embeddings", "n_positions"},
-          {"vocab_size", "vocab_size"},
-          {"rotary_dim", "rotary_dim"},
-          {"layer_norm_eps", "layer_norm_epsilon"},
-          {"initializer_range", "initializer_range"},
-          {"tie_word_embeddings", "tie_word_embeddings"}};
+// GPT-2's, which its successors took over.
+Words gpt_words(std::initializer_list<const char*> more) {
+  return joined({{"hidden_size", "n_embd"},
+                 {"intermediate_size", "n_inner"},
+                 {"num_hidden_layers", "n_layer"},
+                 {"num_attention_heads", "n_head"},
+                 {"max_position_embeddings", "n_positions"},
+                 {"vocab_size", "vocab_size"},
+                 {"layer_norm_eps", "layer_norm_epsilon"},
+                 {"initializer_range", "initializer_range"},
+                 {"tie_word_embeddings", "tie_word_embeddings"}},
+                same(more));
 }
 
 Family like_llama(std::unique_ptr<CausalLm> (*make)(const nlohmann::json&), std::string architecture, std::initializer_list<const char*> more,
@@ -62,7 +63,7 @@ Family moss(std::string architecture) {
           .tied_head = "lm_head.weight",
           .ignored = {"attn.causal_mask", "attn.bias", "attn.masked_bias"},
           .tested_against = "transformers' CodeGen",
-          .words = moss_words()};
+          .words = gpt_words({"rotary_dim"})};
 }
 
 }  // namespace
@@ -77,6 +78,13 @@ const Table<Family>& families() {
           {"qwen3", like_llama(make_qwen3, "Qwen3ForCausalLM", {"attention_bias"})},
           {"internlm", like_llama(make_internlm, "InternLMForCausalLM", {}, "transformers' LLaMA with biases")},
           {"baichuan", baichuan()},
+          {"gpt2",
+           {.make = make_gpt2,
+            .architecture = "GPT2LMHeadModel",
+            .tied_head = "lm_head.weight",
+            .ignored = {".attn.bias", ".attn.masked_bias"},
+            .tested_against = "transformers",
+            .words = gpt_words({})}},
           {"bloom",
            {.make = make_bloom,
             .architecture = "BloomForCausalLM",
@@ -92,6 +100,14 @@ const Table<Family>& families() {
                       {"tie_word_embeddings", "tie_word_embeddings"}}}},
           {"moss", moss("MossForCausalLM")},
           {"codegen", moss("CodeGenForCausalLM")},
+          {"phi",
+           {.make = make_phi,
+            .architecture = "PhiForCausalLM",
+            .tied_head = "lm_head.weight",
+            .ignored = {"rotary_emb.inv_freq"},
+            .tested_against = "transformers",
+            .words = same({"hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "max_position_embeddings",
+                           "vocab_size", "rope_theta", "layer_norm_eps", "initializer_range", "tie_word_embeddings"})}},
           {"chatglm",
            {.make = make_chatglm,
             .architecture = "ChatGLMForConditionalGeneration",

@@ -43,11 +43,19 @@ std::string text_of(const nlohmann::json& json, const char* key) {
   return json.contains(key) && json[key].is_string() ? json[key].get<std::string>() : std::string();
 }
 
+// PEFT wants to be told where an updated matrix lies transposed, as GPT-2's do.
+bool updates_transposed(CausalLm& model) {
+  bool any = false;
+  for_each_linear(model, [&](const std::string&, Linear& linear) { any |= linear.slot() && linear.layout() == WeightLayout::kInOut; });
+  return any;
+}
+
 // PEFT sorts its keys.
-std::string config_text(const PeftOptions& options, const PeftMethod& method, const std::string& base_path) {
+std::string config_text(CausalLm& model, const PeftOptions& options, const PeftMethod& method, const std::string& base_path) {
   nlohmann::ordered_json own;
   method.write_config(options, own);
   nlohmann::json json = own;
+  if (json.contains("fan_in_fan_out")) json["fan_in_fan_out"] = updates_transposed(model);
   json["peft_type"] = method.peft_type;
   json["task_type"] = "CAUSAL_LM";
   json["base_model_name_or_path"] = base_path;
@@ -134,7 +142,7 @@ void save_adapter(CausalLm& model, const PeftOptions& options, const std::string
   std::vector<TensorToWrite> tensors;
   for (const auto* p : trained_parameters(model)) tensors.push_back(to_write(p->name, *p, values));
   stream_safetensors(ready.path() / (std::string(kStem) + ".safetensors"), tensors);
-  write_file_atomically(ready.path() / kConfigFile, config_text(options, method, base_path));
+  write_file_atomically(ready.path() / kConfigFile, config_text(model, options, method, base_path));
   write_provenance(ready.path(), provenance);
   ready.commit();
 }

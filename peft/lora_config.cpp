@@ -15,15 +15,15 @@ const std::vector<std::pair<TrainedBiases, std::string>> kBiases{
 const nlohmann::ordered_json& unused_keys() {
   static const auto keys = nlohmann::ordered_json::parse(R"({
     "alora_invocation_tokens": null, "alpha_pattern": {}, "arrow_config": null, "ensure_weight_tying": false, "exclude_modules": null,
-    "fan_in_fan_out": false, "layer_replication": null, "layers_pattern": null, "layers_to_transform": null, "lora_bias": false,
+    "layer_replication": null, "layers_pattern": null, "layers_to_transform": null, "lora_bias": false,
     "rank_pattern": {}, "target_parameters": null, "trainable_token_indices": null, "use_dora": false, "use_qalora": false})");
   return keys;
 }
 
-// How PEFT would start or place a new adapter: nothing that an adapter's tensors do not already say.
+// How PEFT would start or place a new adapter, and which way its base's matrices lie: nothing that the tensors do not already say.
 const nlohmann::ordered_json& start_keys() {
   static const auto keys = nlohmann::ordered_json::parse(R"({
-    "corda_config": null, "eva_config": null, "loftq_config": {}, "megatron_config": null, "megatron_core": "megatron.core",
+    "corda_config": null, "eva_config": null, "fan_in_fan_out": false, "loftq_config": {}, "megatron_config": null, "megatron_core": "megatron.core",
     "qalora_group_size": 16})");
   return keys;
 }

@@ -18,7 +18,7 @@ std::int64_t merge_adapter(CausalLm& model) {
                          .found = "a method that no matrix can stand for",
                          .expected = "one that can be merged",
                          .remedy = "use the adapter as it is"});
-    linear.weight().value.detach().copy_(*weight);
+    linear.set_weight(*weight);
     linear.fill_slot(nullptr);
     ++merged;
   });

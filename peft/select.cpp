@@ -117,13 +117,6 @@ void train_modules(CausalLm& model, const std::vector<std::string>& modules_to_s
   const auto refuse = [](const std::string& found, const std::string& expected, const std::string& remedy) {
     throw ConfigError({.who = "peft.modules_to_save", .found = found, .expected = expected, .remedy = remedy});
   };
-  std::set<const Parameter*> embedding;
-  struct Each final : Visitor {
-    explicit Each(std::set<const Parameter*>& to) : found(to) {}
-    void on_parameter(const std::string&, Parameter& p) override { found.insert(&p); }
-    std::set<const Parameter*>& found;
-  } each(embedding);
-  model.visit_embedding(each);
 
   for_each_parameter(model, [&](const std::string& name, Parameter& p) {
     for (auto module = parent_of(name);; module = parent_of(module)) {
@@ -136,7 +129,7 @@ void train_modules(CausalLm& model, const std::vector<std::string>& modules_to_s
         if (owners.contains(parent_of(name)) || owners.contains(parent_of(parent_of(name))))
           refuse("'" + entry + "', which holds " + module + " with an update of its own", "modules without updates",
                  "name modules in full, or leave " + last_part(module) + " to target_modules");
-        if (model.facts.tied && embedding.contains(&p))
+        if (model.facts.tied && p.value.is_same(model.head().weight().value))
           refuse("'" + entry + "' where the head is the embedding matrix", "modules whose weights are their own",
                  "PEFT would train a copy of one of the two; leave it out, or train a model with tie_word_embeddings false");
         p.set_trainable(true);

@@ -2,6 +2,7 @@
 
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "runtime/base/error.h"
 #include "runtime/nn/on_cpu.h"
 
 namespace herd {
@@ -126,6 +127,20 @@ struct SiluMulFunction : Function<SiluMulFunction> {
   }
 };
 
+// libtorch's own answer is a crash's: on the CPU without a word of which id, on a GPU the end of its context.
+void check_ids(const Tensor& ids, const Parameter& table) {
+  if (ids.numel() == 0) return;
+  const auto [least, greatest] = at::aminmax(ids);
+  const auto ends = at::stack({least, greatest}).cpu();
+  const auto rows = table.value.size(0), low = ends[0].item<std::int64_t>(), high = ends[1].item<std::int64_t>();
+  if (low >= 0 && high < rows) return;
+  const bool tokens = table.axes.front() == "vocab";
+  throw DataError({.who = table.name.empty() ? "embedding" : table.name,
+                   .found = (tokens ? "token " : "position ") + std::to_string(low < 0 ? low : high),
+                   .expected = "0 to " + std::to_string(rows - 1) + ", one of its rows",
+                   .remedy = tokens ? "take the tokenizer of the model's own folder" : "shorten the texts to the model's context"});
+}
+
 // libtorch's embedding does not know the meta device.
 struct MetaEmbedding : Function<MetaEmbedding> {
   static Tensor forward(AutogradContext* ctx, const Tensor& w, const Tensor& tokens) {
@@ -155,8 +170,10 @@ struct MetaLayerNorm : Function<MetaLayerNorm> {
 
 }  // namespace
 
-Tensor Embedding::operator()(const Tensor& tokens_bt) {
-  return weight.value.is_meta() ? MetaEmbedding::apply(weight.value, tokens_bt) : at::embedding(weight.value, tokens_bt);
+Tensor Embedding::operator()(const Tensor& ids_bt) {
+  if (weight.value.is_meta()) return MetaEmbedding::apply(weight.value, ids_bt);
+  check_ids(ids_bt, weight);
+  return at::embedding(weight.value, ids_bt);
 }
 Tensor rms_norm(const Tensor& x, const Tensor& w, double eps) { return RmsNormFunction::apply(x, w, eps); }
 Tensor RmsNorm::operator()(const Tensor& x) { return rms_norm(x, weight.value, eps); }

@@ -3,12 +3,14 @@
 
 namespace herd {
 
-/// Rows of a matrix [vocab, d] by token.
+/// Rows of a matrix [vocab, d] by token; or by position, where a family learns a vector for each.
 struct Embedding {
   Parameter weight;
   Embedding() = default;
-  Embedding(std::int64_t vocab_size, std::int64_t width) : weight({vocab_size, width}, {"vocab", "embed"}) {}
-  Tensor operator()(const Tensor& tokens_bt);
+  /// @param axis logical name of the rows: vocab or positions.
+  Embedding(std::int64_t rows, std::int64_t width, std::string axis = "vocab") : weight({rows, width}, {std::move(axis), "embed"}) {}
+  /// @throws DataError for an id that has no row, on any device.
+  Tensor operator()(const Tensor& ids_bt);
   void visit(Visitor& v) { v("weight", weight); }
 };
 

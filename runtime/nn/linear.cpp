@@ -10,14 +10,20 @@ namespace {
 // The dense matrix, until a quantised storage takes its place. Its parameter stays: on the meta device, as what values are read by.
 class Weight final : public WeightStorage {
  public:
-  Weight(std::int64_t in, std::int64_t out, std::string out_axis, std::string in_axis) : matrix({out, in}, {std::move(out_axis), std::move(in_axis)}) {}
-  Tensor multiply(const Tensor& x) override { return quantised ? quantised->multiply(x) : matmul_transposed(x, matrix.value); }
-  Tensor input_gradient(const Tensor& grad) override { return quantised ? quantised->input_gradient(grad) : frozen_input_gradient(grad, matrix.value); }
-  Tensor dense() const override { return quantised ? quantised->dense() : matrix.value.detach().to(at::kFloat); }
-  void visit(Visitor& v) override { quantised ? quantised->visit(v) : v("weight", matrix); }
+  Weight(Parameter dense, WeightLayout layout) : parameter(std::move(dense)), transposed_(layout == WeightLayout::kInOut) {}
+  Tensor multiply(const Tensor& x) override { return quantised ? quantised->multiply(x) : matmul_transposed(x, matrix()); }
+  Tensor input_gradient(const Tensor& grad) override { return quantised ? quantised->input_gradient(grad) : frozen_input_gradient(grad, matrix()); }
+  Tensor dense() const override { return quantised ? quantised->dense() : matrix().detach().to(at::kFloat).contiguous(); }
+  void visit(Visitor& v) override { quantised ? quantised->visit(v) : v("weight", parameter); }
 
-  Parameter matrix;
+  /// [out, in], on the parameter's own memory.
+  Tensor matrix() const { return transposed_ ? parameter.value.t() : parameter.value; }
+
+  Parameter parameter;
   std::unique_ptr<QuantisedWeight> quantised;
+
+ private:
+  bool transposed_;
 };
 
 Weight& weight_of(Linear& linear) { return static_cast<Weight&>(linear.storage()); }
@@ -30,10 +36,11 @@ Tensor LinearSlot::base_and_delta(WeightStorage& base, const Tensor& x) {
   return change.defined() ? y + change : y;
 }
 
-Linear::Linear(std::int64_t in_features, std::int64_t out_features, bool with_bias, std::string out_axis, std::string in_axis)
-    : in_(in_features), out_(out_features) {
-  if (with_bias) bias_ = Parameter({out_features}, {out_axis}, Init::kZeros);
-  storage_ = std::make_unique<Weight>(in_features, out_features, std::move(out_axis), std::move(in_axis));
+Linear::Linear(std::int64_t in_features, std::int64_t out_features, bool with_bias, std::string out_axis, std::string in_axis, WeightLayout layout)
+    : in_(in_features), out_(out_features), layout_(layout) {
+  if (with_bias) bias_ = Parameter({out_}, {out_axis}, Init::kZeros);
+  auto dense = layout == WeightLayout::kInOut ? Parameter({in_, out_}, {in_axis, out_axis}) : Parameter({out_, in_}, {out_axis, in_axis});
+  storage_ = std::make_unique<Weight>(std::move(dense), layout);
 }
 
 Tensor Linear::operator()(const Tensor& x) {
@@ -49,11 +56,16 @@ Tensor Linear::operator()(const Tensor& x) {
 bool Linear::has_dense_weight() const { return !static_cast<const Weight&>(*storage_).quantised; }
 
 Parameter& Linear::weight() {
-  if (has_dense_weight()) return weight_of(*this).matrix;
+  if (has_dense_weight()) return weight_of(*this).parameter;
   throw ShapeError({.who = "linear layer", .found = "a quantised weight", .expected = "a dense one", .remedy = ""});
 }
 
 void keep_quantised(Linear& linear, std::unique_ptr<QuantisedWeight> weight) { weight_of(linear).quantised = std::move(weight); }
+
+void Linear::set_weight(const Tensor& matrix) {
+  const at::NoGradGuard no_grad;
+  weight().value.copy_(layout_ == WeightLayout::kInOut ? matrix.t() : matrix);
+}
 
 void Linear::visit(Visitor& v) {
   storage_->visit(v);

@@ -17,7 +17,7 @@ class WeightStorage {
   /// grad [..., out] → grad · W [..., in], outside autograd: for a slot that runs the backward of a frozen base together with its own.
   /// Always a new contiguous tensor.
   virtual Tensor input_gradient(const Tensor& grad) = 0;
-  /// The matrix [out, in] in fp32, for merging and export.
+  /// The matrix [out, in] in fp32, contiguous, for merging and export.
   virtual Tensor dense() const = 0;
   virtual void visit(Visitor& v) = 0;
 };
@@ -39,12 +39,19 @@ class LinearSlot {
   virtual void visit(Visitor& v) = 0;
 };
 
+/// Which way a dense matrix lies, in memory as in files. Nobody but its storage sees the difference: what crosses the seams is [out, in].
+enum class WeightLayout {
+  kOutIn,
+  kInOut,  ///< transposed: GPT-2's Conv1D
+};
+
 /// The one place where weight storage, an adapter and later a tensor-parallel boundary meet.
 class Linear {
  public:
   Linear() = default;
   /// @param axes logical names of the output and the input axis.
-  Linear(std::int64_t in_features, std::int64_t out_features, bool with_bias, std::string out_axis, std::string in_axis);
+  Linear(std::int64_t in_features, std::int64_t out_features, bool with_bias, std::string out_axis, std::string in_axis,
+         WeightLayout layout = WeightLayout::kOutIn);
 
   /// x [..., in] → [..., out], in x's dtype.
   Tensor operator()(const Tensor& x);
@@ -52,8 +59,11 @@ class Linear {
   std::int64_t in_features() const { return in_; }
   std::int64_t out_features() const { return out_; }
 
-  /// The dense matrix. @throws ShapeError where the storage is not dense.
+  /// The dense matrix as it lies, see layout(). @throws ShapeError where the storage is not dense.
   Parameter& weight();
+  /// Overwrites it. @param matrix [out, in]. @throws as weight().
+  void set_weight(const Tensor& matrix);
+  WeightLayout layout() const { return layout_; }
   bool has_dense_weight() const;
   WeightStorage& storage() { return *storage_; }
   Parameter& bias() { return bias_; }  ///< undefined value where there is none
@@ -65,6 +75,7 @@ class Linear {
 
  private:
   std::int64_t in_ = 0, out_ = 0;
+  WeightLayout layout_ = WeightLayout::kOutIn;
   std::unique_ptr<WeightStorage> storage_;
   Parameter bias_;
   std::unique_ptr<LinearSlot> slot_;

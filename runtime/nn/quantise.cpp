@@ -54,6 +54,11 @@ std::vector<Target> targets(CausalLm& model, const QuantOptions& options) {
     std::erase_if(unknown, skipped);
     const bool head = &linear == &model.head();
     if ((head && !options.head) || std::any_of(options.skip_modules.begin(), options.skip_modules.end(), skipped)) return;
+    if (linear.layout() == WeightLayout::kInOut)
+      throw ConfigError({.who = "model.quantization.method",
+                         .found = "a " + model.facts.family + ", whose matrices lie transposed (" + name + ")",
+                         .expected = "a family whose matrices lie [out, in]: a stretch of a transposed one is no row to quantise",
+                         .remedy = "leave model.quantization out"});
     found.push_back({name, &linear});
   });
   if (options.head && model.facts.tied)

@@ -1,4 +1,5 @@
 // What every model family owes, whichever it is: a line in families() is tested by being there.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
@@ -11,6 +12,7 @@
 #include "parallel/strategy.h"
 #include "runtime/base/random.h"
 #include "runtime/nn/autograd.h"
+#include "tests/support/errors.h"
 #include "tests/support/scratch.h"
 #include "tests/support/shape_of_family.h"
 
@@ -18,6 +20,7 @@ namespace herd::test {
 namespace {
 
 constexpr std::int64_t kVocab = 29;
+constexpr std::int64_t kMask = 26, kGmask = 27, kSop = 28;  // ChatGLM's, at the vocabulary's end
 constexpr double kSame = 2e-6;  // of the greatest number: fp32, the same sums in another order
 
 struct Case {
@@ -46,19 +49,31 @@ class FamilyContract : public testing::TestWithParam<Case> {
                                       .num_key_value_heads = 2, .max_position_embeddings = 64, .sliding_window = 3, .initializer_range = 0.2,
                                       .tie_word_embeddings = GetParam().tied});
     LoadedModel loaded;
-    loaded.config = hub_config(options, kVocab).dump();
+    auto config = hub_config(options, kVocab);
+    if (has_prompts()) config.update({{"bos_token_id", kSop}, {"gmask_token_id", kGmask}, {"mask_token_id", kMask}});
+    loaded.config = config.dump();
     loaded.model = make_model_from(loaded.config);
     materialise(*loaded.model, dtype);
     initialise(*loaded.model, 4);
     return loaded;
   }
+  /// Whether a part of each text sees itself both ways.
+  static bool has_prompts() { return GetParam().family == "chatglm"; }
+  /// Where that ends in texts()[2].
+  static constexpr std::int64_t kPrompt = 3;
   static Texts texts() {
     Texts all;
     Random random(3, 0);
     for (const int length : {6, 1, 9, 4}) {
       all.emplace_back();
-      for (int i = 0; i < length; ++i) all.back().push_back(static_cast<std::int64_t>(random.below(kVocab)));
+      for (int i = 0; i < length; ++i) all.back().push_back(static_cast<std::int64_t>(random.below(has_prompts() ? kMask : kVocab)));
     }
+    if (!has_prompts()) return all;
+    const auto prompt = [](auto& text, std::int64_t sop, std::int64_t mask) {
+      text[static_cast<std::size_t>(sop) - 1] = mask;
+      text[static_cast<std::size_t>(sop)] = kSop;
+    };
+    prompt(all[0], 4, kGmask), prompt(all[2], kPrompt, kGmask), prompt(all[3], 2, kMask);  // one is all answer
     return all;
   }
   /// All texts in one row, each learnt but for its first token.
@@ -139,6 +154,40 @@ TEST_P(FamilyContract, LooksOnlyBack) {
   const auto after = model->logits(plain_batch({text}))[0];
   EXPECT_LT(deviation(before.narrow(0, 0, 5), after.narrow(0, 0, 5)), kSame);
   EXPECT_GT(deviation(before.narrow(0, 5, 4), after.narrow(0, 5, 4)), 1e-3);
+}
+
+TEST_P(FamilyContract, APromptSeesItselfBothWaysWhereTheFamilySaysSo) {
+  at::NoGradGuard no_grad;
+  const auto model = make().model;
+  auto text = texts()[2];
+  const auto before = model->logits(plain_batch({text}))[0];
+  text[1] = (text[1] + 1) % kMask;
+  const auto after = model->logits(plain_batch({text}))[0];
+  const auto first = deviation(before[0], after[0]);
+  if (has_prompts()) EXPECT_GT(first, 1e-3);
+  else EXPECT_LT(first, kSame);
+}
+
+TEST_P(FamilyContract, AnIdWithoutARowIsOneError) {
+  const auto model = make().model;
+  for (const std::int64_t id : {kVocab, std::int64_t{-1}, std::int64_t{1} << 40}) {
+    auto all = texts();
+    all[2][7] = id;
+    const auto told = [&](const auto& run) {
+      EXPECT_THAT(message_of<DataError>(run), testing::AllOf(testing::HasSubstr(": token " + std::to_string(id)), testing::HasSubstr("expected 0 to 28")));
+    };
+    told([&] { model->logits(plain_batch(all)); });
+    told([&] { Pass(*model).forward_backward(packed(all), 1); });
+    told([&] { Pass(*model).forward_loss(packed(all)); });
+    told([&] {
+      KvCache cache{.lengths = {0}};
+      for (std::size_t i = 0; i < model->blocks.size(); ++i)
+        for (auto* tensors : {&cache.keys, &cache.values}) tensors->push_back(at::zeros({1, 16, model->facts.kv_heads, model->facts.head_dim}));
+      model->logits(plain_batch({all[2]}), &cache);
+    });
+    for (const auto* name : {"ddp", "zero3"})
+      told([&] { run_threads(1, [&](Communicator& c) { strategies().at(name).make({*make().model, c, {}})->forward_backward(packed(all), 1, true); }); });
+  }
 }
 
 TEST_P(FamilyContract, TheCacheIsTheWhole) {
@@ -235,10 +284,32 @@ TEST_P(FamilyContract, ASavedFolderComesBackBitByBit) {
   }
 }
 
+TEST(Gpt2, ATextLongerThanItsPositionsIsOneError) {
+  at::NoGradGuard no_grad;
+  const auto model = make_model_from(
+      nlohmann::json{{"model_type", "gpt2"}, {"vocab_size", kVocab}, {"n_embd", 16}, {"n_layer", 1}, {"n_head", 2}, {"n_positions", 8}}.dump());
+  materialise(*model, at::kFloat);
+  initialise(*model, 4);
+  EXPECT_EQ(model->logits(plain_batch({std::vector<std::int64_t>(8, 1)})).size(1), 8);
+  EXPECT_THAT(message_of<DataError>([&] { model->logits(plain_batch({std::vector<std::int64_t>(9, 1)})); }),
+              testing::AllOf(testing::HasSubstr("transformer.wpe.weight: position 8"), testing::HasSubstr("expected 0 to 7")));
+}
+
+TEST(ChatGlm, SpecialTokensAreOfItsVocabulary) {
+  const auto message = [](const char* key, std::int64_t id) {
+    return message_of<ConfigError>([&] {
+      make_model_from(nlohmann::json{{"model_type", "chatglm"}, {"vocab_size", kVocab}, {"hidden_size", 32}, {"num_layers", 1},
+                                     {"num_attention_heads", 2}, {key, id}}.dump());
+    });
+  };
+  for (const auto* key : {"bos_token_id", "gmask_token_id", "mask_token_id"})
+    for (const auto id : {kVocab, std::int64_t{-1}})
+      EXPECT_THAT(message(key, id), testing::AllOf(testing::HasSubstr(key), testing::HasSubstr(std::to_string(id)), testing::HasSubstr("below vocab_size, 29")));
+}
+
 // Prompts of two lengths side by side, then tokens one by one: positions and prefixes are each row's own.
 TEST(ChatGlm, TheCacheKnowsEachRowsPrompt) {
   at::NoGradGuard no_grad;
-  constexpr std::int64_t kGmask = 27, kSop = 28;
   const auto model = make_model_from(nlohmann::json{{"model_type", "chatglm"}, {"vocab_size", kVocab}, {"hidden_size", 32}, {"num_layers", 2}, {"num_attention_heads", 2},
                                                     {"bos_token_id", kSop}, {"gmask_token_id", kGmask}, {"initializer_range", 0.2}}.dump());
   materialise(*model, at::kFloat);

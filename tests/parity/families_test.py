@@ -4,6 +4,7 @@ gradients of tiny random models of every option; folders out and in."""
 import json
 import math
 import shutil
+import statistics
 import unittest
 
 from herd_probe import ASSETS, IGNORE, SIZES, Refused, Scratch, ask, random_ids, reference, relative
@@ -18,30 +19,46 @@ LOGITS = 1e-4  # fp32, of the greatest logit, as the issue asks
 LOSS = 1e-5  # fp32, absolute, a mean of some 20 terms of the order of 5
 GRADIENT = 1e-4  # fp32, greatest deviation over a tensor's greatest element
 GOLDEN = 2e-6  # stored hidden states of order 1, fp32
+LOW_PRECISION = 1.25  # bf16: neither side is right. Distance (rms) from the fp32 answer of the same weights, ours over transformers' own
 
+GPT2 = dict(vocab_size=97, n_embd=48, n_layer=3, n_head=4, n_positions=64, initializer_range=0.15)
 BLOOM = dict(vocab_size=97, hidden_size=48, n_layer=3, n_head=4, initializer_range=0.15)
 CODEGEN = dict(vocab_size=97, n_embd=48, n_layer=3, n_head=4, rotary_dim=8, n_positions=64, initializer_range=0.15, n_ctx=64)
+PHI = dict(vocab_size=97, hidden_size=48, intermediate_size=80, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2,
+           max_position_embeddings=64, initializer_range=0.15)
 WINDOW = dict(sliding_window=5)
+ONE_LAYER = {"one layer": dict(num_hidden_layers=1)}
+HEADS = {"three heads, one group": dict(num_attention_heads=3, num_key_value_heads=1),
+         "nine heads in three groups": dict(hidden_size=54, num_attention_heads=9, num_key_value_heads=3)}
 FAMILIES = {
     "Mistral": (SIZES, {"without a window": dict(sliding_window=None), "window": WINDOW, "a window longer than the texts": dict(sliding_window=50),
-                        "head dim": dict(head_dim=20, sliding_window=None), "tied": dict(tie_word_embeddings=True, **WINDOW)}),
-    "Qwen2": (SIZES, {"plain": {}, "tied": dict(tie_word_embeddings=True), "one layer": dict(num_hidden_layers=1), "theta": dict(rope_theta=500.0),
+                        "head dim": dict(head_dim=20, sliding_window=None), **ONE_LAYER, **HEADS, "tied": dict(tie_word_embeddings=True, **WINDOW)}),
+    "Qwen2": (SIZES, {"plain": {}, "tied": dict(tie_word_embeddings=True), "theta": dict(rope_theta=500.0), **ONE_LAYER, **HEADS,
                       "windows above": dict(use_sliding_window=True, max_window_layers=1, **WINDOW)}),
     "Qwen3": (dict(SIZES, head_dim=12), {"plain": {}, "biases": dict(attention_bias=True), "head dim": dict(head_dim=16, tie_word_embeddings=True),
-                                         "windows above": dict(use_sliding_window=True, max_window_layers=2, **WINDOW)}),
-    "Bloom": (BLOOM, {"plain": {}, "three heads": dict(n_head=3), "six heads": dict(n_head=6), "odd head width": dict(hidden_size=35, n_head=5),
+                                         **ONE_LAYER, **HEADS, "windows above": dict(use_sliding_window=True, max_window_layers=2, **WINDOW)}),
+    "GPT2": (GPT2, {"plain": {}, "one layer": dict(n_layer=1), "one head": dict(n_head=1), "three heads": dict(n_head=3),
+                    "odd head width": dict(n_embd=35, n_head=5), "inner": dict(n_inner=50), "epsilon": dict(layer_norm_epsilon=0.1),
+                    "untied": dict(tie_word_embeddings=False)}),
+    "Bloom": (BLOOM, {"plain": {}, "one head": dict(n_head=1), "three heads": dict(n_head=3), "six heads": dict(n_head=6),
+                      "seven heads": dict(hidden_size=56, n_head=7), "odd head width": dict(hidden_size=35, n_head=5),
                       "residual after the norm": dict(apply_residual_connection_post_layernorm=True), "one layer": dict(n_layer=1),
                       "untied": dict(tie_word_embeddings=False)}),
     "CodeGen": (CODEGEN, {"plain": {}, "whole head": dict(rotary_dim=12), "eight heads": dict(n_head=8, rotary_dim=4), "inner": dict(n_inner=50),
-                          "tied": dict(tie_word_embeddings=True)}),
+                          "odd head width": dict(n_embd=60, rotary_dim=6), "one layer": dict(n_layer=1), "tied": dict(tie_word_embeddings=True)}),
+    "Phi": (PHI, {"plain": {}, "a key head for each head": dict(num_key_value_heads=4), "three heads, one group": HEADS["three heads, one group"],
+                  "nine heads in three groups": dict(hidden_size=72, num_attention_heads=9, num_key_value_heads=3), **ONE_LAYER,
+                  "whole head": dict(partial_rotary_factor=1.0), "a third": dict(partial_rotary_factor=0.34), "theta": dict(rope_theta=500.0),
+                  "epsilon": dict(layer_norm_eps=0.1), "tied": dict(tie_word_embeddings=True), "head norms": dict(qk_layernorm=True)}),
 }
+MODELS = {"GPT2": "GPT2LMHeadModel"}  # transformers' class, where it is not its family's ForCausalLM
 
 
 def random_model(family, **options):
     torch.manual_seed(11)
     sizes = FAMILIES[family][0]
     config = getattr(transformers, family + "Config")(**{**sizes, "attn_implementation": "eager", **options})
-    model = getattr(transformers, family + "ForCausalLM")(config).eval()
+    model = getattr(transformers, MODELS.get(family, family + "ForCausalLM"))(config).eval()
     spread(dict(model.named_parameters()))
     return model
 
@@ -112,25 +129,49 @@ class AgainstTransformers(Families):
                 self.assertTrue(torch.equal(again(tokens).logits, model(tokens).logits))
                 self.assertEqual((written / "model.safetensors").read_bytes(), (given / "model.safetensors").read_bytes())
 
-    def test_bloom_without_the_prefix(self):
+    def test_bf16_is_no_further_from_the_truth_than_transformers(self):
+        tokens, labels = random_ids(3, 21)
+        rms = lambda x: x.double().pow(2).mean().sqrt().item()
+        for family, (_, options) in FAMILIES.items():
+            with self.subTest(family):
+                model = random_model(family, **list(options.values())[0]).to(torch.bfloat16)
+                model.save_pretrained(self.folder)
+                load = lambda dtype: type(model).from_pretrained(self.folder, dtype=dtype, attn_implementation="eager")
+                theirs, truth = (reference(load(dtype), tokens, labels) for dtype in (torch.bfloat16, torch.float32))
+                ours = ask(self.folder, tokens, labels, dtype="bf16")
+                self.assertEqual(ours.keys(), truth.keys())
+                quotients = {name: rms(ours[name] - truth[name]) / rms(theirs[name] - truth[name]) for name in truth if name != "loss"}
+                self.assertLess(quotients.pop("logits"), LOW_PRECISION)
+                self.assertLess(statistics.geometric_mean(quotients.values()), LOW_PRECISION)  # one small tensor's wanders from 0.5 to 2
+
+    def test_files_without_the_prefix(self):
         tokens, _ = random_ids(2, 9)
-        model = random_model("Bloom")
-        model.save_pretrained(self.folder)
-        tensors = {name.removeprefix("transformer."): x for name, x in load_file(self.folder / "model.safetensors").items() if name != "lm_head.weight"}
-        save_file(tensors, self.folder / "model.safetensors")
-        self.assert_close(ask(self.folder, tokens), reference(model, tokens))
+        for family, buffers in (("Bloom", {}), ("GPT2", {"h.0.attn.bias": torch.ones(1, 1, 64, 64), "h.0.attn.masked_bias": torch.tensor(-1e4)})):
+            with self.subTest(family):
+                model = random_model(family)
+                model.save_pretrained(self.folder)
+                tensors = {name.removeprefix("transformer."): x for name, x in load_file(self.folder / "model.safetensors").items() if name != "lm_head.weight"}
+                save_file({**tensors, **buffers}, self.folder / "model.safetensors")
+                written = self.folder / family
+                self.assert_close(ask(self.folder, tokens, save=written), reference(model, tokens))
+                again, report = type(model).from_pretrained(written, attn_implementation="eager", output_loading_info=True)
+                self.assertFalse(any(report.values()), report)
+                self.assertTrue(torch.equal(again(tokens).logits, model(tokens).logits))
 
     def test_moss_is_codegen_under_its_own_name(self):
         tokens, labels = random_ids(2, 19)
-        model = random_model("CodeGen")
-        model.save_pretrained(self.folder)
-        config = json.loads((self.folder / "config.json").read_text())
-        (self.folder / "config.json").write_text(json.dumps({**config, "model_type": "moss"}))
-        self.assert_close(ask(self.folder, tokens, labels), reference(model, tokens, labels))
+        for title, options in FAMILIES["CodeGen"][1].items():
+            with self.subTest(title):
+                model = random_model("CodeGen", **options)
+                model.save_pretrained(self.folder)
+                config = json.loads((self.folder / "config.json").read_text())
+                (self.folder / "config.json").write_text(json.dumps({**config, "model_type": "moss"}))
+                self.assert_close(ask(self.folder, tokens, labels), reference(model, tokens, labels))
 
     def test_internlm_is_llama_with_biases(self):
         tokens, labels = random_ids(2, 70)
-        for title, options, words in (("plain", {}, {}), ("no biases", dict(attention_bias=False), dict(bias=False)),
+        for title, options, words in (("plain", {}, {}), ("one layer", dict(num_hidden_layers=1), {}),
+                                      ("odd heads", dict(hidden_size=50, num_attention_heads=5, num_key_value_heads=5), {}), ("no biases", dict(attention_bias=False), dict(bias=False)),
                                       ("its own rope", dict(rope_theta=700.0), dict(rotary=dict(base=700, type="origin"))),
                                       ("its own dynamic rope", dict(rope_scaling=dict(rope_type="dynamic", factor=2.0)),
                                        dict(rotary=dict(base=10000, type="dynamic", scaling_factor=2.0)))):
@@ -177,10 +218,17 @@ class AgainstReferences(Families):
         return {**shapes, **{f"transformer.final_layernorm.{part}": (d,) for part in ("weight", "bias")}}
 
     def test_chatglm(self):
-        tensors = random_tensors(self.glm_shapes(self.GLM))
-        self.write(self.GLM, tensors)
-        tokens, labels = glm_texts(self.GLM, 4, 20)
-        self.assert_close(ask(self.folder, tokens, labels), answers_of(chatglm, tensors, self.GLM, tokens, labels))
+        for title, options in (("plain", {}), ("one layer", dict(num_layers=1)), ("one head", dict(num_attention_heads=1)),
+                               ("five heads", dict(hidden_size=40, num_attention_heads=5)), ("a wide head", dict(num_attention_heads=2, inner_hidden_size=33)),
+                               ("epsilon, tied", dict(layernorm_epsilon=0.1, tie_word_embeddings=True))):
+            with self.subTest(title):
+                c = {**self.GLM, **options}
+                tensors = random_tensors({name: shape for name, shape in self.glm_shapes(c).items() if not (c.get("tie_word_embeddings") and "lm_head" in name)})
+                self.write(c, tensors)
+                tokens, labels = glm_texts(c, 4, 20)
+                expected = answers_of(chatglm, tensors, c, tokens, labels)
+                for recompute in (0, 1):
+                    self.assert_close(ask(self.folder, tokens, labels, recompute=recompute), expected)
 
     def test_packed_chatglm_is_its_texts_apart(self):
         tensors = random_tensors(self.glm_shapes(self.GLM))
@@ -191,12 +239,17 @@ class AgainstReferences(Families):
         self.assert_close({**found, "logits": found["logits"].view(4, 17, -1)}, expected)
 
     def test_chatglm2(self):
+        second, third = ({"rope_ratio": 16, "_name_or_path": f"THUDM/{name}-6b-32k"} for name in ("chatglm2", "chatglm3"))
         for title, options in (("plain", {}), ("one key head", dict(multi_query_group_num=1)), ("no biases", dict(add_qkv_bias=False)),
-                               ("all biases", dict(add_bias_linear=True))):
+                               ("all biases", dict(add_bias_linear=True)), ("one layer", dict(num_layers=1)),
+                               ("a key head for each head", dict(multi_query_attention=False)),
+                               ("three heads", dict(num_attention_heads=3, multi_query_group_num=3, kv_channels=16)),
+                               ("nine heads in three groups", dict(num_attention_heads=9, multi_query_group_num=3, kv_channels=4)),
+                               ("the second release's 32k", second), ("the third's", third), ("the fourth's", {**third, "_name_or_path": "/models/GLM_4-9b"})):
             with self.subTest(title):
                 c = {**self.GLM2, **options}
                 d, f, h, e = c["hidden_size"], c["ffn_hidden_size"], c["num_attention_heads"], c["kv_channels"]
-                qkv = (h + 2 * c["multi_query_group_num"]) * e
+                qkv = (h + 2 * (c["multi_query_group_num"] if c["multi_query_attention"] else h)) * e
                 shapes = {"transformer.embedding.word_embeddings.weight": (97, d), "transformer.output_layer.weight": (97, d),
                           "transformer.encoder.final_layernorm.weight": (d,)}
                 for i in range(c["num_layers"]):
@@ -215,8 +268,14 @@ class AgainstReferences(Families):
 
     def test_baichuan(self):
         without = {k: v for k, v in self.BAICHUAN.items() if k != "max_position_embeddings"}
-        for title, c in (("7B", self.BAICHUAN), ("13B", {**without, "model_max_length": 64}),
-                         ("13B, five heads", {**without, "model_max_length": 64, "num_attention_heads": 5})):
+        large = {**without, "model_max_length": 64}
+        for title, c in (("7B", self.BAICHUAN), ("7B, one layer", {**self.BAICHUAN, "num_hidden_layers": 1}),
+                         ("7B, five heads", {**self.BAICHUAN, "num_attention_heads": 5, "rms_norm_eps": 0.1}),
+                         ("7B, one head", {**self.BAICHUAN, "num_attention_heads": 1, "intermediate_size": 33}),
+                         ("13B", large), ("13B, one layer", {**large, "num_hidden_layers": 1}), ("13B, one head", {**large, "num_attention_heads": 1}),
+                         ("13B, three heads", {**large, "hidden_size": 48, "num_attention_heads": 3}),
+                         ("13B, five heads", {**large, "num_attention_heads": 5}),
+                         ("13B, six heads", {**large, "hidden_size": 48, "num_attention_heads": 6, "intermediate_size": 33})):
             with self.subTest(title):
                 d, f = c["hidden_size"], c["intermediate_size"]
                 shapes = {"model.embed_tokens.weight": (97, d), "lm_head.weight": (97, d), "model.norm.weight": (d,)}
@@ -266,6 +325,20 @@ class Mistakes(Families):
         self.refused({"model_type": "moss", **CODEGEN, "activation_function": "relu"}, "(?s)'relu'.*gelu_new")
         self.refused({**AgainstReferences.GLM, "position_encoding_2d": False}, "position_encoding_2d")
         self.refused({**AgainstReferences.GLM2, "rmsnorm": False}, "'rmsnorm'")
+        self.refused({**AgainstReferences.GLM2, "rope_ratio": 16}, "(?s)'rope_ratio': 16.*neither ChatGLM2's.*\"rope_ratio_scales\": \"positions\" or \"theta\"")
+        self.refused({**AgainstReferences.GLM2, "rope_ratio": 16, "_name_or_path": "chatglm3-from-chatglm2"}, "(?s)'rope_ratio': 16.*rope_ratio_scales")
+        self.refused({**AgainstReferences.GLM2, "rope_ratio": 16, "rope_ratio_scales": "both"}, "(?s)'rope_ratio_scales': 'both'.*positions")
+        self.refused({**AgainstReferences.GLM2, "rope_ratio": -2}, "(?s)'rope_ratio'.*above 0")
+        phi = {"model_type": "phi", **PHI}
+        self.refused({**phi, "partial_rotary_factor": 0.3}, "(?s)'partial_rotary_factor': 0.3.*even number of a head's 12")
+        self.refused({**phi, "num_key_value_heads": 3}, "(?s)'num_attention_heads': 4.*multiple of 3")
+        self.refused({**phi, "hidden_act": "relu"}, "(?s)'relu'.*gelu_new")
+        self.refused({**phi, "rope_scaling": {"rope_type": "linear", "factor": 2.0}}, "(?s)'rope_scaling'.*null")
+        gpt2 = {"model_type": "gpt2", **GPT2}
+        self.refused({**gpt2, "n_head": 5}, "(?s)'n_embd': 48.*multiple of 5")
+        self.refused({**gpt2, "activation_function": "relu"}, "(?s)'relu'.*gelu_new")
+        self.refused({**gpt2, "scale_attn_by_inverse_layer_idx": True}, "scale_attn_by_inverse_layer_idx")
+        self.refused({**gpt2, "scale_attn_weights": False}, "scale_attn_weights")
         self.refused({**AgainstReferences.GLM2, "multi_query_group_num": 3}, "(?s)multi_query_group_num.*divisor")
         self.refused({**AgainstReferences.BAICHUAN, "vocab_size": 125696}, "Baichuan2")
         mistral = {"model_type": "mistral", **{k: v for k, v in SIZES.items() if k != "attn_implementation"}}
@@ -276,6 +349,14 @@ class Mistakes(Families):
         random_model("Mistral").save_pretrained(self.folder)
         with self.assertRaisesRegex(Refused, "(?s)family mistral.*'bloom'"):
             ask(self.folder, family="bloom")
+
+    def test_matrices_the_other_way(self):
+        random_model("GPT2").save_pretrained(self.folder)
+        file = self.folder / "model.safetensors"
+        tensors = {name: x.T.contiguous() if name.endswith("c_fc.weight") else x for name, x in load_file(file).items()}
+        save_file(tensors, file)
+        with self.assertRaisesRegex(Refused, r"(?s)misshapen: transformer.h.0.mlp.c_fc.weight \[192, 48\], not \[48, 192\]"):
+            ask(self.folder)
 
     def test_tensors_of_another_family(self):
         random_model("Mistral").save_pretrained(self.folder)

@@ -27,6 +27,8 @@ OPTIONS = {
     "attention biases": dict(attention_bias=True),
     "all biases": dict(attention_bias=True, mlp_bias=True),
     "a head dim of its own": dict(head_dim=20),
+    "one layer": dict(num_hidden_layers=1),
+    "nine heads in three groups": dict(hidden_size=54, num_attention_heads=9, num_key_value_heads=3),
     "another theta": dict(rope_theta=500.0),
     "linear": dict(rope_scaling=dict(rope_type="linear", factor=4.0)),
     "dynamic, short": dict(rope_scaling=dict(rope_type="dynamic", factor=2.0)),

@@ -7,11 +7,12 @@ import tempfile
 import unittest
 import warnings
 
-from herd_probe import BINARIES, Refused, Scratch, ask, load_llama, random_ids, random_llama, reference, relative
+from herd_probe import ASSETS, BINARIES, Refused, Scratch, ask, load_llama, random_ids, random_llama, reference, relative
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
+from transformers import GPT2Config, GPT2LMHeadModel
 
 warnings.filterwarnings("ignore", category=UserWarning, module="peft")
 
@@ -34,6 +35,24 @@ ADAPTERS = {
     "whole modules": ({}, dict(r=4, target_modules=["v_proj"], modules_to_save=["embed_tokens", "lm_head", "norm"])),
     "the head": ({}, dict(r=4, target_modules=["v_proj", "lm_head"])),
 }
+# The same on GPT-2, whose matrices lie as [in, out].
+TRANSPOSED = {
+    "the fused one": ({}, dict(r=4, lora_alpha=8, target_modules=["c_attn"])),
+    "every matrix and bias": ({}, dict(r=3, bias="all", target_modules=["c_attn", "c_proj", "c_fc"])),
+    "whole modules": ({}, dict(r=2, target_modules=["c_attn"], modules_to_save=["c_fc", "ln_f", "wpe"])),
+    "an untied head": (dict(tie_word_embeddings=False), dict(r=2, target_modules=["mlp.c_proj"], modules_to_save=["lm_head"])),
+}
+
+
+def random_gpt2(**options):
+    torch.manual_seed(11)
+    sizes = dict(vocab_size=97, n_embd=48, n_layer=2, n_head=4, n_positions=64, initializer_range=0.15)
+    model = GPT2LMHeadModel(GPT2Config(**{**sizes, **options})).eval()
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            if p.dim() == 1:  # transformers' zeros and ones would hide a bias or a norm that is left out
+                p.normal_(0.0 if name.endswith("bias") else 1.0, 0.3)
+    return model
 
 
 def adapted(base, **options):
@@ -53,6 +72,10 @@ def plain_names(answers):
 
 
 class Adapters(Scratch):
+    adapters = ADAPTERS
+    random = staticmethod(lambda **options: random_llama(**{"num_hidden_layers": 2, **options}))
+    load = staticmethod(load_llama)
+
     def setUp(self):
         super().setUp()
         self.base, self.adapter = self.folder / "base", self.folder / "adapter"
@@ -60,13 +83,13 @@ class Adapters(Scratch):
 
     def write(self, base_options=None, **options):
         """Writes base and adapter with transformers and PEFT; the PEFT model."""
-        random_llama(**{"num_hidden_layers": 2, **(base_options or {})}).save_pretrained(self.base)
-        model = adapted(load_llama(self.base), **options)
+        self.random(**(base_options or {})).save_pretrained(self.base)
+        model = adapted(self.load(self.base), **options)
         model.save_pretrained(self.adapter)
         return model
 
     def loaded(self, folder, dtype=torch.float32, trainable=False):
-        return PeftModel.from_pretrained(load_llama(self.base, dtype), folder, is_trainable=trainable).eval()
+        return PeftModel.from_pretrained(self.load(self.base, dtype), folder, is_trainable=trainable).eval()
 
     def assert_near(self, found, expected, bound):
         self.assertLess(float((found - expected).abs().max()), bound)
@@ -74,7 +97,7 @@ class Adapters(Scratch):
 
 class Exchange(Adapters):
     def test_peft_to_herd_and_back(self):
-        for title, (base_options, options) in ADAPTERS.items():
+        for title, (base_options, options) in self.adapters.items():
             with self.subTest(title):
                 self.write(base_options, **options)
                 model = self.loaded(self.adapter, trainable=True)
@@ -82,7 +105,7 @@ class Exchange(Adapters):
                 found = ask(self.base, self.tokens, self.labels, adapter=self.adapter, save_adapter=self.folder / "again")
                 self.assertEqual(found.keys(), expected.keys())
                 self.assert_near(found["logits"], expected["logits"], LOGITS)
-                self.assertGreater(float((reference(load_llama(self.base), self.tokens)["logits"] - expected["logits"]).abs().max()), 0.1)
+                self.assertGreater(float((reference(self.load(self.base), self.tokens)["logits"] - expected["logits"]).abs().max()), 0.1)
                 self.assert_near(found["loss"], expected["loss"], LOSS)
                 for name in expected:
                     if name.startswith("grad."):
@@ -100,7 +123,7 @@ class Exchange(Adapters):
         self.assertEqual(ours, theirs)
 
     def test_herds_own_adapter_in_peft(self):
-        for title, (base_options, options) in ADAPTERS.items():
+        for title, (base_options, options) in self.adapters.items():
             with self.subTest(title):
                 self.write(base_options, **options)
                 found = ask(self.base, self.tokens, new_adapter=self.adapter, save_adapter=self.folder / "new")
@@ -111,6 +134,8 @@ class Exchange(Adapters):
                 self.assertEqual(set(stored) - extra, written)
                 self.assert_near(reference(self.loaded(self.folder / "new"), self.tokens)["logits"], found["logits"], LOGITS)
 
+
+class OnLlama(Exchange):
     def test_biases_that_peft_leaves_out_come_through_herd(self):
         """PEFT 0.18 trains 'lora_only' biases and does not save them; herd saves them under names that PEFT reads."""
         self.write(BIASES, **ADAPTERS["biases of updated layers"][1])
@@ -140,6 +165,41 @@ class Exchange(Adapters):
             ask(self.base, self.tokens, adapter=self.adapter)
 
 
+class Gpt2:
+    adapters = {title: (base, dict(options, fan_in_fan_out=True)) for title, (base, options) in TRANSPOSED.items()}
+    random = staticmethod(random_gpt2)
+    load = staticmethod(lambda folder, dtype=torch.float32: GPT2LMHeadModel.from_pretrained(folder, dtype=dtype, attn_implementation="eager"))
+
+
+class OnGpt2(Gpt2, Exchange):
+    def test_an_adapter_that_does_not_say_so_is_the_same(self):
+        model = self.write({}, **self.adapters["the fused one"][1])
+        file = self.adapter / "adapter_config.json"
+        file.write_text(json.dumps({**json.loads(file.read_text()), "fan_in_fan_out": False}))
+        self.assert_near(ask(self.base, self.tokens, adapter=self.adapter)["logits"], reference(model, self.tokens)["logits"], LOGITS)
+
+    def test_a_real_one(self):
+        given = ASSETS / "adapters/gpt2-lora"
+        if not given.exists():
+            self.skipTest("no ../shared/assets/adapters/gpt2-lora")
+        self.random(n_embd=768, n_layer=12, n_head=12, n_inner=8, initializer_range=0.02).save_pretrained(self.base)
+        with self.assertRaisesRegex(Refused, "(?s)task_type.*SEQ_CLS.*CAUSAL_LM"):
+            ask(self.base, self.tokens, adapter=given)
+        self.adapter.mkdir()  # the same of a language model: without the classifier that it was trained with
+        tensors = {name: x for name, x in load_file(given / "adapter_model.safetensors").items() if "score" not in name}
+        save_file(tensors, self.adapter / "adapter_model.safetensors", {"format": "pt"})
+        config = json.loads((given / "adapter_config.json").read_text())
+        (self.adapter / "adapter_config.json").write_text(json.dumps({**config, "task_type": "CAUSAL_LM"}))
+        expected = reference(self.loaded(self.adapter), self.tokens)["logits"]
+        found = ask(self.base, self.tokens, adapter=self.adapter, save_adapter=self.folder / "again")["logits"]
+        self.assert_near(found, expected, LOGITS)
+        self.assertGreater(float((reference(self.load(self.base), self.tokens)["logits"] - expected).abs().max()), 10 * LOGITS)
+        again = load_file(self.folder / "again" / "adapter_model.safetensors")
+        self.assertEqual(again.keys(), tensors.keys())
+        self.assertTrue(all(torch.equal(again[name], tensors[name]) for name in tensors))
+        self.assertIs(json.loads((self.folder / "again" / "adapter_config.json").read_text())["fan_in_fan_out"], True)
+
+
 class Merge(Adapters):
     def merge(self, *arguments):
         folders = ["--model", self.base, "--adapter", self.adapter, "--output", self.folder / "merged"]
@@ -147,7 +207,7 @@ class Merge(Adapters):
         return subprocess.run(command, capture_output=True, text=True)
 
     def test_merged_folder_in_transformers(self):
-        for title, (base_options, options) in ADAPTERS.items():
+        for title, (base_options, options) in self.adapters.items():
             with self.subTest(title), tempfile.TemporaryDirectory() as scratch:
                 self.folder = pathlib.Path(scratch)
                 self.base, self.adapter = self.folder / "base", self.folder / "adapter"
@@ -158,11 +218,13 @@ class Merge(Adapters):
                 done = self.merge()
                 self.assertEqual(done.returncode, 0, done.stderr)
                 self.assertRegex(done.stdout, r"greatest logit deviation \S+ of \S+ \(\S+ relative, bound 0.0001\)")
-                self.assert_near(reference(load_llama(self.folder / "merged"), self.tokens)["logits"], expected, LOGITS)
+                self.assert_near(reference(self.load(self.folder / "merged"), self.tokens)["logits"], expected, LOGITS)
                 self.assertEqual((self.folder / "merged" / "tokenizer.json").read_text(), "{}")
                 self.assertIn("alpaca", (self.folder / "merged" / "herd.json").read_text())
                 self.assertEqual(sorted(p.name for p in self.folder.iterdir()), ["adapter", "base", "merged"])
 
+
+class MergeIntoLlama(Merge):
     def test_bf16_and_refusals(self):
         self.write({}, **ADAPTERS["all linear layers"][1])
         expected = reference(self.loaded(self.adapter), self.tokens)["logits"]
@@ -177,6 +239,15 @@ class Merge(Adapters):
         self.assertEqual(load_file(self.folder / "merged" / "model.safetensors")["lm_head.weight"].dtype, torch.bfloat16)
         self.assertLess(relative(reference(merged.float(), self.tokens)["logits"], expected), 0.05)
         self.assertIn("something there already", self.merge().stderr)
+
+
+class MergeIntoGpt2(Gpt2, Merge):
+    pass
+
+
+def load_tests(loader, *_):
+    """What Exchange and Merge ask is asked of their heirs."""
+    return unittest.TestSuite(loader.loadTestsFromTestCase(case) for case in (OnLlama, OnGpt2, MergeIntoLlama, MergeIntoGpt2))
 
 
 if __name__ == "__main__":

@@ -1,12 +1,15 @@
-// Norms, activations, RoPE and Linear's slot: closed forms, finite differences in fp64, and the fp64 goldens beside the checkout.
+// Norms, activations, RoPE, embeddings, Linear's slot and matrix: closed forms, finite differences in fp64, and the fp64 goldens beside the checkout.
 #include "runtime/nn/layers.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
 
+#include "runtime/base/error.h"
 #include "runtime/nn/causal_lm.h"
 #include "runtime/nn/rope.h"
+#include "tests/support/errors.h"
 #include "tests/support/oracles.h"
 
 namespace herd::test {
@@ -225,6 +228,56 @@ TEST(LinearSlot, HooksStandWhereTheFormulaSays) {
   EXPECT_EQ(linear(x).item<double>(), 3 * 7 + 0.5);
   linear.fill_slot(std::make_unique<Marks>());
   EXPECT_EQ(linear(x).item<double>(), ((3 * (7 + 1) + 700) * 2 + 0.5) * 1000);
+}
+
+// --- Linear's matrix, either way it lies
+
+TEST(LinearLayout, BothWaysAreOneMatrix) {
+  constexpr std::int64_t kIn = 12, kOut = 20, kRows = 40;  // rows enough for oneDNN's product
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    for (const bool trained : {false, true}) {
+      const auto matrix = random({kOut, kIn}, dtype, 1);
+      const auto answer = [&](WeightLayout layout) {
+        Linear linear(kIn, kOut, false, "out", "in", layout);
+        materialise(linear.weight(), dtype);
+        linear.weight().set_trainable(trained);
+        linear.set_weight(matrix);
+        const auto x = leaf(random({kRows, kIn}, dtype, 2));
+        const auto y = linear(x);
+        const auto grad = random({kRows, kOut}, dtype, 3);
+        backward(y, grad);
+        const bool transposed = layout == WeightLayout::kInOut;
+        EXPECT_EQ(linear.weight().value.size(0), transposed ? kIn : kOut);
+        EXPECT_EQ(linear.weight().axes.front(), transposed ? "in" : "out");
+        EXPECT_EQ(linear.weight().value.grad().defined(), trained);
+        EXPECT_TRUE(linear.storage().dense().is_contiguous() && at::equal(linear.storage().dense(), matrix.to(at::kFloat)));
+        auto weight_grad = trained ? linear.weight().value.grad() : at::zeros({kOut, kIn}, dtype);
+        if (trained && transposed) weight_grad = weight_grad.t();
+        return Inputs{y.detach(), x.grad(), linear.storage().input_gradient(grad), weight_grad};
+      };
+      const auto expected = answer(WeightLayout::kOutIn), found = answer(WeightLayout::kInOut);
+      for (std::size_t i = 0; i < expected.size(); ++i) {
+        EXPECT_TRUE(found[i].is_contiguous() || i == 3) << i;
+        EXPECT_LT(relative_deviation(found[i], expected[i]), dtype == at::kFloat ? kFp32 : kBf16) << i;
+      }
+    }
+  }
+}
+
+// --- Embedding's ids
+
+TEST(Embedding, AnIdWithoutARowIsNamed) {
+  Embedding tokens(5, 2), positions(3, 2, "positions");
+  for (auto* table : {&tokens.weight, &positions.weight}) materialise(*table, at::kFloat);
+  tokens.weight.name = "wte.weight";
+  const auto message = [](Embedding& table, std::vector<std::int64_t> ids) {
+    return message_of<DataError>([&] { table(at::tensor(ids, at::kLong)); });
+  };
+  EXPECT_EQ(tokens(at::tensor(std::vector<std::int64_t>{0, 4}, at::kLong)).size(0), 2);
+  EXPECT_EQ(tokens(at::empty({0, 3}, at::kLong)).size(-1), 2);
+  EXPECT_THAT(message(tokens, {4, 5, 9}), testing::HasSubstr("wte.weight: token 9; expected 0 to 4"));
+  EXPECT_THAT(message(tokens, {9, -1}), testing::HasSubstr("token -1"));
+  EXPECT_THAT(message(positions, {2, 3}), testing::HasSubstr("embedding: position 3; expected 0 to 2"));
 }
 
 // --- the loops of runtime/nn/kernels.h, which fp32 and bf16 on the CPU take, against the tensor operations that fp64 takes

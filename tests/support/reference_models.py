@@ -56,13 +56,15 @@ def chatglm(p, c, tokens):
         x = alpha * a + linear(attend(both(q), both(k), v, seen), at + "attention.dense")
         m = norm(x, at + "post_attention_layernorm")
         x = alpha * m + linear(F.gelu(linear(m, at + "mlp.dense_h_to_4h"), approximate="tanh"), at + "mlp.dense_4h_to_h")
-    return norm(x, "transformer.final_layernorm") @ p["lm_head.weight"].T
+    return norm(x, "transformer.final_layernorm") @ p["transformer.word_embeddings.weight" if c.get("tie_word_embeddings") else "lm_head.weight"].T
 
 
 def chatglm2(p, c, tokens):
     t, h, eps = len(tokens), c["num_attention_heads"], c["layernorm_epsilon"]
-    k_heads, e = c["multi_query_group_num"], c["kv_channels"]
-    angle = angles(torch.arange(t).float(), e // 2)
+    k_heads, e = c["multi_query_group_num"] if c["multi_query_attention"] else h, c["kv_channels"]
+    ratio = c.get("rope_ratio", 1)  # the second release's code divides positions by it, the third's multiplies theta
+    second = "chatglm2" in c.get("_name_or_path", "")
+    angle = angles(torch.arange(t) / ratio, e // 2) if second else angles(torch.arange(t).float(), e // 2, 10000.0 * ratio)
     half = lambda x: torch.cat([turn(x[..., :e // 2], angle, True), x[..., e // 2:]], -1)
     linear = lambda x, name: F.linear(x, p[name + ".weight"], p.get(name + ".bias"))
     x = p["transformer.embedding.word_embeddings.weight"][tokens]
@@ -80,7 +82,8 @@ def baichuan(p, c, tokens):
     t, h, d, eps = len(tokens), c["num_attention_heads"], c["hidden_size"], c["rms_norm_eps"]
     bias, rotate = 0.0, lambda x: turn(x, angles(torch.arange(t).float(), d // h), False)
     if "max_position_embeddings" not in c:  # 13B: ALiBi, its slopes written down for the heads that the tests have
-        slopes = {4: [1 / 4, 1 / 16, 1 / 64, 1 / 256], 5: [1 / 4, 1 / 16, 1 / 64, 1 / 256, 1 / 2]}[h]
+        slopes = {1: [1 / 256], 3: [1 / 16, 1 / 256, 1 / 4], 4: [1 / 4, 1 / 16, 1 / 64, 1 / 256], 5: [1 / 4, 1 / 16, 1 / 64, 1 / 256, 1 / 2],
+                  6: [1 / 4, 1 / 16, 1 / 64, 1 / 256, 1 / 2, 1 / 8]}[h]
         bias, rotate = torch.tensor(slopes)[:, None, None] * torch.arange(t), lambda x: x
     x = p["model.embed_tokens.weight"][tokens]
     for i in range(c["num_hidden_layers"]):
