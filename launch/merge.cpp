@@ -40,7 +40,7 @@ MergeReport merge_folders(const MergeRequest& request) {
     convert(model, dtype);
     auto provenance = read_provenance(request.adapter);
     if (!provenance) provenance = read_provenance(request.model);
-    save_hub_folder(model, base.config, staging.path(), {.copies = files_beside_weights(request.model), .provenance = provenance});
+    save_hub_folder(model, base.config, staging.path(), {.copies = files_beside_weights(request.model, base.config), .provenance = provenance});
   }
   const auto written = load_hub_folder(staging.path(), at::kFloat);
   const auto found = deviation(expected, probe_logits(*written.model, batch));

@@ -69,7 +69,7 @@ ConvertReport convert_folder(const ConvertRequest& request) {
     write_meta(loaded, request.source, staging.path());
   } else {
     save_hub_folder(*loaded.model, loaded.config, staging.path(),
-                    {.copies = files_beside_weights(request.source), .provenance = read_provenance(request.source),
+                    {.copies = files_beside_weights(request.source, loaded.config), .provenance = read_provenance(request.source),
                      .max_shard_bytes = request.max_shard_bytes, .replace = true, .values = stored_values(loaded)});
   }
   staging.commit();

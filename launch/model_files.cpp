@@ -1,6 +1,7 @@
 #include "launch/model_files.h"
 
 #include "data/tokenizer/tokenizer.h"
+#include "models/hub_code.h"
 
 namespace herd {
 
@@ -24,8 +25,10 @@ at::ScalarType stored_format(const Weights& weights) {
   return most == bytes.end() ? at::kFloat : number_formats().at(most->first);
 }
 
-std::vector<fs::path> files_beside_weights(const fs::path& model) {
+std::vector<fs::path> files_beside_weights(const fs::path& model, const std::string& config) {
   auto files = tokenizer_files(model);
+  const auto code = code_files(model, nlohmann::json::parse(config));
+  files.insert(files.end(), code.begin(), code.end());
   if (fs::exists(model / "generation_config.json")) files.push_back(model / "generation_config.json");
   return files;
 }

@@ -15,8 +15,9 @@ std::string format_name(at::ScalarType dtype);
 /// The number format that most bytes of the weights are stored in; fp32 where it is none of those.
 at::ScalarType stored_format(const Weights& weights);
 
-/// What belongs beside a model's weights wherever they go: the tokenizer's files, generation_config.json.
-std::vector<std::filesystem::path> files_beside_weights(const std::filesystem::path& model);
+/// What belongs beside a model's weights wherever they go: the tokenizer's files, generation_config.json, and the code that `config`, the text of the
+/// config.json that goes with them, names or the tokenizer's.
+std::vector<std::filesystem::path> files_beside_weights(const std::filesystem::path& model, const std::string& config);
 
 /// The values of a model that lie in files, to write them elsewhere; in pieces of some MiB. @param loaded outlives the result.
 /// @throws IoError naming the tensor that holds NaN or infinity.

@@ -25,7 +25,7 @@ class Inspector {
     line("folder", folder_.string());
     try {
       model_ = make_model_from(config_);
-      line("family", fmt::format("{} ({})", model_->facts.family, families().at(model_->facts.family).architecture));
+      line("family", fmt::format("{} ({})", model_->facts.family, architecture_of(nlohmann::json::parse(config_))));
     } catch (const ConfigError& error) {
       bad("family", error.what());
     }
@@ -104,6 +104,11 @@ class Inspector {
     if (!matched.ignored.empty()) line("left out", fmt::format("{} that herd computes itself, like {}", plural(static_cast<std::int64_t>(matched.ignored.size()), "buffer"), matched.ignored.front()));
     if (const auto problems = matched.problems(); !problems.empty()) bad("does not fit", problems);
     else line("fits", "every tensor that config.json describes is there, in its shape");
+    try {
+      check_tied(*model_, weights_, folder_.string());
+    } catch (const IoError& error) {
+      bad("head", error.complaint().found + "; expected " + error.complaint().expected + ": " + error.complaint().remedy);
+    }
   }
 
   void values() {

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <nlohmann/json.hpp>
+
+#include "models/hub_code.h"
 #include "parallel/comm/agree.h"
 #include "parallel/strategy.h"
 #include "peft/adapter_io.h"
@@ -126,6 +129,12 @@ void write_result(const RunParts& parts, const RunConfig& config, const std::fil
     return;
   }
   HubSave save{.copies = tokenizer_files(parts.tokenizer_folder), .provenance = parts.provenance, .replace = true, .values = values};
+  const auto take_code = [&](const std::filesystem::path& from, const nlohmann::json& named_by) {
+    const auto code = code_files(from, named_by);
+    save.copies.insert(save.copies.end(), code.begin(), code.end());
+  };
+  if (!config.model.path.empty()) take_code(config.model.path, nlohmann::json::parse(parts.base.config));
+  if (parts.tokenizer_folder != config.model.path) take_code(parts.tokenizer_folder, {});
   save.bos = parts.tokenizer->bos;
   save.eos = parts.tokenizer->eos;
   save.pad = parts.tokenizer->pad;

@@ -6,11 +6,18 @@
 #include "models/llama_parts.h"
 
 namespace herd {
+namespace {
+
+bool is_13b(const nlohmann::json& config) { return !config.contains("max_position_embeddings") && config.contains("model_max_length"); }
+
+}  // namespace
+
+std::string baichuan_architecture(const nlohmann::json& config) { return is_13b(config) ? "BaichuanForCausalLM" : "BaiChuanForCausalLM"; }
 
 std::unique_ptr<CausalLm> make_baichuan(const nlohmann::json& config) {
   constexpr std::int64_t kVocabOfVersion2 = 125696;
   auto json = config;
-  const bool alibi = !json.contains("max_position_embeddings") && json.contains("model_max_length");
+  const bool alibi = is_13b(json);
   if (alibi) json["max_position_embeddings"] = json["model_max_length"];
   const HubConfig c(json);
   auto o = read_llama_options(c);

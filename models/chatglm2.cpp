@@ -54,6 +54,7 @@ ChatGlm2Options chatglm2_options(const nlohmann::json& json) {
   o.layers = c.size_of({"num_layers", "num_hidden_layers"});
   o.h = c.size("num_attention_heads");
   o.k = c.get<bool>("multi_query_attention", c.has("multi_query_group_num")) ? c.size("multi_query_group_num", 1) : o.h;
+  if (!c.has("kv_channels")) c.need_multiple("hidden_size", o.d, o.h, "num_attention_heads");
   o.e = c.size("kv_channels", o.d / o.h);
   o.eps = c.get<double>("layernorm_epsilon", 1e-5);
   o.init_std = c.get<double>("initializer_range", 0.02);

@@ -36,7 +36,7 @@ StoredModel baichuan_to_llama(const StoredModel& source) {
       continue;
     }
     const auto block = name.substr(0, name.size() - std::string_view(kPack).size());
-    const auto rows = source.weights->info(name).shape.at(0);
+    const auto rows = rows_of(source.weights->info(name));
     if (rows % 3 != 0) refuse(c, "hidden_size", "a " + name + " of " + std::to_string(rows) + " rows", "three of one size");
     for (std::size_t i = 0; i < kPacked.size(); ++i) {
       const auto first = static_cast<std::int64_t>(i) * (rows / 3);

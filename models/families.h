@@ -1,6 +1,7 @@
 #pragma once
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
+#include <string>
 
 #include "runtime/nn/causal_lm.h"
 
@@ -19,6 +20,9 @@ std::unique_ptr<CausalLm> make_moss(const nlohmann::json& config);
 std::unique_ptr<CausalLm> make_phi(const nlohmann::json& config);
 std::unique_ptr<CausalLm> make_chatglm(const nlohmann::json& config);
 std::unique_ptr<CausalLm> make_chatglm2(const nlohmann::json& config);
+
+/// 7B's class and 13B's are spelled differently.
+std::string baichuan_architecture(const nlohmann::json& config);
 
 /// InternLM's config in LLaMA's words: `bias` as attention_bias, `rotary` as rope_theta and rope_scaling.
 nlohmann::json internlm_as_llama(nlohmann::json config);

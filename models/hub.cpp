@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "models/hub_config.h"
 #include "models/meta_folder.h"
 #include "models/registry.h"
 #include "runtime/base/file.h"
@@ -17,10 +18,7 @@ namespace {
 namespace fs = std::filesystem;
 
 nlohmann::json parse_config(const std::string& text, const std::string& where) {
-  auto json = nlohmann::json::parse(text, nullptr, false);
-  if (!json.is_object())
-    throw IoError({.who = where, .found = "no JSON object", .expected = "a Hugging Face model's config", .remedy = ""});
-  return json;
+  return parse_hub_json(text, where, "a Hugging Face model's config");
 }
 
 bool is_ignored(const Family& family, const std::string& name) {
@@ -105,25 +103,23 @@ void complain(const HubMatch& match, const CausalLm& model, const std::string& w
   throw IoError(complaint);
 }
 
-void check_tied(CausalLm& model, const Weights& weights, const std::string& where) {
-  if (!model.facts.tied) return;
-  const auto tied = stored_name(model, weights, tied_matrix(model));
-  const auto& head = families().at(model.facts.family).tied_head;
-  if (!weights.contains(tied) || !weights.contains(head) || at::equal(weights.view(tied), weights.view(head))) return;
-  throw IoError({.who = where,
-                 .found = "a " + head + " that differs from " + tied,
-                 .expected = "one matrix, as config.json ties them",
-                 .remedy = "set \"tie_word_embeddings\": false in config.json if the head was trained on its own"});
-}
-
-// Of a tensor's bytes, what the fingerprint looks at.
-std::string sample(const Tensor& x) {
+// Of a tensor's bytes, what the fingerprint looks at. Of a tensor that is made of others no more is made than that.
+std::string sample(const Weights& weights, const std::string& name) {
   constexpr std::int64_t kPiece = 4096, kPieces = 16;
-  const auto bytes = static_cast<std::int64_t>(x.nbytes());
-  const auto* data = static_cast<const char*>(x.const_data_ptr());
-  if (bytes <= kPiece * kPieces) return {data, static_cast<std::size_t>(bytes)};
+  const auto& info = weights.info(name);
+  const auto bytes = static_cast<std::int64_t>(info.bytes), width = static_cast<std::int64_t>(c10::elementSize(info.dtype));
   std::string sampled;
-  for (std::int64_t i = 0; i < kPieces; ++i) sampled.append(data + (bytes - kPiece) * i / (kPieces - 1), kPiece);
+  const auto add = [&](std::int64_t begin, std::int64_t end) {
+    const auto first = begin / width, last = (end + width - 1) / width;
+    const auto piece = at::empty({last - first}, at::TensorOptions(info.dtype));
+    weights.read(name, first, piece);
+    sampled.append(static_cast<const char*>(piece.const_data_ptr()) + (begin - first * width), static_cast<std::size_t>(end - begin));
+  };
+  if (bytes <= kPiece * kPieces) {
+    add(0, bytes);
+  } else {
+    for (std::int64_t i = 0; i < kPieces; ++i) add((bytes - kPiece) * i / (kPieces - 1), (bytes - kPiece) * i / (kPieces - 1) + kPiece);
+  }
   return sampled;
 }
 
@@ -190,12 +186,26 @@ Weights open_hub_weights(const fs::path& folder) {
 std::string hub_fingerprint(CausalLm& model, const Weights& weights) {
   std::map<std::string, std::string> parts;
   for (const auto& [parameter, stored] : match(model, weights).places) {
-    const auto view = weights.view(stored);
-    parts[parameter->name] = shape_text(view.sizes()) + std::string(dtype_name(view.scalar_type())) + ":" + fingerprint(sample(view));
+    const auto& info = weights.info(stored);
+    parts[parameter->name] = shape_text(info.shape) + std::string(dtype_name(info.dtype)) + ":" + fingerprint(sample(weights, stored));
   }
   std::string all = model.facts.family;
   for (const auto& [name, part] : parts) all += "\n" + name + part;
   return fingerprint(all);
+}
+
+void check_tied(CausalLm& model, const Weights& weights, const std::string& who) {
+  if (!model.facts.tied) return;
+  const auto tied = stored_name(model, weights, tied_matrix(model));
+  const auto& head = families().at(model.facts.family).tied_head;
+  if (!weights.contains(tied) || !weights.contains(head)) return;
+  const auto a = weights.view(tied), b = weights.view(head);
+  const bool same_format = a.scalar_type() == b.scalar_type();
+  if (a.sizes() == b.sizes() && (same_format ? at::equal(a, b) : at::equal(a.to(at::kDouble), b.to(at::kDouble)))) return;
+  throw IoError({.who = who,
+                 .found = "a " + head + " that differs from " + tied,
+                 .expected = "one matrix, as config.json ties them",
+                 .remedy = "set \"tie_word_embeddings\": false in config.json if the head was trained on its own"});
 }
 
 std::int64_t check_vocabulary(const ModelFacts& facts, std::int64_t tokens, const std::string& who) {

@@ -49,6 +49,9 @@ HubMatch match(CausalLm& model, const Weights& weights);
 /// single changed element may pass unseen, a trained one never. It does not depend on shards or on the dtype the model runs in.
 std::string hub_fingerprint(CausalLm& model, const Weights& weights);
 
+/// Compares a tied model's embedding and head where its files hold both. @throws IoError where they differ. @param who what the error calls it.
+void check_tied(CausalLm& model, const Weights& weights, const std::string& who);
+
 /// Whether a tokenizer of `tokens` ids belongs to the model: none beyond the embedding's rows, and no more rows without a token than
 /// padding to a round number leaves (127, or 5 % of them). @param who what the error calls the tokenizer. @return rows without a token.
 /// @throws ConfigError with both sizes.
@@ -72,7 +75,7 @@ LoadedModel open_model(const ModelOptions& options, std::int64_t tokens);
 LoadedModel describe_model(const ModelOptions& options, std::int64_t tokens);
 
 struct HubSave {
-  std::vector<std::filesystem::path> copies;  ///< files to put beside the weights: the tokenizer's, generation_config.json
+  std::vector<std::filesystem::path> copies;  ///< files to put beside the weights: the tokenizer's, generation_config.json, code
   std::optional<Provenance> provenance;       ///< becomes herd.json
   std::optional<std::int64_t> bos, eos, pad;  ///< token ids for config.json, where it names none
   std::uint64_t max_shard_bytes = std::uint64_t{5'000'000'000};

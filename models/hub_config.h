@@ -9,7 +9,20 @@
 
 namespace herd {
 
-/// Typed reads from a hub `config.json`, with errors that name the key. Nothing is converted in silence: 64.5 is no size, 1 no bool.
+/// What a number may be: far beyond every model there is. What lies outside is a slip, or meant to break something.
+struct NumberRange {
+  double least, most;
+
+  std::string text() const;  ///< `from 1 to 4096`
+};
+/// The range of a number, by its key. @throws ConfigError for a key that has none.
+NumberRange range_of(const std::string& key);
+
+/// The object that the text of a config.json or params.json is. @throws IoError naming the key where it ends to be JSON.
+nlohmann::json parse_hub_json(const std::string& text, const std::string& who, const std::string& expected);
+
+/// Typed reads from a hub `config.json`, with errors that name the key. Nothing is converted in silence: 64.5 is no size, 1 no bool. Every number
+/// lies in its range.
 class HubConfig {
  public:
   /// @param name how errors call it. @throws ConfigError where `json` is no object. Keeps a reference to it.
@@ -25,15 +38,20 @@ class HubConfig {
     if (!has(key)) throw ConfigError({.who = name_, .found = "no '" + key + "'", .expected = "the key to be given", .remedy = ""});
     const auto& value = json_.at(key);
     if (!is<T>(value)) throw ConfigError({.who = who(key), .found = value.dump().substr(0, 60), .expected = kind<T>(), .remedy = ""});
+    if constexpr (std::is_arithmetic_v<T> && !std::is_same_v<T, bool>) {
+      const auto range = range_of(key);
+      if (const auto number = value.template get<double>(); !(number >= range.least && number <= range.most))
+        throw ConfigError({.who = who(key), .found = value.dump().substr(0, 60), .expected = kind<T>() + " " + range.text(), .remedy = ""});
+    }
     return value.get<T>();
   }
   template <class T>
   T get(const std::string& key, T fallback) const {
     return has(key) ? get<T>(key) : fallback;
   }
-  /// A size of at least one.
-  std::int64_t size(const std::string& key) const { return at_least_one(key, get<std::int64_t>(key)); }
-  std::int64_t size(const std::string& key, std::int64_t fallback) const { return at_least_one(key, get<std::int64_t>(key, fallback)); }
+  /// A size. @param fallback where the key is left out; not looked at.
+  std::int64_t size(const std::string& key) const { return get<std::int64_t>(key); }
+  std::int64_t size(const std::string& key, std::int64_t fallback) const { return has(key) ? size(key) : fallback; }
   /// A size under the first of several names that is there: families' words for the same.
   std::int64_t size_of(std::initializer_list<const char*> keys) const {
     for (const auto* key : keys)
@@ -71,10 +89,6 @@ class HubConfig {
   std::string who(const std::string& key) const { return name_ + ": '" + key + "'"; }
 
  private:
-  std::int64_t at_least_one(const std::string& key, std::int64_t value) const {
-    if (value < 1) throw ConfigError({.who = who(key), .found = std::to_string(value), .expected = "at least 1", .remedy = ""});
-    return value;
-  }
   template <class T>
   static bool is(const nlohmann::json& value) {
     if constexpr (std::is_same_v<T, bool>) return value.is_boolean();

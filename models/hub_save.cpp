@@ -1,6 +1,7 @@
 #include <nlohmann/json.hpp>
 
 #include "models/hub.h"
+#include "models/hub_code.h"
 #include "models/registry.h"
 #include "runtime/base/file.h"
 #include "runtime/base/new_folder.h"
@@ -22,7 +23,8 @@ const char* torch_name(at::ScalarType dtype) {
 std::string config_to_write(const std::string& config, const CausalLm& model, at::ScalarType dtype, const HubSave& save) {
   auto json = nlohmann::ordered_json::parse(config);
   const auto& family = families().at(model.facts.family);
-  json["architectures"] = {family.architecture};
+  json["architectures"] = {architecture_of(nlohmann::json::parse(config))};
+  drop_code_not_among(save.copies, json);
   json[family.words.at("vocab_size")] = model.facts.vocab_size;
   json["tie_word_embeddings"] = model.facts.tied;
   json["torch_dtype"] = torch_name(dtype);

@@ -24,6 +24,11 @@ RopeOptions rope_options(const HubConfig& c, std::int64_t head_dim) {
     o.low_freq_factor = s.get<double>("low_freq_factor");
     o.high_freq_factor = s.get<double>("high_freq_factor");
     o.original_max_positions = s.size("original_max_position_embeddings");
+    if (o.high_freq_factor <= o.low_freq_factor)
+      throw ConfigError({.who = s.who("high_freq_factor"),
+                         .found = nlohmann::json(o.high_freq_factor).dump(),
+                         .expected = "above low_freq_factor, " + nlohmann::json(o.low_freq_factor).dump(),
+                         .remedy = ""});
   } else {
     throw ConfigError({.who = c.who(key) + ": 'rope_type'", .found = "'" + type + "'", .expected = "default, linear, dynamic or llama3"});
   }

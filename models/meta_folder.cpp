@@ -9,6 +9,7 @@
 #include "models/hub_config.h"
 #include "models/row_map.h"
 #include "runtime/base/file.h"
+#include "runtime/tensor/dtype.h"
 #include "runtime/tensor/torch_file.h"
 
 namespace herd {
@@ -73,11 +74,7 @@ DerivedTensor with_rotary_rows(DerivedTensor source, std::int64_t head_dim, bool
           }};
 }
 
-nlohmann::json read_json(const fs::path& path) {
-  auto json = nlohmann::json::parse(read_file(path), nullptr, false);
-  if (!json.is_object()) throw IoError({.who = path.string(), .found = "no JSON object", .expected = "Meta's parameters of a model", .remedy = ""});
-  return json;
-}
+nlohmann::json read_json(const fs::path& path) { return parse_hub_json(read_file(path), path.string(), "Meta's parameters of a model"); }
 
 fs::path shard_path(const fs::path& folder, std::size_t number) { return folder / fmt::format("consolidated.{:02}.pth", number); }
 
@@ -114,9 +111,22 @@ DerivedTensor join_shards(const Shards& shards, const std::string& name, Cut cut
   return renamed(sources.front());
 }
 
-std::int64_t rows_of(const Weights& weights, const std::string& name) {
-  const auto& shape = weights.info(name).shape;
-  return shape.empty() ? 0 : shape[0];
+/// LLaMA 3.1 and what followed stretch RoPE. By how much their params.json does not tell (use_scaled_rope alone): it goes with the model.
+double stretch_of(const HubConfig& params) {
+  if (params.has("rope_scaling_factor")) return params.get<double>("rope_scaling_factor");
+  struct Known {
+    std::int64_t dim, layers;
+    double factor;
+  };
+  constexpr std::array kKnown{Known{2048, 16, 32}, Known{3072, 28, 32},                          // 3.2 1B and 3B
+                              Known{4096, 32, 8},  Known{8192, 80, 8},  Known{16384, 126, 8}};  // 3.1 8B, 3.1 and 3.3 70B, 3.1 405B
+  const auto dim = params.size("dim"), layers = params.size("n_layers");
+  for (const auto& known : kKnown)
+    if (known.dim == dim && known.layers == layers) return known.factor;
+  throw ConfigError({.who = params.who("use_scaled_rope"),
+                     .found = fmt::format("true, of a model of width {} and {} layers", dim, layers),
+                     .expected = "a rope_scaling_factor beside it, or a model of LLaMA 3.1's, 3.2's or 3.3's sizes",
+                     .remedy = "add \"rope_scaling_factor\" as the model was trained: 8 as LLaMA 3.1, 32 as 3.2 1B and 3B"});
 }
 
 }  // namespace
@@ -143,8 +153,8 @@ Weights open_meta_weights(const fs::path& folder) {
     auto whole = join_shards(shards, name, cut_of(part, shards.front()->info(name), dim));
     if (part.rotary && (whole.info.shape.size() != 2 || whole.info.shape[0] % head_dim != 0))
       throw ShapeError({.who = folder.string() + ": tensor '" + name + "'",
-                        .found = std::to_string(whole.info.shape.empty() ? 0 : whole.info.shape[0]) + " rows",
-                        .expected = "whole heads of " + std::to_string(head_dim)});
+                        .found = shape_text(whole.info.shape),
+                        .expected = "rows of whole heads of " + std::to_string(head_dim)});
     derived.emplace(hub_name, part.rotary ? with_rotary_rows(std::move(whole), head_dim, true) : std::move(whole));
   }
   return Weights(std::move(derived), folder);
@@ -158,14 +168,14 @@ nlohmann::json meta_config(const fs::path& folder) {
   const bool scaled = params.get<bool>("use_scaled_rope", false);
   // params.json does not say how long a text may be: it is the generations' own.
   const auto context = scaled ? 131072 : theta >= 500000 ? 8192 : eps >= 1e-5 ? 4096 : 2048;
-  const auto vocabulary = rows_of(weights, "model.embed_tokens.weight");
+  const auto vocabulary = rows_of(weights.info("model.embed_tokens.weight"));
   const bool third = vocabulary >= 128000;
   nlohmann::json config{{"model_type", "llama"}, {"hidden_act", "silu"}};
   config["hidden_size"] = params.size("dim");
   config["num_hidden_layers"] = params.size("n_layers");
   config["num_attention_heads"] = params.size("n_heads");
   config["num_key_value_heads"] = params.size("n_kv_heads", params.size("n_heads"));
-  config["intermediate_size"] = rows_of(weights, "model.layers.0.mlp.gate_proj.weight");
+  config["intermediate_size"] = rows_of(weights.info("model.layers.0.mlp.gate_proj.weight"));
   config["vocab_size"] = vocabulary;
   config["max_position_embeddings"] = params.size("max_seq_len", context);
   config["rms_norm_eps"] = eps;
@@ -174,7 +184,7 @@ nlohmann::json meta_config(const fs::path& folder) {
   config["bos_token_id"] = third ? 128000 : 1;
   config["eos_token_id"] = third ? 128001 : 2;
   if (scaled)
-    config["rope_scaling"] = {{"rope_type", "llama3"}, {"factor", params.get<double>("rope_scaling_factor", 8.0)}, {"low_freq_factor", 1.0},
+    config["rope_scaling"] = {{"rope_type", "llama3"}, {"factor", stretch_of(params)}, {"low_freq_factor", 1.0},
                               {"high_freq_factor", 4.0}, {"original_max_position_embeddings", 8192}};
   return config;
 }

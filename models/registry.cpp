@@ -54,6 +54,7 @@ Family like_llama(std::unique_ptr<CausalLm> (*make)(const nlohmann::json&), std:
 Family baichuan() {
   auto family = like_llama(make_baichuan, "BaiChuanForCausalLM", {}, "a reference model and one of its own");
   family.words.erase("num_key_value_heads");  // as many as query heads
+  family.architecture_of = baichuan_architecture;
   return family;
 }
 
@@ -159,6 +160,11 @@ std::string family_of(const nlohmann::json& config) {
   }
   (void)families().at(name);
   return name;
+}
+
+std::string architecture_of(const nlohmann::json& config) {
+  const auto& family = families().at(family_of(config));
+  return family.architecture_of ? family.architecture_of(config) : family.architecture;
 }
 
 std::unique_ptr<CausalLm> make_model(const nlohmann::json& config) {

@@ -21,6 +21,7 @@ struct Family {
   std::map<std::string, std::string> words{};
   std::string model_type{};       ///< in config.json, where it is not the family's name
   std::string marked_by{};        ///< the key that tells it from the family that is named like its model_type
+  std::string (*architecture_of)(const nlohmann::json& config) = nullptr;  ///< where a family's models are of several classes
 };
 
 /// Every family by its name, which is its `model_type` but where two share one.
@@ -28,6 +29,9 @@ const Table<Family>& families();
 
 /// The family that a config.json is of. @throws ConfigError where it names none, or an unknown one (with the nearest).
 std::string family_of(const nlohmann::json& config);
+
+/// The class of transformers, or of the folder's own code, that a config.json is of.
+std::string architecture_of(const nlohmann::json& config);
 
 /// Builds the model of that family, on the meta device, names assigned.
 /// @throws ConfigError naming the key that is missing or out of range.

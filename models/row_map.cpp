@@ -61,7 +61,8 @@ DerivedTensor by_rows(std::vector<StoredAs> sources, std::int64_t rows, std::fun
 DerivedTensor stacked(std::vector<StoredAs> sources) {
   if (sources.size() == 1) return renamed(sources[0]);
   std::vector<std::int64_t> ends;
-  for (const auto& source : sources) ends.push_back((ends.empty() ? 0 : ends.back()) + source.info().shape.at(0));
+  (void)info_of(sources, 0, 0);  // they have rows
+  for (const auto& source : sources) ends.push_back((ends.empty() ? 0 : ends.back()) + source.info().shape[0]);
   const auto rows = ends.back();
   return by_rows(std::move(sources), rows, [ends](std::int64_t row) {
     const auto at = std::upper_bound(ends.begin(), ends.end(), row);

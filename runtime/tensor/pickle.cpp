@@ -2,9 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <bit>
 #include <cstring>
-#include <unordered_map>
+#include <map>
 
 #include "runtime/base/error.h"
 #include "runtime/tensor/pickle_calls.h"
@@ -23,7 +25,8 @@ enum class Op : unsigned char {
 
 class Machine {
  public:
-  Machine(std::string_view bytes, const std::string& who, std::deque<Pickled>& values) : rest_(bytes), who_(who), values_(values) {}
+  Machine(std::string_view bytes, const std::string& who, std::pmr::memory_resource& tuples, std::deque<Pickled>& values)
+      : rest_(bytes), who_(who), tuples_(tuples), values_(values) {}
 
   PickledRef run() {
     for (;;) {
@@ -50,16 +53,15 @@ class Machine {
     std::memcpy(&value, take_bytes(sizeof value).data(), sizeof value);
     return value;
   }
-  std::string line() {
+  std::string_view line() {
     const auto end = rest_.find('\n');
     if (end == std::string_view::npos) fail("a pickle that is cut off");
-    const std::string text(take_bytes(end));
+    const auto text = take_bytes(end);
     take_bytes(1);
     return text;
   }
 
-  Pickled& make(Pickled value) { return values_.emplace_back(std::move(value)); }
-  void push(Pickled value) { stack_.push_back(&make(std::move(value))); }
+  void push(Pickled value) { stack_.push_back(&values_.emplace_back(std::move(value))); }
   // What lies under a mark is out of reach until the mark is gone.
   Pickled* pop() {
     if (stack_.size() <= (marks_.empty() ? 0 : marks_.back())) fail("an operation without its operands");
@@ -79,10 +81,16 @@ class Machine {
     marks_.pop_back();
     return items;
   }
-  void push_tuple(std::size_t count) {
-    PickledTuple tuple{std::vector<PickledRef>(count)};
-    for (auto i = count; i-- > 0;) tuple.items[i] = pop();
-    push({tuple});
+  void push_tuple(std::span<const PickledRef> items) {
+    auto* kept = static_cast<PickledRef*>(tuples_.allocate(items.size_bytes(), alignof(PickledRef)));
+    std::copy(items.begin(), items.end(), kept);
+    push({PickledTuple{{kept, items.size()}}});
+  }
+  template <std::size_t Count>
+  void push_tuple_of() {
+    std::array<PickledRef, Count> items;
+    for (auto i = Count; i-- > 0;) items[i] = pop();
+    push_tuple(items);
   }
   template <class T>
   T& top_as(const char* kind) {
@@ -90,24 +98,25 @@ class Machine {
     if (!value) fail(fmt::format("items for what is no {}", kind));
     return *value;
   }
-  void set_items(const std::vector<PickledRef>& items) {
+  void set_items(std::span<const PickledRef> items) {
     if (items.size() % 2 != 0) fail("a key without its value");
     auto& dict = top_as<PickledDict>("dict").items;
     for (std::size_t i = 0; i < items.size(); i += 2) dict.emplace_back(items[i], items[i + 1]);
   }
 
-  void global(const std::string& name) {
-    if (!is_known_global(name))
+  void global(std::string_view module, std::string_view of_module) {
+    const auto name = known_global(module, of_module);
+    if (name.empty())
       throw IoError({.who = who_,
-                     .found = fmt::format("a call or class that no tensor needs: '{}'", name),
+                     .found = fmt::format("a call or class that no tensor needs: '{}.{}'", shortened(module), shortened(of_module)),
                      .expected = "tensors in dicts alone",
                      .remedy = "nothing of it has been run. Where you trust who wrote the file, load it in Python and save its state_dict alone"});
     push({PickledGlobal{name}});
   }
   void stack_global() {
-    const auto *name = pop()->get<std::string>(), *module = pop()->get<std::string>();
+    const auto *name = pop()->get<std::string_view>(), *module = pop()->get<std::string_view>();
     if (!name || !module) fail("a global that is no text");
-    global(*module + "." + *name);
+    global(*module, *name);
   }
   void reduce() {
     const auto* arguments = pop()->get<PickledTuple>();
@@ -155,17 +164,17 @@ class Machine {
       case Op::kBinInt2: push({std::int64_t{take<std::uint16_t>()}}); break;
       case Op::kLong1: long1(); break;
       case Op::kBinFloat: big_endian_float(); break;
-      case Op::kShortUnicode: push({std::string(take_bytes(take<std::uint8_t>()))}); break;
-      case Op::kBinUnicode: push({std::string(take_bytes(take<std::uint32_t>()))}); break;
-      case Op::kUnicode8: push({std::string(take_bytes(take<std::uint64_t>()))}); break;
+      case Op::kShortUnicode: push({take_bytes(take<std::uint8_t>())}); break;
+      case Op::kBinUnicode: push({take_bytes(take<std::uint32_t>())}); break;
+      case Op::kUnicode8: push({take_bytes(take<std::uint64_t>())}); break;
       case Op::kEmptyTuple: push({PickledTuple{}}); break;
       case Op::kEmptyList: push({PickledList{}}); break;
       case Op::kEmptyDict: push({PickledDict{}}); break;
-      case Op::kTuple: push({PickledTuple{pop_to_mark()}}); break;
-      case Op::kTuple1: push_tuple(1); break;
-      case Op::kTuple2: push_tuple(2); break;
-      case Op::kTuple3: push_tuple(3); break;
-      case Op::kAppend: append({pop()}); break;
+      case Op::kTuple: push_tuple(pop_to_mark()); break;
+      case Op::kTuple1: push_tuple_of<1>(); break;
+      case Op::kTuple2: push_tuple_of<2>(); break;
+      case Op::kTuple3: push_tuple_of<3>(); break;
+      case Op::kAppend: append(std::array<PickledRef, 1>{pop()}); break;
       case Op::kAppends: append(pop_to_mark()); break;
       case Op::kSetItem: set_item(); break;
       case Op::kSetItems: set_items(pop_to_mark()); break;
@@ -183,29 +192,38 @@ class Machine {
     }
   }
 
-  void append(const std::vector<PickledRef>& items) {
+  void append(std::span<const PickledRef> items) {
     auto& list = top_as<PickledList>("list").items;
     list.insert(list.end(), items.begin(), items.end());
   }
   void set_item() {
-    const auto *value = pop(), *key = pop();
-    set_items({key, value});
+    const PickledRef value = pop(), key = pop();
+    set_items(std::array{key, value});
   }
   void two_lines() {
     const auto module = line();
-    global(module + "." + line());
+    global(module, line());
   }
 
   std::string_view rest_;
   const std::string& who_;
+  std::pmr::memory_resource& tuples_;
   std::deque<Pickled>& values_;
   std::vector<Pickled*> stack_;
   std::vector<std::size_t> marks_;
-  std::unordered_map<std::uint32_t, Pickled*> memo_;
+  std::map<std::uint32_t, Pickled*> memo_;  // ordered: a hostile file chooses the numbers
 };
 
 }  // namespace
 
-Pickle::Pickle(std::string_view bytes, const std::string& who) : root_(Machine(bytes, who, values_).run()) {}
+std::string shortened(std::string_view text) {
+  constexpr std::size_t kShown = 100;
+  if (text.size() <= kShown) return std::string(text);
+  auto end = kShown;
+  while (end > 0 && (text[end] & 0xc0) == 0x80) --end;  // not within a character of UTF-8
+  return std::string(text.substr(0, end)) + "…";
+}
+
+Pickle::Pickle(std::string bytes, const std::string& who) : bytes_(std::move(bytes)), root_(Machine(bytes_, who, tuples_, values_).run()) {}
 
 }  // namespace herd

@@ -17,11 +17,13 @@ constexpr std::uint64_t kLengthBytes = 8;
 constexpr std::uint64_t kMaxHeaderBytes = 100'000'000;  // as Hugging Face's reader
 constexpr const char* kAgain = "download or write the file again";
 
-/// JSON with a complaint where a key comes twice, which the parser would let pass.
+/// JSON with a complaint where a key comes twice, which the parser would let pass, and where it is deeper than a header is: printing recurses.
 Json parse_header(std::string_view text, const std::string& who) {
   std::vector<std::set<std::string>> seen;
   std::string twice;
-  const auto watch = [&](int, Json::parse_event_t event, Json& value) {
+  int deepest = 0;
+  const auto watch = [&](int depth, Json::parse_event_t event, Json& value) {
+    deepest = std::max(deepest, depth);
     if (event == Json::parse_event_t::object_start) seen.emplace_back();
     if (event == Json::parse_event_t::object_end) seen.pop_back();
     if (event == Json::parse_event_t::key && !seen.back().insert(value.get<std::string>()).second) twice = value.get<std::string>();
@@ -29,6 +31,8 @@ Json parse_header(std::string_view text, const std::string& who) {
   };
   try {
     auto json = Json::parse(text.begin(), text.end(), watch);
+    if (constexpr int kDepth = 4; deepest > kDepth)
+      throw IoError({.who = who, .found = "a header of " + std::to_string(deepest) + " levels", .expected = "{name: {…}}", .remedy = kAgain});
     if (!json.is_object()) throw IoError({.who = who, .found = "a header that is no JSON object", .expected = "{name: {…}}", .remedy = kAgain});
     if (!twice.empty()) throw IoError({.who = who, .found = "'" + twice + "' twice in the header", .expected = "each name once", .remedy = kAgain});
     return json;

@@ -1,7 +1,8 @@
 #include "runtime/tensor/torch_file.h"
 
 #include <algorithm>
-#include <array>
+#include <map>
+#include <unordered_map>
 
 #include "runtime/base/text.h"
 #include "runtime/tensor/crc32.h"
@@ -12,7 +13,7 @@
 namespace herd {
 namespace {
 
-constexpr std::uint64_t kMaxPickleBytes = 32u << 20;  // of a 70B model some 200 KiB; each byte may become a value of some 70
+constexpr std::uint64_t kMaxPickleBytes = 32u << 20;  // of a 70B model some 200 KiB; each byte may become a value of some 100 bytes
 constexpr const char* kPickle = "/data.pkl";
 
 std::string start_of(const File& file) {
@@ -26,44 +27,71 @@ bool is_bare_pickle(const std::string& start) {
   return start.size() >= 2 && start[0] == '\x80' && start[1] >= 1 && start[1] <= 5 && !(start.size() == 9 && start[8] == '{');
 }
 
-// {name: tensor} of a dict, without what else it holds.
-std::vector<std::pair<std::string, const PickledTensor*>> tensors_in(const Pickled& value) {
-  std::vector<std::pair<std::string, const PickledTensor*>> tensors;
-  if (const auto* dict = value.get<PickledDict>())
-    for (const auto& [key, item] : dict->items)
-      if (key->get<std::string>() && item->get<PickledTensor>()) tensors.emplace_back(*key->get<std::string>(), item->get<PickledTensor>());
+using NamedPickledTensors = std::vector<std::pair<std::string_view, const PickledTensor*>>;
+
+bool is_tensor(const std::pair<PickledRef, PickledRef>& item) { return item.first->get<std::string_view>() && item.second->get<PickledTensor>(); }
+
+/// {name: tensor} of a dict, without what else it holds.
+NamedPickledTensors tensors_in(const PickledDict& dict) {
+  NamedPickledTensors tensors;
+  for (const auto& item : dict.items)
+    if (is_tensor(item)) tensors.emplace_back(*item.first->get<std::string_view>(), item.second->get<PickledTensor>());
   return tensors;
 }
 
+/// The dicts of tensors in a dict, with their keys. One dict may be there under many keys: each is looked at once.
+std::vector<std::pair<std::string_view, const PickledDict*>> dicts_of_tensors(const PickledDict& dict) {
+  std::vector<std::pair<std::string_view, const PickledDict*>> found;
+  std::unordered_map<const PickledDict*, bool> known;
+  for (const auto& [key, value] : dict.items) {
+    const auto* inner = value->get<PickledDict>();
+    if (!inner || !key->get<std::string_view>()) continue;
+    const auto [at, fresh] = known.emplace(inner, false);
+    if (fresh) at->second = std::any_of(inner->items.begin(), inner->items.end(), is_tensor);
+    if (at->second) found.emplace_back(*key->get<std::string_view>(), inner);
+  }
+  return found;
+}
+
 // The state_dict: what the dict holds under a usual name, or the dict itself, or the only dict of tensors in it.
-std::vector<std::pair<std::string, const PickledTensor*>> state_dict(const Pickled& root, const std::string& who) {
-  std::map<std::string, std::vector<std::pair<std::string, const PickledTensor*>>> found;
-  if (const auto* dict = root.get<PickledDict>())
-    for (const auto& [key, item] : dict->items)
-      if (auto tensors = tensors_in(*item); key->get<std::string>() && !tensors.empty()) found[*key->get<std::string>()] = std::move(tensors);
-  for (const auto* usual : {"model", "state_dict", "model_state_dict", "module"})
-    if (const auto at = found.find(usual); at != found.end()) return at->second;
-  if (auto tensors = tensors_in(root); !tensors.empty()) return tensors;
-  if (found.size() == 1) return found.begin()->second;
+NamedPickledTensors state_dict(const Pickled& root, const std::string& who) {
+  constexpr std::size_t kShown = 8;
+  const auto* dict = root.get<PickledDict>();
+  const auto found = dict ? dicts_of_tensors(*dict) : std::vector<std::pair<std::string_view, const PickledDict*>>();
+  for (const std::string_view usual : {"model", "state_dict", "model_state_dict", "module"}) {
+    const auto at = std::find_if(found.begin(), found.end(), [&](const auto& entry) { return entry.first == usual; });
+    if (at != found.end()) return tensors_in(*at->second);
+  }
+  if (auto tensors = dict ? tensors_in(*dict) : NamedPickledTensors(); !tensors.empty()) return tensors;
+  if (found.size() == 1) return tensors_in(*found.front().second);
   std::vector<std::string> keys;
-  for (const auto& entry : found) keys.push_back("'" + entry.first + "'");
+  for (std::size_t i = 0; i < std::min(found.size(), kShown); ++i) keys.push_back("'" + shortened(found[i].first) + "'");
   throw IoError({.who = who,
-                 .found = found.empty() ? "no dict of tensors" : "dicts of tensors under " + join(keys),
+                 .found = found.empty() ? "no dict of tensors" : "dicts of tensors under " + join(keys) + (found.size() > kShown ? ", …" : ""),
                  .expected = "a state_dict, or one under 'model' or 'state_dict'",
                  .remedy = "load it in Python and save its state_dict alone"});
 }
 
-std::string common_prefix_of(const std::vector<std::pair<std::string, const PickledTensor*>>& tensors) {
-  for (const std::string prefix : {"_orig_mod.", "module."})
+std::string_view common_prefix_of(const NamedPickledTensors& tensors) {
+  for (const std::string_view prefix : {"_orig_mod.", "module."})
     if (std::all_of(tensors.begin(), tensors.end(), [&](const auto& t) { return t.first.starts_with(prefix); })) return prefix;
   return "";
 }
 
-bool lies_row_by_row(const PickledTensor& tensor) {
+/// The members `FOLDER/data/KEY` by their keys.
+std::map<std::string_view, const ZipMember*> storages_in(const std::map<std::string, ZipMember>& members, const std::string& folder) {
+  std::map<std::string_view, const ZipMember*> storages;
+  const auto start = folder + "data/";
+  for (const auto& [name, member] : members)
+    if (name.starts_with(start)) storages.emplace(std::string_view(name).substr(start.size()), &member);
+  return storages;
+}
+
+bool lie_row_by_row(const std::vector<std::int64_t>& shape, const std::vector<std::int64_t>& strides) {
   std::int64_t next = 1;
-  for (auto i = tensor.shape.size(); i-- > 0;) {
-    if (tensor.shape[i] != 1 && tensor.strides[i] != next) return false;
-    next *= tensor.shape[i];
+  for (auto i = shape.size(); i-- > 0;) {
+    if (shape[i] != 1 && strides[i] != next) return false;
+    next *= shape[i];
   }
   return true;
 }
@@ -101,22 +129,23 @@ TorchFile::TorchFile(std::filesystem::path path) : WeightFile(std::move(path)) {
     broken(name, "byte order '" + text_of(order->first, order->second) + "'", "little");
   if (pickle_at->second.bytes > kMaxPickleBytes)
     broken(name, "a pickle of " + human_bytes(pickle_at->second.bytes), "at most " + human_bytes(kMaxPickleBytes));
-  const auto text = text_of(pickle_at->first, pickle_at->second);
-  const Pickle pickle(text, name);
+  const Pickle pickle(text_of(pickle_at->first, pickle_at->second), name);
+  const auto storages = storages_in(members, folder);
   const auto tensors = state_dict(pickle.root(), name);
   const auto prefix = common_prefix_of(tensors);
   for (const auto& [full_name, tensor] : tensors) {
-    const auto short_name = full_name.substr(prefix.size());
-    const auto& storage = tensor->storage;
-    const auto data = members.find(folder + "data/" + storage.key);
+    const std::string short_name(full_name.substr(prefix.size()));
+    const auto& storage = *tensor->storage;
+    const auto data = storages.find(storage.key);
     const auto wanted = static_cast<std::uint64_t>(storage.elements) * c10::elementSize(storage.dtype);
-    if (data == members.end()) broken(who(short_name), "no 'data/" + storage.key + "' in the archive", "the storage of its elements");
-    if (data->second.bytes != wanted) broken(who(short_name), std::to_string(data->second.bytes) + " bytes of storage", std::to_string(wanted));
-    TensorInfo info{.dtype = tensor->dtype, .shape = tensor->shape};
-    info.bytes = *bytes_of(tensor->shape, tensor->dtype);
-    info.offset = data->second.offset + static_cast<std::uint64_t>(tensor->offset) * c10::elementSize(tensor->dtype);
-    if (!lies_row_by_row(*tensor)) info.strides = tensor->strides;
-    if (!tensors_.emplace(short_name, info).second) broken(who(short_name), "it is there twice", "each name once");
+    if (data == storages.end()) broken(who(short_name), "no 'data/" + std::string(storage.key) + "' in the archive", "the storage of its elements");
+    if (data->second->bytes != wanted) broken(who(short_name), std::to_string(data->second->bytes) + " bytes of storage", std::to_string(wanted));
+    TensorInfo info{.dtype = tensor->dtype, .shape = tensor->shape()};
+    info.bytes = *bytes_of(info.shape, info.dtype);
+    info.offset = data->second->offset + static_cast<std::uint64_t>(tensor->offset) * c10::elementSize(info.dtype);
+    if (auto strides = tensor->strides(); !lie_row_by_row(info.shape, strides)) info.strides = std::move(strides);
+    const auto place = tensors_.emplace(short_name, std::move(info));
+    if (!place.second) broken(who(shortened(short_name)), "it is there twice", "each name once");
   }
   for (const auto& [of, member] : members) checksums_.push_back({of, member.offset, member.bytes, member.crc});
 }

@@ -4,6 +4,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 
@@ -23,6 +25,8 @@ std::int64_t span_of(const TensorInfo& info) {
 }
 
 }  // namespace
+
+std::int64_t rows_of(const TensorInfo& info) { return info.shape.empty() ? 1 : info.shape[0]; }
 
 std::optional<std::uint64_t> bytes_of(const std::vector<std::int64_t>& shape, at::ScalarType dtype) {
   auto bytes = static_cast<std::uint64_t>(c10::elementSize(dtype));
@@ -71,7 +75,8 @@ Tensor WeightFile::mapped(const std::string& name) const {
 Tensor WeightFile::view(const std::string& name) const { return mapped(name).contiguous(); }
 
 Tensor WeightFile::rows(const std::string& name, std::int64_t begin, std::int64_t end) const {
-  return mapped(name).narrow(0, begin, end - begin).contiguous();
+  const auto whole = mapped(name);
+  return whole.dim() == 0 ? whole : whole.narrow(0, begin, end - begin).contiguous();
 }
 
 void WeightFile::read_into(const std::string& name, Tensor destination) const {
@@ -90,30 +95,43 @@ void WeightFile::read_into(const std::string& name, Tensor destination) const {
 
 namespace {
 
+constexpr std::uintptr_t kHugePage = std::uintptr_t{2} << 20;
+
 // Fresh memory in pages of 2 MiB, not of 4 KiB: the kernel is called, and clears memory, that much less often.
 void use_huge_pages(void* begin, std::size_t bytes) {
-  constexpr std::uintptr_t kPage = 4096, kHuge = std::uintptr_t{2} << 20;
-  if (bytes < 2 * kHuge) return;
+  constexpr std::uintptr_t kPage = 4096;
+  if (bytes < 2 * kHugePage) return;
   const auto first = (reinterpret_cast<std::uintptr_t>(begin) + kPage - 1) / kPage * kPage;
   const auto end = (reinterpret_cast<std::uintptr_t>(begin) + bytes) / kPage * kPage;
   madvise(reinterpret_cast<void*>(first), end - first, MADV_HUGEPAGE);  // a wish: where it is not granted nothing changes
 }
 
+// [begin, end) of `to`, which is that of the file from `offset` on.
+void read_stretch(const File& file, std::uint64_t offset, char* to, std::uint64_t begin, std::uint64_t end) {
+  constexpr std::uint64_t kAtOnce = 256 << 10;
+  while (begin < end) {
+    const auto got = pread(file.descriptor(), to + begin, std::min(kAtOnce, end - begin), static_cast<off_t>(offset + begin));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) throw io_error(file.path(), "cannot read", errno);
+    if (got == 0)
+      throw IoError({.who = file.path().string(),
+                     .found = "its end within a tensor",
+                     .expected = "",
+                     .remedy = "the file has been cut off since it was opened: restore it"});
+    begin += static_cast<std::uint64_t>(got);
+  }
+}
+
+// By all threads, a huge page at a time, whoever is free the next: a page that is fresh is cleared, and filled while it is still in the cache.
 void read_bytes(const File& file, std::uint64_t offset, char* to, std::uint64_t bytes) {
-  constexpr std::int64_t kChunk = std::int64_t{4} << 20;
-  const auto total = static_cast<std::int64_t>(bytes);
-  at::parallel_for(0, (total + kChunk - 1) / kChunk, 1, [&](std::int64_t first, std::int64_t last) {
-    const auto end = std::min(total, last * kChunk);
-    for (auto at = first * kChunk; at < end;) {
-      const auto got = pread(file.descriptor(), to + at, static_cast<std::size_t>(std::min(kChunk, end - at)), static_cast<off_t>(offset) + at);
-      if (got < 0 && errno == EINTR) continue;
-      if (got < 0) throw io_error(file.path(), "cannot read", errno);
-      if (got == 0)
-        throw IoError({.who = file.path().string(),
-                       .found = "its end within a tensor",
-                       .expected = "",
-                       .remedy = "the file has been cut off since it was opened: restore it"});
-      at += got;
+  const auto before = reinterpret_cast<std::uintptr_t>(to) % kHugePage;  // of the first page
+  const auto pages = (before + bytes + kHugePage - 1) / kHugePage;
+  std::atomic<std::uint64_t> next{0};
+  at::parallel_for(0, std::min<std::int64_t>(at::get_num_threads(), static_cast<std::int64_t>(pages)), 1, [&](std::int64_t, std::int64_t) {
+    for (auto page = next++; page < pages; page = next++) {
+      const auto begin = page == 0 ? 0 : page * kHugePage - before, end = std::min(bytes, (page + 1) * kHugePage - before);
+      to[begin] = 0;  // else the kernel finds the page missing in the middle of its copy, and starts again
+      read_stretch(file, offset, to, begin, end);
     }
   });
 }
@@ -131,7 +149,7 @@ void WeightFile::read(const std::string& name, std::int64_t begin, const Tensor&
     if (out.is_cpu()) use_huge_pages(out.mutable_data_ptr(), out.nbytes());
     out.copy_(view(name).view(-1).narrow(0, begin, out.numel()));
   } else {
-    const auto in_row = c10::multiply_integers(info.shape) / info.shape.at(0);
+    const auto in_row = c10::multiply_integers(info.shape) / rows_of(info);
     const auto first = begin / in_row, end = (begin + out.numel() - 1) / in_row + 1;
     out.copy_(rows(name, first, end).view(-1).narrow(0, begin - first * in_row, out.numel()));
   }

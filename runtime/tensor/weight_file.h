@@ -20,6 +20,9 @@ struct TensorInfo {
   std::vector<std::int64_t> strides{};  ///< in elements, where they do not lie row by row; else empty
 };
 
+/// Rows that a tensor is read by: the size of its first dimension; a scalar is one.
+std::int64_t rows_of(const TensorInfo& info);
+
 /// Bytes of a tensor of this shape, or nothing where the product overflows.
 std::optional<std::uint64_t> bytes_of(const std::vector<std::int64_t>& shape, at::ScalarType dtype);
 

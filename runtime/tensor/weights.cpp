@@ -32,7 +32,7 @@ std::map<std::string, std::string> read_index(const fs::path& path) {
   for (const auto& [name, shard] : json["weight_map"].items()) {
     // A shard lies beside its index: a path could lead anywhere.
     if (!shard.is_string() || fs::path(shard.get<std::string>()).filename() != shard.get<std::string>() || shard.get<std::string>().empty())
-      complain("'" + name + "': " + shard.dump(), "the name of a file beside it");
+      complain("'" + name + "': " + (shard.is_string() ? shard.get<std::string>() : "no text"), "the name of a file beside it");
     shards[name] = shard.get<std::string>();
   }
   if (shards.empty()) complain("an empty 'weight_map'", "{tensor: shard}");
@@ -101,14 +101,14 @@ Tensor Weights::rows(const std::string& name, std::int64_t begin, std::int64_t e
 
 Tensor Weights::view(const std::string& name) const {
   if (const auto* file = file_of(name)) return file->view(name);
-  return rows(name, 0, info(name).shape.at(0));
+  return rows(name, 0, rows_of(info(name)));
 }
 
 void Weights::read(const std::string& name, std::int64_t begin, const Tensor& out) const {
   if (const auto* file = file_of(name)) return file->read(name, begin, out);
   const auto& info = this->info(name);
   if (out.numel() == 0) return;
-  const auto in_row = c10::multiply_integers(info.shape) / info.shape.at(0);
+  const auto in_row = c10::multiply_integers(info.shape) / rows_of(info);
   const auto first = begin / in_row, end = (begin + out.numel() - 1) / in_row + 1;
   out.copy_(rows(name, first, end).view(-1).narrow(0, begin - first * in_row, out.numel()));
 }

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "models/conversion.h"
 #include "models/meta_folder.h"
@@ -13,6 +14,7 @@
 #include "tests/support/assets.h"
 #include "tests/support/errors.h"
 #include "tests/support/scratch.h"
+#include "tests/support/shape_of_family.h"
 
 namespace herd::test {
 namespace {
@@ -178,6 +180,8 @@ TEST_F(Hub, WrongFoldersSayWhatTheyLack) {
   write_file_atomically(folder / "adapter_config.json", "{}");
   EXPECT_THAT(refusal(), HasSubstr("this is an adapter"));
   write_file_atomically(folder / "config.json", "{");
+  EXPECT_THAT(refusal(), HasSubstr("config.json: no JSON"));
+  write_file_atomically(folder / "config.json", "[1]");
   EXPECT_THAT(refusal(), HasSubstr("config.json: no JSON object"));
   write_file_atomically(folder / "config.json", small_config().dump());
   EXPECT_THAT(refusal(), HasSubstr("neither model.safetensors nor model.safetensors.index.json nor pytorch_model.bin"));
@@ -281,6 +285,44 @@ TEST_F(Hub, ConversionsThereAndBackAreTheSameTensors) {
   EXPECT_EQ(meta.names().size(), tensors.size());
 }
 
+// The factors of their config.json at Hugging Face; their params.json, which says use_scaled_rope alone, tells the models by their sizes.
+TEST_F(Hub, MetaStretchesRopeAsTheModelWas) {
+  struct Known {
+    std::int64_t dim, layers;
+    double factor;
+  };
+  for (const auto& known : {Known{2048, 16, 32}, {3072, 28, 32}, {4096, 32, 8}, {8192, 80, 8}, {16384, 126, 8}, {2048, 17, 0}}) {
+    make_folder(folder);
+    stream_torch_file(folder / "consolidated.00.pth", to_write({{"tok_embeddings.weight", at::zeros({1, 1})}, {"layers.0.feed_forward.w1.weight", at::zeros({1, 1})}}));
+    const nlohmann::json params{{"dim", known.dim}, {"n_layers", known.layers}, {"n_heads", 32}, {"rope_theta", 500000.0}, {"use_scaled_rope", true}};
+    write_file_atomically(folder / "params.json", params.dump());
+    if (known.factor > 0) EXPECT_EQ(meta_config(folder)["rope_scaling"]["factor"], known.factor);
+    else EXPECT_THAT(message_of<ConfigError>([&] { meta_config(folder); }), HasSubstr("width 2048 and 17 layers"));
+  }
+}
+
+// Of a tensor that is made of others, no more is made than the stretches that the fingerprint looks at.
+TEST_F(Hub, TheFingerprintMakesNoWholeTensors) {
+  const auto config = small_config({{"hidden_size", 256}, {"intermediate_size", 1024}, {"vocab_size", 4096}, {"num_hidden_layers", 1}});
+  const auto model = small_model(config);
+  write_folder(folder, config, tensors_of(*model));
+  const auto stored = std::make_shared<const Weights>(open_hub_weights(folder));
+  std::int64_t read = 0, all = 0;
+  std::map<std::string, DerivedTensor> derived;
+  for (const auto& name : stored->names()) {
+    const auto& info = stored->info(name);
+    all += static_cast<std::int64_t>(info.bytes);
+    derived.emplace(name, DerivedTensor{info, [&, name](std::int64_t begin, std::int64_t end) {
+                                          const auto rows = stored->rows(name, begin, end);
+                                          read += static_cast<std::int64_t>(rows.nbytes());
+                                          return rows;
+                                        }});
+  }
+  EXPECT_EQ(hub_fingerprint(*model, Weights(std::move(derived), "derived")), hub_fingerprint(*model, *stored));
+  EXPECT_GT(all, std::int64_t{10} << 20);
+  EXPECT_LT(read, all / 10);
+}
+
 struct BadConfig {
   nlohmann::json changes;
   std::vector<std::string> words;
@@ -293,7 +335,7 @@ TEST_F(Hub, WrongConfigsNameTheKey) {
       {{{"hidden_act", "gelu"}}, {"'hidden_act'", "'gelu'", "silu"}},
       {{{"hidden_size", nullptr}}, {"no 'hidden_size'"}},
       {{{"hidden_size", 8.5}}, {"'hidden_size'", "8.5", "an integer"}},
-      {{{"hidden_size", 0}}, {"'hidden_size'", "at least 1"}},
+      {{{"hidden_size", 0}}, {"'hidden_size'", "an integer from 1 to 4194304"}},
       {{{"hidden_size", 9}}, {"'hidden_size'", "multiple of num_attention_heads"}},
       {{{"num_key_value_heads", 3}}, {"'num_key_value_heads'", "a divisor"}},
       {{{"head_dim", 3}}, {"'head_dim'", "an even number"}},
@@ -303,10 +345,60 @@ TEST_F(Hub, WrongConfigsNameTheKey) {
       {{{"rope_scaling", {{"rope_type", "llama3"}, {"factor", 8}}}}, {"no 'low_freq_factor'"}},
       {{{"rope_parameters", {{"rope_type", "longrope"}, {"factor", 2}}}}, {"'rope_parameters'", "'longrope'"}},
       {{{"rope_scaling", "linear"}}, {"'rope_scaling'", "an object"}},
+      {{{"num_attention_heads", 4000}}, {"'hidden_size'", "multiple of num_attention_heads"}},
+      {{{"rope_scaling", {{"type", "llama3"}, {"factor", 8}, {"low_freq_factor", 4}, {"high_freq_factor", 4}, {"original_max_position_embeddings", 64}}}},
+       {"'high_freq_factor'", "above low_freq_factor"}},
   };
   for (const auto& bad : cases) {
     const auto message = message_of<ConfigError>([&] { make_model_from(small_config(bad.changes).dump()); });
     for (const auto& word : bad.words) EXPECT_THAT(message, HasSubstr(word)) << bad.changes;
+  }
+}
+
+// Every number that a family's words reach, and those that only its config.json has.
+TEST(ConfigNumbers, OutOfRangeIsRefusedInEveryFamily) {
+  const std::map<std::string, std::vector<nlohmann::json>> others{
+      {"mistral", {{{"sliding_window", "BAD"}}}},
+      {"qwen2", {{{"use_sliding_window", true}, {"max_window_layers", "BAD"}}, {{"use_sliding_window", true}, {"sliding_window", "BAD"}}}},
+      {"internlm", {{{"rotary", {{"base", "BAD"}}}}, {{"rotary", {{"type", "dynamic"}, {"scaling_factor", "BAD"}}}}}},
+      {"chatglm", {{{"bos_token_id", "BAD"}}, {{"gmask_token_id", "BAD"}}, {{"mask_token_id", "BAD"}}, {{"deepnorm_alpha", "BAD"}}}},
+      {"chatglm2", {{{"rope_ratio", "BAD"}}}},
+      {"llama",
+       {{{"rope_scaling", {{"type", "linear"}, {"factor", "BAD"}}}},
+        {{"rope_parameters", {{"rope_theta", "BAD"}, {"rope_type", "default"}}}},
+        {{"rope_scaling", {{"type", "llama3"}, {"factor", 8}, {"low_freq_factor", "BAD"}, {"high_freq_factor", 4}, {"original_max_position_embeddings", 64}}}},
+        {{"rope_scaling", {{"type", "llama3"}, {"factor", 8}, {"low_freq_factor", 1}, {"high_freq_factor", "BAD"}, {"original_max_position_embeddings", 64}}}},
+        {{"rope_scaling", {{"type", "llama3"}, {"factor", 8}, {"low_freq_factor", 1}, {"high_freq_factor", 4}, {"original_max_position_embeddings", "BAD"}}}}}}};
+  int numbers = 0;
+  for (const auto& name : families().names()) {
+    ModelOptions options{.family = name, .config = shape_of_family(name, {.hidden_size = 32, .intermediate_size = 48, .num_hidden_layers = 1, .num_attention_heads = 4,
+                                                                      .num_key_value_heads = 2})};
+    const auto good = hub_config(options, 50);
+    make_model(good);
+    auto patches = others.contains(name) ? others.at(name) : std::vector<nlohmann::json>();
+    const std::set<std::string> no_numbers{"tie_word_embeddings", "attention_bias", "mlp_bias", "rope_scaling"};
+    for (const auto& [word, key] : families().at(name).words)
+      if (!no_numbers.contains(word)) patches.push_back({{key, "BAD"}});
+    for (const auto& patch : patches) {
+      const auto text = patch.dump();
+      const auto before = text.substr(0, text.find("\":\"BAD\""));
+      const auto key = before.substr(before.rfind('"') + 1);
+      for (const std::string bad : {"-1", "1e+300", "9223372036854775808", "\"8\"", "[]"}) {
+        auto config = good;
+        config.update(nlohmann::json::parse(std::string(text).replace(text.find("\"BAD\""), 5, bad)));
+        const auto message = message_of<ConfigError>([&] { make_model(config); });
+        EXPECT_THAT(message, AllOf(HasSubstr("'" + key + "'"), HasSubstr(": " + bad + ";"), HasSubstr("expected a"))) << name << " " << config;
+        ++numbers;
+      }
+    }
+  }
+  EXPECT_GT(numbers, 5 * 100);
+}
+
+TEST(ConfigNumbers, WhatIsNoNumberToJsonIsToldByItsKey) {
+  for (const std::string bad : {"NaN", "Infinity", "-Infinity", "1e999", "0x10"}) {
+    const auto text = R"({"model_type": "llama", "hidden_size": 8, "rms_norm_eps": )" + bad + "}";
+    EXPECT_THAT(message_of<IoError>([&] { make_model_from(text); }), AllOf(HasSubstr("config.json: after 'rms_norm_eps'"), HasSubstr("no JSON"))) << bad;
   }
 }
 

@@ -4,7 +4,9 @@ and back; what torch.save writes, and back; HDF5 written by herd and read by h5p
 import argparse
 import collections
 import os
+import struct
 import subprocess
+import time
 import unittest
 import zipfile
 
@@ -26,6 +28,17 @@ DTYPES = [torch.bool, torch.uint8, torch.int8, torch.float8_e5m2, torch.float8_e
 def probe(*arguments):
     done = subprocess.run([str(BINARIES / "safetensors_probe"), *map(str, arguments)], capture_output=True, text=True)
     return done.returncode, done.stderr
+
+
+def opened(path):
+    """What opening the file says, seconds, and peak resident bytes."""
+    began = time.monotonic()
+    process = subprocess.Popen([str(BINARIES / "safetensors_probe"), "--open", str(path)], stdout=subprocess.PIPE, text=True)
+    with process.stdout:
+        said = process.stdout.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return said, time.monotonic() - began, usage.ru_maxrss * 1024
 
 
 def bits(dtype, *shape):
@@ -88,6 +101,8 @@ class Safetensors(Scratch):
         whole = good.read_bytes()
         broken = [whole[:n] for n in (0, 7, 8, 40, len(whole) - 1)] + [whole + b"x", b"\xff" * 8 + whole[8:], whole.replace(b'"F32"', b'"F33"'),
                   whole.replace(b"[6]", b"[7]"), whole[:8] + b"[" + whole[9:], whole.replace(b'"b"', b'"a"')]
+        deep = b'{"a":' + b"[" * 1_000_000 + b"]" * 1_000_000 + b"}"
+        broken.append(struct.pack("<Q", len(deep)) + deep)
         for number, content in enumerate(broken):
             path = self.folder / f"broken-{number}.safetensors"
             path.write_bytes(content)
@@ -250,6 +265,37 @@ class TorchFiles(Scratch):
             with self.subTest(title):
                 self.assertTrue(found.startswith(f"{file}"), found)
                 self.assertIn(words, found)
+
+    def test_what_is_named_many_times_is_held_once(self):
+        """A few bytes of a pickle can name a long value again. Where it were copied each time, these files of some 200 KB took gigabytes."""
+        text = lambda s: b"X" + struct.pack("<I", len(s)) + s
+        keep, again = lambda i: b"r" + struct.pack("<I", i), lambda i: b"h" + bytes([i])
+        storage = lambda key: b"(" + text(b"storage") + b"ctorch\nFloatStorage\n" + key + text(b"cpu") + b"K\x06t"
+        tensor = b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage(text(b"0")) + b"QK\x00(K\x06t(K\x01t\x89}tR" + keep(0) + b"0"
+        names = [b"%05d" % i for i in range(10_000)]
+        tensors = b"}(" + b"".join(text(name) + again(0) for name in names) + b"u" + keep(1) + b"0"
+        cases = {
+            "a storage's key": (storage(text(b"7" * 100_000)) + keep(0) + b"0" + (again(0) + b"Q0") * 25_000 + b"}.", "the key '777"),
+            "sizes": (b"(" + b"N" * 100_000 + b"t" + keep(0) + b"\x85" + keep(1) + b"0ctorch\nSize\n" + keep(2) + b"0" +
+                      (again(2) + again(1) + b"R0") * 20_000 + b"}.", "no dict of tensors"),
+            "a dict": (tensor + tensors + b"}(" + b"".join(text(name) + again(1) for name in names) + b"u.", "under '00000', '00001'"),
+            "a key": (tensor + text(b"x" * 100_000) + keep(1) + b"0}(" + (again(1) + again(0)) * 25_000 + b"u.", "it is there twice"),
+            "a key of dicts": (tensor + tensors + text(b"x" * 100_000) + keep(2) + b"0}(" + (again(2) + again(1)) * 19_000 + b"u.", "under 'xxx"),
+            "what is called": (text(b"x" * 200_000) + keep(0) + again(0) + b"\x93.", "no tensor needs: 'xxx"),
+        }
+        _, _, idle = opened("/dev/null")
+        for title, (pickle, words) in cases.items():
+            with self.subTest(title):
+                self.assertLess(len(pickle), 300_000)
+                with zipfile.ZipFile(self.file, "w") as archive:
+                    archive.writestr("x/data.pkl", b"\x80\x02" + pickle)
+                    archive.writestr("x/data/0", bytes(24))
+                said, seconds, peak = opened(self.file)
+                self.assertIn(words, said)
+                self.assertLess(len(said), 1500)
+                # 100 bytes for each of a pickle's are 30 MB; and a second or two go into starting the program on a busy machine.
+                self.assertLess(peak - idle, 40e6)
+                self.assertLess(seconds, 20)
 
     def test_a_changed_byte_or_a_cut_is_told(self):
         torch.save({"a": torch.arange(4.0), "b": torch.arange(6).view(2, 3).t()}, self.file)

@@ -7,10 +7,12 @@ import subprocess
 import unittest
 
 from herd_probe import ASSETS, BINARIES, Scratch, ask, load_llama, random_ids, random_llama
+from herd_run import quickstart_data
 
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, LlamaForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, LlamaForCausalLM
+from transformers.dynamic_module_utils import get_class_from_dynamic_module
 
 LOGITS = 1e-4  # fp32, absolute, of the order of 1 to 10; as in llama_test.py
 HERD = str(BINARIES / "herd")
@@ -61,6 +63,16 @@ def write_meta(folder, model, count=1, embedding_dim=1):
     (folder / "params.json").write_text(json.dumps(params))
     for rank, shard in enumerate(meta_shards(meta_state(model), count, embedding_dim)):
         torch.save(shard, folder / f"consolidated.{rank:02}.pth")
+
+
+class Runs:
+    """Pickled, it calls os.system when it is loaded."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.path}",)
 
 
 class Folders(Scratch):
@@ -152,6 +164,33 @@ class Meta(Folders):
         text = self.refused("convert", self.folder / "meta", self.folder / "out")
         self.assertIn("1 missing: model.layers.0.self_attn.q_proj.weight", text)
         self.assertIn("1 unexpected: layers.0.attention.wz.weight", text)
+
+    def test_a_scalar_is_told_like_any_other_tensor(self):
+        for count in (1, 2):
+            for name, words in (("layers.0.attention.wv.weight", "v_proj.weight"), ("layers.0.attention.wq.weight", "whole heads"), ("norm.weight", "norm.weight"),
+                                ("layers.1.feed_forward.w2.weight", "down_proj.weight"), ("extra", "1 unexpected: extra")):
+                with self.subTest(f"{name} of {count} files"):
+                    shutil.rmtree(self.folder / "meta", ignore_errors=True)
+                    write_meta(self.folder / "meta", random_llama(), count)
+                    for file in (self.folder / "meta").glob("*.pth"):
+                        torch.save({**torch.load(file), name: torch.tensor(2.5)}, file)
+                    for command in (("inspect", self.folder / "meta", "--check"), ("convert", self.folder / "meta", self.folder / "out")):
+                        said = self.refused(*command)
+                        self.assertRegex(said, words if count == 1 or name in ("norm.weight", "extra") else name)
+                        self.assertNotRegex(said, "c10|Exception|_M_range_check|terminate")
+
+    def test_how_far_rope_is_stretched_goes_with_the_model(self):
+        write_meta(self.folder / "meta", random_llama())
+        file = self.folder / "meta/params.json"
+        params = {**json.loads(file.read_text()), "rope_theta": 500000.0, "use_scaled_rope": True}
+        file.write_text(json.dumps(params))
+        for command in ("inspect", "convert"):
+            said = self.refused(command, self.folder / "meta", *([self.folder / "out"] if command == "convert" else []))
+            self.assertRegex(said, "params.json: 'use_scaled_rope'.*width 48 and 3 layers")
+            self.assertIn("rope_scaling_factor", said)
+        file.write_text(json.dumps({**params, "rope_scaling_factor": 32}))
+        self.run_herd("convert", self.folder / "meta", self.folder / "out")
+        self.assertEqual(json.loads((self.folder / "out/config.json").read_text())["rope_scaling"]["factor"], 32)
 
     def test_real_files(self):
         if not ASSETS.exists():
@@ -285,6 +324,63 @@ class Convert(Folders):
             self.assertLess(peak - idle, 110e6, words)
 
 
+class RemoteCode(Folders):
+    """Folders that bring the code of their model along, as ChatGLM's, Baichuan's, InternLM's and MOSS's do."""
+
+    def setUp(self):
+        super().setUp()
+        self.source = self.folder / "baichuan"
+        self.run_herd("init", self.source, "family=baichuan", *"hidden_size=32 intermediate_size=48 num_hidden_layers=1 num_attention_heads=4 vocab_size=50 max_position_embeddings=64".split())
+        (self.source / "configuration_own.py").write_text("from transformers import PretrainedConfig\n\nclass OwnConfig(PretrainedConfig):\n    model_type = 'baichuan'\n")
+        (self.source / "modeling_own.py").write_text("from transformers import PreTrainedModel\nfrom .configuration_own import OwnConfig\nfrom .parts import NAME\n\n"
+                                                     "class OwnForCausalLM(PreTrainedModel):\n    config_class = OwnConfig\n    name = NAME\n")
+        (self.source / "parts.py").write_text("NAME = 'own'\n")
+        self.map = {"AutoConfig": "configuration_own.OwnConfig", "AutoModelForCausalLM": "modeling_own.OwnForCausalLM"}
+        self.rewrite(auto_map=self.map)
+
+    def rewrite(self, **words):
+        config = {**self.config(self.source), **words}
+        (self.source / "config.json").write_text(json.dumps({k: v for k, v in config.items() if v is not None}))
+
+    def config(self, folder):
+        return json.loads((folder / "config.json").read_text())
+
+    def exported(self, *options):
+        shutil.rmtree(self.folder / "out", ignore_errors=True)
+        self.run_herd("convert", self.source, self.folder / "out", *options)
+        return self.folder / "out"
+
+    def test_it_comes_along(self):
+        out = self.exported()
+        self.assertEqual(sorted(p.name for p in out.glob("*.py")), ["configuration_own.py", "modeling_own.py", "parts.py"])
+        self.assertEqual(self.config(out)["auto_map"], self.map)
+        self.assertEqual(type(AutoConfig.from_pretrained(out, trust_remote_code=True)).__name__, "OwnConfig")
+        self.assertEqual(get_class_from_dynamic_module("modeling_own.OwnForCausalLM", out).name, "own")
+
+    def test_what_is_not_there_is_not_named(self):
+        (self.source / "modeling_own.py").unlink()
+        self.assertEqual(self.config(self.exported())["auto_map"], {"AutoConfig": "configuration_own.OwnConfig"})
+        self.rewrite(auto_map={"AutoModel": "modeling_own.OwnForCausalLM"})
+        self.assertNotIn("auto_map", self.config(self.exported()))
+        elsewhere = {"AutoModel": "org/name--modeling_own.OwnForCausalLM", "AutoTokenizer": ["configuration_own.OwnConfig", None]}
+        self.rewrite(auto_map=elsewhere)
+        self.assertEqual(self.config(self.exported())["auto_map"], elsewhere)
+
+    def test_as_another_family_it_stays_behind_unless_the_tokenizer_names_it(self):
+        out = self.exported("--family", "llama")
+        self.assertFalse(list(out.glob("*.py")))
+        self.assertNotIn("auto_map", self.config(out))
+        (self.source / "tokenizer_config.json").write_text(json.dumps(dict(auto_map={"AutoTokenizer": ["tokenization_own.OwnTokenizer", None]})))
+        (self.source / "tokenization_own.py").write_text("")
+        self.assertTrue((self.exported("--family", "llama") / "tokenization_own.py").exists())
+
+    def test_both_baichuans_are_named_as_they_name_themselves(self):
+        self.assertEqual(self.config(self.exported())["architectures"], ["BaiChuanForCausalLM"])
+        self.rewrite(max_position_embeddings=None, model_max_length=4096)
+        self.assertEqual(self.config(self.exported())["architectures"], ["BaichuanForCausalLM"])
+        self.assertIn("baichuan (BaichuanForCausalLM)", self.run_herd("inspect", self.source))
+
+
 class Look(Folders):
     def test_list(self):
         out = self.run_herd("list")
@@ -321,6 +417,19 @@ class Look(Folders):
         (self.folder / "hf/config.json").write_text(json.dumps({**config, "model_type": "lama"}))
         self.assertIn("did you mean 'llama'?", self.refused("inspect", self.folder / "hf"))
 
+    def test_a_tied_head_that_differs(self):
+        model = self.saved(tie_word_embeddings=True)
+        state = {k: v.clone() for k, v in load_file(self.folder / "hf/model.safetensors").items()}  # else they lie in the file that is written over
+        state["lm_head.weight"] = model.lm_head.weight.detach().clone()
+        save_file(state, self.folder / "hf/model.safetensors")
+        self.run_herd("inspect", self.folder / "hf")
+        save_file({**state, "lm_head.weight": state["lm_head.weight"].double()}, self.folder / "hf/model.safetensors")
+        self.run_herd("inspect", self.folder / "hf")  # the same numbers
+        state["lm_head.weight"][7, 3] += 1
+        save_file(state, self.folder / "hf/model.safetensors")
+        for command in (("inspect", self.folder / "hf"), ("convert", self.folder / "hf", self.folder / "out")):
+            self.assertIn("a lm_head.weight that differs from model.embed_tokens.weight", self.refused(*command))
+
     def test_a_damaged_torch_file_is_told_by_its_checksums(self):
         model = self.saved()
         torch.save(model.state_dict(), self.folder / "hf/pytorch_model.bin")
@@ -330,6 +439,107 @@ class Look(Folders):
         whole[len(whole) // 2] ^= 1
         (self.folder / "hf/pytorch_model.bin").write_bytes(whole)
         self.assertIn("do not fit their checksum", self.refused("inspect", self.folder / "hf", "--check"))
+
+
+class BadInput(Folders):
+    """Each folder is refused by whoever is to use it, in one message that names the fault, and nothing is written."""
+
+    COMMANDS = {"inspect": ["model", "inspect", "FOLDER", "--check"], "convert": ["model", "convert", "FOLDER", "OUT"],
+                "generate": ["generate", "--model", "FOLDER", "--prompt", "a", "--max-new-tokens", "1"]}
+
+    def setUp(self):
+        super().setUp()
+        made = quickstart_data.make_records()
+        tokenizer, settings = quickstart_data.make_tokenizer(made)
+        (self.folder / "tokenizer").mkdir()
+        (self.folder / "tokenizer/tokenizer.json").write_text(json.dumps(tokenizer))
+        (self.folder / "tokenizer/tokenizer_config.json").write_text(json.dumps(settings))
+        self.good, self.bad = self.folder / "good", self.folder / "bad"
+        sizes = "hidden_size=32 intermediate_size=48 num_hidden_layers=2 num_attention_heads=4".split()
+        self.run_herd("init", self.good, "family=llama", *sizes, f"tokenizer={self.folder}/tokenizer")
+
+    def words(self, **changes):
+        config = {**json.loads((self.bad / "config.json").read_text()), **changes}
+        (self.bad / "config.json").write_text(json.dumps({k: v for k, v in config.items() if v is not None}))
+
+    def tensors(self, change):
+        state = load_file(self.bad / "model.safetensors")
+        change(state)
+        save_file({k: v.clone(memory_format=torch.contiguous_format) for k, v in state.items()}, self.bad / "model.safetensors")
+
+    def shards(self, as_torch=False):
+        """The model in two shards with an index."""
+        state = load_file(self.bad / "model.safetensors")
+        (self.bad / "model.safetensors").unlink()
+        stem, end = ("pytorch_model", "bin") if as_torch else ("model", "safetensors")
+        names = {k: f"{stem}-{1 + i % 2}.{end}" for i, k in enumerate(sorted(state))}
+        for file in set(names.values()):
+            part = {k: v for k, v in state.items() if names[k] == file}
+            torch.save(part, self.bad / file) if as_torch else save_file(part, self.bad / file)
+        (self.bad / f"{stem}.{end}.index.json").write_text(json.dumps({"weight_map": names}))
+        return sorted(set(names.values()))
+
+    def torch_file(self, value):
+        (self.bad / "model.safetensors").unlink()
+        torch.save(value, self.bad / "pytorch_model.bin")
+
+    def packed(self, state):
+        for i in range(2):
+            at = f"model.layers.{i}.self_attn."
+            state[at + "W_pack.weight"] = torch.cat([state.pop(f"{at}{x}_proj.weight") for x in "qkv"])
+
+    def cut(self, name):
+        os.truncate(self.bad / name, (self.bad / name).stat().st_size // 2)
+
+    def put(self, state, name, value):
+        state[name] = value
+
+    def test_every_one(self):
+        up, norm, ran = "model.layers.1.mlp.up_proj.weight", "model.norm.weight", self.folder / "ran"
+        tokens = json.loads((self.good / "config.json").read_text())["vocab_size"]
+        cases = {
+            "an unknown model_type": (lambda: self.words(model_type="lama"), ["'lama'", "did you mean 'llama'?"]),
+            "no model_type": (lambda: self.words(model_type=None), ["no 'model_type'"]),
+            "a config without a needed key": (lambda: self.words(hidden_size=None), ["no 'hidden_size'"]),
+            "a config that is none": (lambda: (self.bad / "config.json").write_text("[]"), ["config.json: no JSON object"]),
+            "endless levels": (lambda: (self.bad / "config.json").write_text('{"hidden_size": ' + "[" * 1_000_000 + "]" * 1_000_000 + "}"), ["'hidden_size': more than 100 levels"]),
+            "a number that is none": (lambda: self.words(rms_norm_eps=float("nan")), ["config.json: after 'rms_norm_eps'", "NaN"]),
+            "a number out of range": (lambda: self.words(rope_theta=-1.0), ["'rope_theta': -1.0; expected a number from 1 to"]),
+            "a size out of range": (lambda: self.words(num_hidden_layers=1 << 40), ["'num_hidden_layers': 1099511627776; expected an integer from 1 to 10000"]),
+            "heads that do not divide": (lambda: self.words(num_attention_heads=5), ["'hidden_size': 32; expected a multiple of num_attention_heads"]),
+            "key heads that do not divide": (lambda: self.words(num_key_value_heads=3), ["'num_key_value_heads': 3; expected a divisor"]),
+            "a missing tensor": (lambda: self.tensors(lambda s: s.pop(norm)), ["1 missing: model.norm.weight"]),
+            "another tensor": (lambda: self.tensors(lambda s: self.put(s, "extra", torch.ones(2))), ["1 unexpected: extra"]),
+            "a transposed tensor": (lambda: self.tensors(lambda s: self.put(s, up, s[up].t())), [up + " [32, 48], not [48, 32]"]),
+            "another family's tensors": (lambda: self.tensors(self.packed), ["6 missing", "2 unexpected: model.layers.0.self_attn.W_pack.weight"]),
+            "another family": (lambda: self.words(model_type="bloom", n_layer=2, n_head=4), ["missing: transformer.word_embeddings.weight"]),
+            "NaN": (lambda: self.tensors(lambda s: s[norm].fill_(float("nan"))), ["NaN; expected"], ["convert", "generate"]),
+            "fewer rows than the tokenizer's": (lambda: (self.words(vocab_size=tokens - 1), self.tensors(
+                lambda s: [self.put(s, k, s[k][:-1]) for k in ("model.embed_tokens.weight", "lm_head.weight") if k in s])),
+                [f"{tokens} tokens", f"{tokens - 1} rows"], ["inspect", "generate"]),
+            "a pickle that calls": (lambda: self.torch_file({norm: torch.ones(2), "x": Runs(ran)}), ["'posix.system'", "nothing of it has been run"]),
+            "a shard that is cut": (lambda: self.cut(self.shards()[0]), ["model-1.safetensors", "cut off"]),
+            "a torch shard that is cut": (lambda: self.cut(self.shards(True)[1]), ["pytorch_model-2.bin", "cut off"]),
+            "a shard that is not there": (lambda: (self.bad / self.shards()[1]).unlink(), ["model-2.safetensors: no such file", "model.safetensors.index.json"]),
+            "no weights": (lambda: (self.bad / "model.safetensors").unlink(), ["neither model.safetensors nor"]),
+        }
+        for i, (title, (spoil, words, *rest)) in enumerate(cases.items()):
+            shutil.rmtree(self.bad, ignore_errors=True)
+            shutil.copytree(self.good, self.bad)
+            spoil()
+            for command in rest[0] if rest else ("inspect", ("convert", "generate")[i % 2]):
+                with self.subTest(title, command=command):
+                    shutil.rmtree(self.folder / "out", ignore_errors=True)
+                    arguments = [{"FOLDER": str(self.bad), "OUT": str(self.folder / "out")}.get(x, x) for x in self.COMMANDS[command]]
+                    done = subprocess.run([HERD, *arguments], capture_output=True, text=True, timeout=60)
+                    said = done.stdout + done.stderr
+                    self.assertNotEqual(done.returncode, 0, said)
+                    self.assertLess(done.returncode, 128, said)
+                    for word in words:
+                        self.assertIn(word, said)
+                    if command != "inspect":
+                        self.assertEqual((done.stdout, done.stderr.count("error: ")), ("", 1), said)
+                    self.assertEqual(sorted(p.name for p in self.folder.iterdir()), ["bad", "good", "tokenizer"])
 
 
 if __name__ == "__main__":
