@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "launch/run_model.h"
 #include "parallel/comm/agree.h"
 #include "parallel/strategy.h"
 #include "peft/adapter_io.h"
@@ -44,10 +45,8 @@ bool streams_result(const RunConfig& config) { return strategies().at(config.par
 
 RunParts load_parts(const RunConfig& config, int threads) {
   RunParts parts;
-  parts.tokenizer_folder = config.model.tokenizer.empty() ? config.model.path : config.model.tokenizer;
-  parts.tokenizer = load_tokenizer(parts.tokenizer_folder);
-  parts.base = open_model(config.model, parts.tokenizer->vocab_size());
-  check_vocabulary(parts.model().facts, parts.tokenizer->vocab_size(), "tokenizer " + parts.tokenizer_folder.string());
+  parts.vocabulary = load_vocabulary(config.model);
+  parts.base = open_run_model(config.model, parts.vocabulary);
   check_context(config, parts.model().facts);
 
   if (config.peft.adapter.empty()) {
@@ -59,7 +58,7 @@ RunParts load_parts(const RunConfig& config, int threads) {
 
   auto data = config.data;
   if (data.threads == 0) data.threads = threads;
-  parts.dataset = load_dataset(data, *parts.tokenizer);
+  parts.dataset = load_dataset(data, *parts.vocabulary.tokenizer);
   parts.provenance = {.template_name = parts.dataset.template_name,
                       .template_fingerprint = parts.dataset.template_fingerprint,
                       .tokenizer_fingerprint = parts.dataset.tokenizer_fingerprint,
@@ -125,10 +124,10 @@ void write_result(const RunParts& parts, const RunConfig& config, const std::fil
     save_adapter(parts.model(), parts.peft, hub_name(config.model.path), parts.provenance, folder, values);
     return;
   }
-  HubSave save{.copies = tokenizer_files(parts.tokenizer_folder), .provenance = parts.provenance, .replace = true, .values = values};
-  save.bos = parts.tokenizer->bos;
-  save.eos = parts.tokenizer->eos;
-  save.pad = parts.tokenizer->pad;
+  const auto& tokenizer = *parts.vocabulary.tokenizer;
+  HubSave save{
+      .provenance = parts.provenance, .bos = tokenizer.bos, .eos = tokenizer.eos, .pad = tokenizer.pad, .replace = true, .values = values};
+  write_beside(save, parts.vocabulary);
   save_hub_folder(parts.model(), parts.base.config, folder, save);
 }
 
