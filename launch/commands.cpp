@@ -36,7 +36,7 @@ const Table<Command>& commands() {
                                         {"flight", {flight_command, "what each rank of a run did last, and where the ranks differ"}},
                                         {"generate", {generate_command, "answer a prompt, or a file of them, with a model"}},
                                         {"merge", {merge_command, "write a base model and its adapter as one Hugging Face folder, verified"}},
-                                        {"model", {model_command, "list families; inspect, make or convert a model's folder"}},
+                                        {"model", {model_command, "list families; inspect, make, convert or extend a folder"}},
                                         {"plan", {plan_command, "what a recipe's run would take on so many ranks, without running it"}},
                                         {"train", {train_command, "train what a recipe says, on every rank of an mpirun or srun"}},
                                     }};

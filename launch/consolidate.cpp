@@ -1,6 +1,7 @@
 #include "launch/consolidate.h"
 
 #include "launch/hub_places.h"
+#include "launch/run_model.h"
 #include "parallel/checkpoint/folder.h"
 #include "parallel/checkpoint/rank_file.h"
 #include "peft/registry.h"
@@ -52,9 +53,8 @@ void fetch_base(RunConfig& config) {
 // All that writing a result asks for, without the data set and without memory for the base model.
 RunParts parts_without_memory(const RunConfig& config, const Manifest& manifest) {
   RunParts parts;
-  parts.tokenizer_folder = config.model.tokenizer.empty() ? config.model.path : config.model.tokenizer;
-  parts.tokenizer = load_tokenizer(parts.tokenizer_folder);
-  parts.base = describe_model(config.model, parts.tokenizer->vocab_size());
+  parts.vocabulary = load_vocabulary(config.model);
+  parts.base = describe_run_model(config.model, parts.vocabulary);
   parts.peft = config.peft;
   attach(parts.model(), parts.peft, static_cast<std::uint64_t>(config.model.seed));
   parts.provenance = provenance_of(manifest.fingerprints);
@@ -86,7 +86,8 @@ ConsolidateReport consolidate(const ConsolidateRequest& request) {
   move_base(config, request.base);
   fetch_base(config);
   const auto parts = parts_without_memory(config, manifest);
-  compare_fingerprints(manifest.fingerprints, {{"base model", parts.base.fingerprint}, {"tokenizer", parts.tokenizer->fingerprint}}, checkpoint);
+  compare_fingerprints(manifest.fingerprints,
+                       {{"base model", parts.base.fingerprint}, {"tokenizer", parts.vocabulary.tokenizer->fingerprint}}, checkpoint);
   write_result(parts, config, staging.path(), values_in(checkpoint));
   staging.commit();
   return {.step = manifest.step, .adapter = makes_adapter(parts)};

@@ -11,6 +11,7 @@
 #include "launch/command_line.h"
 #include "launch/hub_places.h"
 #include "launch/run_config.h"
+#include "launch/run_vocabulary.h"
 #include "runtime/base/exit_codes.h"
 
 namespace herd {
@@ -20,12 +21,12 @@ void audit_recipe(RunConfig config, const AuditOptions& options) {
   config.peft.adapter.clear();  // of the rest, nothing is fetched that is not read
   if (!config.model.tokenizer.empty()) config.model.path.clear();
   fetch_run(config, HubUse::kTokenizer);
-  const auto& folder = config.model.tokenizer.empty() ? config.model.path : config.model.tokenizer;
-  if (folder.empty())
+  if (tokenizer_folder(config.model).empty())
     throw ConfigError(
         {.who = "model.tokenizer", .found = "no tokenizer", .expected = "the folder of one, here or as model.path", .remedy = ""});
-  const auto tokenizer = load_tokenizer(folder);
-  std::cout << audit(load_dataset(config.data, *tokenizer), *tokenizer, config.data, options);
+  const auto vocabulary = load_vocabulary(config.model);
+  const auto& tokenizer = *vocabulary.tokenizer;
+  std::cout << audit(load_dataset(config.data, tokenizer), tokenizer, config.data, options);
 }
 
 bool wants_color() { return isatty(STDOUT_FILENO) && !std::getenv("NO_COLOR"); }

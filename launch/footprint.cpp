@@ -6,6 +6,7 @@
 
 #include "data/sampler.h"
 #include "launch/run_parts.h"
+#include "models/grow.h"
 #include "models/hub.h"
 #include "parallel/strategy.h"
 #include "peft/registry.h"
@@ -168,7 +169,9 @@ std::unique_ptr<CausalLm> model_shape(const RunConfig& config, std::int64_t toke
   if (options.path.empty()) {
     model = describe_model(options, tokens).model;
   } else {
-    model = make_model_from(read_hub_config(options.path, options.family));
+    const auto stored = read_hub_config(options.path, options.family);
+    model = make_model_from(stored);
+    if (!options.extend_vocab.empty()) model = make_model_from(with_vocabulary(stored, tokens));
     set_dtype(*model, scalar_type(options.dtype));
   }
   attach(*model, config.peft, std::nullopt);

@@ -9,6 +9,7 @@
 #include "launch/command_line.h"
 #include "launch/hub_places.h"
 #include "launch/model_convert.h"
+#include "launch/model_extend.h"
 #include "launch/model_files.h"
 #include "launch/model_inspect.h"
 #include "models/conversion.h"
@@ -85,6 +86,12 @@ int convert(const ConvertRequest& request) {
   return kExitSuccess;
 }
 
+int extend(const ExtendRequest& request) {
+  const auto report = extend_folder(request);
+  fmt::print("{}: {}; {} rows, written as {}\n", request.output.string(), report.vocabulary, with_thousands(report.rows), report.dtype);
+  return kExitSuccess;
+}
+
 int inspect(const fs::path& folder, bool check) {
   const auto inspection = inspect_model(folder, check);
   fmt::print("{}", inspection.text);
@@ -128,6 +135,22 @@ int model_command(int argc, char** argv) {
   change->final_callback([&] {
     request.source = hub_folder(request.source, HubUse::kModel, "herd model convert");
     code = convert(request);
+  });
+
+  ExtendRequest longer;
+  auto* grow = app.add_subcommand(
+      "extend", "writes a model with a longer vocabulary: a second SentencePiece model's new pieces, their rows begun as means");
+  grow->add_option("base", longer.model, "a model's folder with the tokenizer.model of SentencePiece, or its hub id")->required();
+  grow->add_option("--with", longer.with, "file of the second SentencePiece model")->required();
+  grow->add_option("--output", longer.output, "folder to write; new or empty")->required();
+  grow->add_option("--tokenizer", longer.tokenizer, "folder or hub id of the tokenizer; default: the base's");
+  grow->add_option("--dtype", longer.dtype, "fp32, bf16 or fp16; default: as most of the weights are stored")
+      ->check(CLI::IsMember(number_formats().names()));
+  grow->footer("herd model extend llama-7b --with chinese_sp.model --output llama-7b-zh");
+  grow->final_callback([&] {
+    longer.model = hub_folder(longer.model, HubUse::kModel, "herd model extend");
+    longer.tokenizer = hub_folder(longer.tokenizer, HubUse::kTokenizer, "--tokenizer");
+    code = extend(longer);
   });
   if (!parse_arguments(app, argc, argv)) return kExitSuccess;
   return code;

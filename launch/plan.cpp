@@ -24,10 +24,11 @@ std::string missing_data(const RunConfig& config) {
   return "";
 }
 
+// Without a tokenizer nothing is known of the data; that rows grow by its new pieces cannot be left open.
 std::unique_ptr<Tokenizer> tokenizer_of(const RunConfig& config) {
-  const auto& folder = config.model.tokenizer.empty() ? config.model.path : config.model.tokenizer;
-  if (folder.empty() || tokenizer_files(folder).empty()) return nullptr;
-  return load_tokenizer(folder);
+  const auto folder = tokenizer_folder(config.model);
+  if (config.model.extend_vocab.empty() && (folder.empty() || tokenizer_files(folder).empty())) return nullptr;
+  return load_vocabulary(config.model).tokenizer;
 }
 
 DataPlan plan_data(const RunConfig& config) {

@@ -1,6 +1,7 @@
 #include "launch/run_config.h"
 
 #include "parallel/strategy.h"
+#include "peft/registry.h"
 #include "runtime/base/file.h"
 
 namespace herd {
@@ -24,6 +25,11 @@ void RunConfig::validate() const {
     throw InvalidSetting("train.evaluate_first", "true", "false where no records are held out", "data.held_out=0.05 holds some out");
   if (model.config && peft.method != "none" && !peft.adapter.empty())
     throw InvalidSetting("peft.adapter", "'" + peft.adapter + "'", "empty where model.config builds a model from random weights");
+  if (!model.extend_vocab.empty() && !peft_methods().at(peft.method).peft_type.empty())
+    throw InvalidSetting("model.extend_vocab", "'" + model.extend_vocab + "'",
+                         "empty where peft makes an adapter, which belongs on the base model's folder: that has no rows for the new pieces",
+                         "write the longer base first: herd model extend " + (model.path.empty() ? "BASE" : model.path) + " --with " +
+                             model.extend_vocab + " --output DIR; then model.path=DIR model.extend_vocab=\"\"");
   if (parallel.offload == Offload::kParameters && !strategies().at(parallel.strategy).parameters)
     throw InvalidSetting("parallel.offload", "parameters", "none or optimizer where parallel.strategy is " + parallel.strategy,
                          "parallel.strategy=zero3, or hsdp, on one rank as well");

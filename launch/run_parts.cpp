@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "launch/run_model.h"
 #include "models/hub_code.h"
 #include "parallel/comm/agree.h"
 #include "parallel/strategy.h"
@@ -47,10 +48,8 @@ bool streams_result(const RunConfig& config) { return strategies().at(config.par
 
 RunParts load_parts(const RunConfig& config, int threads) {
   RunParts parts;
-  parts.tokenizer_folder = config.model.tokenizer.empty() ? config.model.path : config.model.tokenizer;
-  parts.tokenizer = load_tokenizer(parts.tokenizer_folder);
-  parts.base = open_model(config.model, parts.tokenizer->vocab_size());
-  check_vocabulary(parts.model().facts, parts.tokenizer->vocab_size(), "tokenizer " + parts.tokenizer_folder.string());
+  parts.vocabulary = load_vocabulary(config.model);
+  parts.base = open_run_model(config.model, parts.vocabulary);
   check_context(config, parts.model().facts);
 
   if (config.peft.adapter.empty()) {
@@ -62,7 +61,7 @@ RunParts load_parts(const RunConfig& config, int threads) {
 
   auto data = config.data;
   if (data.threads == 0) data.threads = threads;
-  parts.dataset = load_dataset(data, *parts.tokenizer);
+  parts.dataset = load_dataset(data, *parts.vocabulary.tokenizer);
   parts.provenance = {.template_name = parts.dataset.template_name,
                       .template_fingerprint = parts.dataset.template_fingerprint,
                       .tokenizer_fingerprint = parts.dataset.tokenizer_fingerprint,
@@ -128,16 +127,17 @@ void write_result(const RunParts& parts, const RunConfig& config, const std::fil
     save_adapter(parts.model(), parts.peft, hub_name(config.model.path), parts.provenance, folder, values);
     return;
   }
-  HubSave save{.copies = tokenizer_files(parts.tokenizer_folder), .provenance = parts.provenance, .replace = true, .values = values};
+  const auto& vocabulary = parts.vocabulary;
+  const auto& tokenizer = *vocabulary.tokenizer;
+  HubSave save{
+      .provenance = parts.provenance, .bos = tokenizer.bos, .eos = tokenizer.eos, .pad = tokenizer.pad, .replace = true, .values = values};
   const auto take_code = [&](const std::filesystem::path& from, const nlohmann::json& named_by) {
     const auto code = code_files(from, named_by);
     save.copies.insert(save.copies.end(), code.begin(), code.end());
   };
   if (!config.model.path.empty()) take_code(config.model.path, nlohmann::json::parse(parts.base.config));
-  if (parts.tokenizer_folder != config.model.path) take_code(parts.tokenizer_folder, {});
-  save.bos = parts.tokenizer->bos;
-  save.eos = parts.tokenizer->eos;
-  save.pad = parts.tokenizer->pad;
+  if (vocabulary.folder != config.model.path) take_code(vocabulary.folder, {});
+  write_beside(save, vocabulary);
   save_hub_folder(parts.model(), parts.base.config, folder, save);
 }
 

@@ -5,6 +5,7 @@
 
 #include "data/dataset.h"
 #include "launch/run_config.h"
+#include "launch/run_vocabulary.h"
 #include "models/hub.h"
 #include "parallel/checkpoint/manifest.h"
 #include "parallel/comm/communicator.h"
@@ -14,8 +15,7 @@ namespace herd {
 /// What a run works with, the same on every rank: tokenizer, examples, and the model with its PEFT method attached. The base is on the
 /// meta device until a strategy reads what this rank keeps of it.
 struct RunParts {
-  std::filesystem::path tokenizer_folder;
-  std::unique_ptr<Tokenizer> tokenizer;
+  RunVocabulary vocabulary;
   Dataset dataset;
   LoadedModel base;
   PeftOptions peft;       ///< the recipe's, or those of the adapter it goes on from

@@ -38,6 +38,7 @@ void tell_start(const RunParts& parts, const RunConfig& config, const Communicat
   if (!adapter.empty()) log_info("going on from adapter {}, which says what is trained: {}", adapter, describe_adapter(parts.peft));
   if (config.parallel.offload != Offload::kNone && config.model.device == "cpu")
     log_info("parallel.offload: with model.device=cpu everything is in host memory already");
+  if (parts.vocabulary.extension) log_info("vocabulary: {}", parts.vocabulary.summary());
   for (const auto& line : parts.dataset.summary()) log_info("{}", line);
   if (communicator.rank() == 0 && config.model.config && makes_adapter(parts))
     log_warning("an adapter of random weights (model.config), which no folder holds: herd generate and merge have no base to put it on");

@@ -1,5 +1,6 @@
 #pragma once
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -81,6 +82,7 @@ struct HubSave {
   std::uint64_t max_shard_bytes = std::uint64_t{5'000'000'000};
   bool replace = false;                       ///< take the place of a folder that is there
   ParameterValues values;                     ///< where they are not in the model's own memory
+  std::function<void(const std::filesystem::path& folder)> beside{};  ///< writes more files beside the weights
 };
 
 /// Writes a folder that transformers and `load_hub_folder` read: config.json, safetensors in the parameters' dtype, copies.

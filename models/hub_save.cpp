@@ -47,6 +47,7 @@ void save_hub_folder(CausalLm& model, const std::string& config, const fs::path&
   stream_sharded_safetensors(ready.path(), tensors, save.max_shard_bytes);
   write_file_atomically(ready.path() / "config.json", config_to_write(config, model, tensors.front().dtype, save));
   for (const auto& file : save.copies) write_file_atomically(ready.path() / file.filename(), read_file(file));
+  if (save.beside) save.beside(ready.path());
   if (save.provenance) write_provenance(ready.path(), *save.provenance);
   ready.commit();
 }

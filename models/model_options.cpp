@@ -79,6 +79,9 @@ void describe(Schema& s, ModelOptions& o) {
   s.optional_section(
       "config", o.config, "sizes of a model to build from random weights instead of path, named as in the hub's config.json");
   s.field("tokenizer", o.tokenizer, "folder or hub id of the tokenizer; empty: that of path").known_as({"tokenizer_name_or_path"});
+  s.field("extend_vocab", o.extend_vocab,
+          "file of a second SentencePiece model, whose new pieces go behind the tokenizer's own, their rows of embedding and head begun as "
+          "means; empty: none");
   s.field("seed", o.seed, "seed of the random weights").at_least(0);
   s.field("device", o.device, "where the model runs; cuda: a GPU a rank").one_of({"cpu", "cuda"});
   s.field("threads", o.threads, "compute threads a rank; 0: the machine's cores divided by its ranks").range(0, 1024);

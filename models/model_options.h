@@ -42,6 +42,7 @@ struct ModelOptions {
   Precision dtype = Precision::kFp32;
   std::optional<ModelShape> config;
   std::string tokenizer;             ///< a folder; empty: `path`
+  std::string extend_vocab;          ///< a second SentencePiece model, whose new pieces are added; empty: none
   std::int64_t seed = 0;             ///< of the random weights
   std::string device = "cpu";
   std::int64_t threads = 0;          ///< a rank; 0: the machine's cores divided by its ranks

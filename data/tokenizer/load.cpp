@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 
+#include "data/tokenizer/json_node.h"
 #include "data/tokenizer/json_tokenizer.h"
 #include "data/tokenizer/sentencepiece_tokenizer.h"
 #include "data/tokenizer/slow_forms.h"
@@ -32,8 +33,11 @@ std::unique_ptr<Tokenizer> load_tokenizer(const fs::path& folder) {
              vocabulary = folder / "vocab.json", merges = folder / "merges.txt";
   if (fs::exists(json)) return make_json_tokenizer(json, read_tokenizer_settings(folder, TokenizerForm::kJson));
   if (fs::exists(model) && is_tiktoken_file(model)) return make_tiktoken_tokenizer(model);
-  if (fs::exists(model)) return make_sentencepiece_tokenizer(model, read_tokenizer_settings(folder, TokenizerForm::kSentencePiece));
-  if (fs::exists(ice_text)) return make_sentencepiece_tokenizer(ice_text, read_tokenizer_settings(folder, TokenizerForm::kIceText));
+  const auto sentencepiece = [&](const fs::path& file, TokenizerForm form) {
+    return make_sentencepiece_tokenizer(file.string(), read_text_file(file), read_tokenizer_settings(folder, form));
+  };
+  if (fs::exists(model)) return sentencepiece(model, TokenizerForm::kSentencePiece);
+  if (fs::exists(ice_text)) return sentencepiece(ice_text, TokenizerForm::kIceText);
   if (const auto files = tiktoken_files(folder); !files.empty()) return make_tiktoken_tokenizer(files[0]);
   if (fs::exists(vocabulary) && fs::exists(merges)) return make_vocab_merges_tokenizer(vocabulary, merges);
   throw DataError({.who = folder.string(),

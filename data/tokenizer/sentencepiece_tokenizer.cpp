@@ -8,7 +8,6 @@
 #include <unordered_set>
 
 #include "data/tokenizer/blank_tokens.h"
-#include "data/tokenizer/json_node.h"
 #include "data/tokenizer/offset_tokenizer.h"
 #include "data/tokenizer/sentencepiece_bpe.h"
 #include "data/tokenizer/utf8.h"
@@ -259,10 +258,10 @@ class SentencePieceTokenizer final : public Tokenizer {
 
 }  // namespace
 
-std::unique_ptr<Tokenizer> make_sentencepiece_tokenizer(const std::filesystem::path& file, const TokenizerSettings& settings) {
-  const auto bytes = read_text_file(file);
-  auto tokenizer = std::make_unique<SentencePieceTokenizer>(file.string(), bytes, settings);
-  tokenizer->fingerprint = fingerprint(bytes + "\n" + tokenizer->summary());
+std::unique_ptr<Tokenizer> make_sentencepiece_tokenizer(const std::string& file, std::string_view bytes,
+                                                        const TokenizerSettings& settings) {
+  auto tokenizer = std::make_unique<SentencePieceTokenizer>(file, bytes, settings);
+  tokenizer->fingerprint = fingerprint(std::string(bytes) + "\n" + tokenizer->summary());
   if (settings.image_tokens == 0) return tokenizer;
   return make_offset_tokenizer(std::move(tokenizer), static_cast<TokenId>(settings.image_tokens));
 }

@@ -104,6 +104,14 @@ def extension(all):
     base = all.folder("base", *(f"tokenizers/llama/{n}" for n in ("tokenizer.model", "tokenizer_config.json")))
     check_extension(all.probe, "chinese-llama", base, ASSETS / "tokenizers/chinese-llama-sp/chinese_sp.model", all.base / "chinese-llama", all.real + all.code)
     assert all.probe.ask(folder=str(all.base / "chinese-llama"))["vocab_size"] == 49953
+    for language, expected in {"zh": (277919, 130960), "en": (189256, 186926)}.items():  # docs/tokenizers.md shows these
+        records = json.loads((ASSETS / f"data/instructions/alpaca_{language}_demo.json").read_text(encoding="utf-8"))
+        texts = [value for record in records for value in (record["instruction"], record["input"], record["output"]) if value]
+        found = []
+        for place in (base, all.base / "chinese-llama"):
+            all.probe.ask(folder=str(place))
+            found.append(sum(len(ids) for ids in all.probe.ask(ids_of=texts)["ids"]))
+        assert tuple(found) == expected, (language, found)
 
 
 def chatglm(all):

@@ -118,26 +118,72 @@ TEST(Settings, PaddingSideAndOffsetAreChecked) {
   EXPECT_THAT(complain({{"num_image_tokens", -1}}), HasSubstr("num_image_tokens: -1; expected 0 or more"));
 }
 
+constexpr int kNormal = 1, kControl = 3, kUserDefined = 4, kUnused = 5;
+
+std::string piece(const std::string& text, int type) {
+  return test::field(1, test::field(1, text) + test::field(2, -5.0F) + test::field(3, type));
+}
+
 TEST(Extension, AppendsWhatIsNewAndSaysWhatItWasMadeOf) {
-  constexpr int kControl = 3, kNormal = 1;
-  const auto piece = [](const std::string& text, int type) { return test::field(1, test::field(1, text) + test::field(2, -5.0F) + test::field(3, type)); };
   test::Scratch folder;
   test::write_file(folder / "tokenizer.model", test::sentencepiece_form());
   test::write_file(folder / "more.model", piece("</end>", kControl) + piece("ab", kNormal) + piece("aba", kNormal) + piece("▁b", kNormal) + piece("\u4F60", kNormal));
   const auto extended = extend_vocabulary(folder.path(), folder / "more.model");
   EXPECT_EQ(extended.old_pieces, 265);
+  EXPECT_EQ(extended.old_tokens, 265);
+  EXPECT_EQ(extended.unreached, 0);
   EXPECT_THAT(extended.pieces, ElementsAre("aba", "▁b", "\u4F60"));
   EXPECT_THAT(extended.old_ids, ElementsAre(Ids{262, 260}, Ids{259, 261}, Ids{3 + 0xE4, 3 + 0xBD, 3 + 0xA0}));
+  std::filesystem::create_directory(folder / "extended");
   save_extended(extended, folder.path(), folder / "extended");
   const auto t = load_tokenizer(folder / "extended");
   EXPECT_EQ(t->vocab_size(), 268);
+  EXPECT_EQ(make_extended_tokenizer(extended, folder.path())->fingerprint, t->fingerprint);
   EXPECT_THAT(t->encode("aba b\u4F60", false), ElementsAre(259, 265, 266, 267));  // new pieces have the best score: aba before ▁a
   test::write_file(folder / "nothing.model", piece("ab", kNormal));
-  EXPECT_THAT(message_of<DataError>([&] { extend_vocabulary(folder.path(), folder / "nothing.model"); }), HasSubstr("no piece that the tokenizer lacks"));
+  EXPECT_THAT(message_of<DataError>([&] { extend_vocabulary(folder.path(), folder / "nothing.model"); }),
+              HasSubstr("no piece that the tokenizer of "));
   test::write_file(folder / "text.model", "aGk= 0\n");
   EXPECT_THAT(message_of<DataError>([&] { extend_vocabulary(folder.path(), folder / "text.model"); }), HasSubstr("text.model: not a SentencePiece model"));
   test::write_file(folder / "added_tokens.json", R"({"<pad>": 265})");
   EXPECT_THAT(message_of<DataError>([&] { extend_vocabulary(folder.path(), folder / "more.model"); }), HasSubstr("1 tokens added behind the 265 pieces"));
+}
+
+TEST(Extension, MovesWhatAClassPutsBehindThePieces) {
+  test::Scratch folder;
+  test::write_file(folder / "tokenizer.model", test::sentencepiece_form());
+  test::write_file(folder / "tokenizer_config.json", R"({"tokenizer_class": "ChatGLMTokenizer", "name_or_path": "THUDM/chatglm2-6b"})");
+  test::write_file(folder / "more.model", piece("aba", kNormal) + piece("bba", kNormal) + piece("x", kUnused));
+  const auto extended = extend_vocabulary(folder.path(), folder / "more.model");
+  EXPECT_EQ(extended.old_tokens, 265 + 5);
+  EXPECT_THAT(extended.old_ids, ElementsAre(Ids{262, 260}, Ids{261, 261, 260}, Ids{265}, Ids{266}, Ids{267}, Ids{268}, Ids{269}));
+  EXPECT_EQ(extended.unreached, 1);  // neither bb nor ba is a piece
+  const auto t = make_extended_tokenizer(extended, folder.path());
+  EXPECT_EQ(t->token_to_id("[MASK]"), 267);
+  EXPECT_THAT(t->encode("aba"), ElementsAre(268, 270, 259, 265));         // [gMASK] sop ▁ aba
+  test::write_file(folder / "added_tokens.json", R"({"[gMASK]": 266})");  // as ChatGLM3's files say
+  EXPECT_THAT(message_of<DataError>([&] { extend_vocabulary(folder.path(), folder / "more.model"); }),
+              HasSubstr("gives '[gMASK]' the id 266, behind"));
+}
+
+TEST(Extension, RefusesWhatItCannotPutBehindPieces) {
+  test::Scratch folder;
+  const auto complain = [&](const std::string& extension) {
+    test::write_file(folder / "more.model", extension);
+    return message_of<DataError>([&] { extend_vocabulary(folder.path(), folder / "more.model"); });
+  };
+  EXPECT_THAT(complain(piece("x", kNormal)), HasSubstr("no tokenizer.model; expected the tokenizer.model of a SentencePiece vocabulary"));
+  test::write_file(folder / "tokenizer.model", "aGk= 0\n");
+  EXPECT_THAT(complain(piece("x", kNormal)), HasSubstr("a tokenizer.model of tiktoken"));
+  test::write_file(folder / "tokenizer.model", test::sentencepiece_form());
+  EXPECT_THAT(complain(piece("ab", kUserDefined) + piece("xy", kUserDefined) + piece("x", kNormal)),
+              AllOf(HasSubstr("more.model: 1 new user-defined piece like 'xy'"), HasSubstr("user_defined_symbols")));
+  const auto blanks_as_they_are = test::field(3, test::field(5, 0)), blanks_behind = test::field(2, std::string("\xC0\x01\x01"));
+  EXPECT_THAT(complain(piece("x", kNormal) + blanks_as_they_are), HasSubstr("pieces with blanks as they are; expected ▁ before words"));
+  EXPECT_THAT(complain(piece("x", kNormal) + blanks_behind), HasSubstr("pieces with ▁ behind words"));
+  EXPECT_THAT(message_of<DataError>([&] { extend_vocabulary(folder.path(), folder.path()); }),
+              AllOf(HasSubstr(": a folder"), HasSubstr("name ")));
+  EXPECT_THAT(message_of<DataError>([&] { extend_vocabulary(folder.path(), folder / "none"); }), HasSubstr("none: cannot be read"));
 }
 
 // --- against the slow way ------------------------------------------------------------------------------------------------

@@ -224,7 +224,7 @@ def check_piece_families(probe, folder, texts):
     texts = [t for t in texts if not any(s in t for s in ("<s>", "</s>", "<unk>"))]
     base = train("base")
     write_config(base, tokenizer_class="LlamaTokenizer", legacy=True, add_bos_token=True)
-    more = train("more", model_type="unigram", byte_fallback=False, normalization_rule_name="nmt_nfkc", remove_extra_whitespaces=True, user_defined_symbols=["你好世界"])
+    more = train("more", model_type="unigram", byte_fallback=False, normalization_rule_name="nmt_nfkc", remove_extra_whitespaces=True)
     check_extension(probe, "extended", base, more / "tokenizer.model", folder / "extended", texts)
     for name, options in {"unknown": dict(byte_fallback=False, character_coverage=0.98), "blanks-behind": dict(treat_whitespace_as_suffix=True), "one-blank": dict(remove_extra_whitespaces=True),
                           "rewritten": dict(normalization_rule_name="nfkc"), "words": dict(model_type="char"), "overlapping": dict(user_defined_symbols=["ab", "abc", "▁▁", "x ", "你好", "t"])}.items():

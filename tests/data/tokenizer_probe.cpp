@@ -2,7 +2,8 @@
 //   {"folder": …}                    → {"vocab_size": …, "bos": …, "eos": …, "pad": …}; loads, for the lines that follow
 //   {"texts": […]}                   → {"results": [{"ids": […], "plain": […], "decoded": …, "skipped": …, "streamed": …}, …]}
 //   {"ids_of": […]}                  → {"ids": [ids, …]}, without special tokens
-//   {"extend": folder, "by": model, "into": folder} → {"old_pieces": …, "pieces": […], "old_ids": [ids, …]}
+//   {"extend": folder, "by": model, "into": folder} → {"old_pieces": …, "pieces": […], "old_ids": [ids, …], "old_tokens": …, "unreached":
+//   …}
 //   {"batches": [ids, …]}            → {"results": [{"decoded": …, "skipped": …, "streamed": …}, …]}
 //   {"time": [texts], "threads": n}  → {"seconds": …, "bytes": …, "tokens": …}
 #include <chrono>
@@ -47,8 +48,14 @@ Json time(const herd::Tokenizer& tokenizer, const Json& request) {
 Json extend(const Json& request) {
   const auto folder = request["extend"].get<std::string>();
   const auto extended = herd::extend_vocabulary(folder, request["by"].get<std::string>());
-  herd::save_extended(extended, folder, request["into"].get<std::string>());
-  return {{"old_pieces", extended.old_pieces}, {"pieces", extended.pieces}, {"old_ids", extended.old_ids}};
+  const std::filesystem::path into = request["into"].get<std::string>();
+  std::filesystem::create_directories(into);
+  herd::save_extended(extended, folder, into);
+  return {{"old_pieces", extended.old_pieces},
+          {"pieces", extended.pieces},
+          {"old_ids", extended.old_ids},
+          {"old_tokens", extended.old_tokens},
+          {"unreached", extended.unreached}};
 }
 
 Json answer(std::unique_ptr<herd::Tokenizer>& tokenizer, const Json& request) {

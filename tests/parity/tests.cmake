@@ -19,3 +19,6 @@ herd_python_test(parity/generate)
 # Training, the whole command.
 herd_python_test(parity/train)
 set_tests_properties(parity/train PROPERTIES PROCESSORS 2)
+# A longer vocabulary: the commands, and whole runs.
+herd_python_test(parity/extend TIMEOUT 600)
+set_tests_properties(parity/extend PROPERTIES PROCESSORS 2)

@@ -287,7 +287,7 @@ def check_extension(probe, name, folder, extension, target, texts):
     bare.normalizer_spec.add_dummy_prefix = False
     bare = sentencepiece.SentencePieceProcessor(model_proto=bare.SerializeToString())
     known = {piece.piece for piece in model.pieces}
-    new = [p.piece for p in more.pieces if p.type in (1, 4) and p.piece not in known]
+    new = [p.piece for p in more.pieces if p.type == 1 and p.piece not in known]
     for piece in new:
         model.pieces.add(piece=piece, score=0)
     done = probe.ask(extend=str(folder), by=str(extension), into=str(target))
@@ -296,6 +296,10 @@ def check_extension(probe, name, folder, extension, target, texts):
     for piece, ids in zip(new, done["old_ids"], strict=True):
         assert_same("ids under the old vocabulary", name, piece, ids, bare.encode(piece))
     merged = sentencepiece.SentencePieceProcessor(model_proto=model.SerializeToString())
+    model.normalizer_spec.add_dummy_prefix = False
+    alone = sentencepiece.SentencePieceProcessor(model_proto=model.SerializeToString()).encode(new)
+    unreached = sum(ids != [old.vocab_size() + i] for i, ids in enumerate(alone))
+    assert_same("pieces that no text becomes", name, str(extension), done["unreached"], unreached)
     compare(probe, name, target, Slow(target), texts[::20], random_ids=100)
     texts = [t for t in texts if not any(s in t for s in ("<s>", "</s>", "<unk>"))]
     compare_ids(probe, name, texts, merged.encode(texts))
