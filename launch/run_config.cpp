@@ -1,6 +1,7 @@
 #include "launch/run_config.h"
 
 #include "parallel/strategy.h"
+#include "peft/registry.h"
 #include "runtime/base/file.h"
 
 namespace herd {
@@ -24,6 +25,9 @@ void RunConfig::validate() const {
     throw InvalidSetting("train.evaluate_first", "true", "false where no records are held out", "data.held_out=0.05 holds some out");
   if (model.config && peft.method != "none" && !peft.adapter.empty())
     throw InvalidSetting("peft.adapter", "'" + peft.adapter + "'", "empty where model.config builds a model from random weights");
+  if (model.quantization && peft.adapter.empty() && peft_methods().at(peft.method).peft_type.empty())
+    throw InvalidSetting("model.quantization", model.quantization->method, "null where the method trains the whole model: peft.method is " + peft.method,
+                         "peft.method=lora trains an adapter on the quantised base; model.quantization=null trains the model");
   if (parallel.offload == Offload::kParameters && !strategies().at(parallel.strategy).parameters)
     throw InvalidSetting("parallel.offload", "parameters", "none or optimizer where parallel.strategy is " + parallel.strategy,
                          "parallel.strategy=zero3, or hsdp, on one rank as well");
