@@ -10,6 +10,7 @@
 #include "models/hub.h"
 #include "parallel/strategy.h"
 #include "peft/registry.h"
+#include "runtime/nn/quantise.h"
 #include "runtime/tensor/meta_memory.h"
 #include "train/optimizer.h"
 
@@ -61,10 +62,9 @@ class DryRun {
       : config_(config), model_(model_shape(config, tokens)), world_(job.rank, job.ranks, job.nodes) {
     config_.parallel.offload = Offload::kNone;  // a dry run has one device; run_beside_host() deals it out
     found_.checkpoint_bytes = checkpoint_bytes(*model_, config.train);
-    for_each_parameter(*model_, [&](const std::string&, Parameter& p) {
-      found_.parameters += p.value.numel();
-      if (p.trainable) found_.trained += p.value.numel();
-    });
+    const auto numbers = count_numbers(*model_);
+    found_.parameters = numbers.all;
+    found_.trained = numbers.trained;
   }
 
   Footprint run(std::int64_t row_tokens, std::int64_t enough) {
@@ -173,6 +173,7 @@ std::unique_ptr<CausalLm> model_shape(const RunConfig& config, std::int64_t toke
     model = make_model_from(stored);
     if (!options.extend_vocab.empty()) model = make_model_from(with_vocabulary(stored, tokens));
     set_dtype(*model, scalar_type(options.dtype));
+    if (options.quantization) quantise(*model, *options.quantization, {});
   }
   attach(*model, config.peft, std::nullopt);
   return model;

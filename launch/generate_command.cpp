@@ -18,6 +18,7 @@
 #include "runtime/base/file.h"
 #include "runtime/base/log.h"
 #include "runtime/net/hub_cache.h"
+#include "runtime/nn/quantise.h"
 
 namespace herd {
 namespace {
@@ -30,12 +31,16 @@ struct GenerateOptions {
   std::string template_name;
   bool raw = false;
   Precision dtype = Precision::kFp32;
+  std::string quantization;  // a storage's name; empty: dense
   int threads = 0;
   GenerationOptions generation;
 
   const std::string& tokenizer_folder() const { return tokenizer.empty() ? model : tokenizer; }
   /// Where training left its herd.json: beside the weights that it wrote.
   const std::string& trained_folder() const { return adapter.empty() ? model : adapter; }
+  std::optional<QuantOptions> storage() const {
+    return quantization.empty() ? std::nullopt : std::optional(QuantOptions{.method = quantization});
+  }
   void validate() const;
 };
 
@@ -82,6 +87,9 @@ void declare(CLI::App& app, GenerateOptions& o) {
   app.add_option("--dtype", o.dtype, "number format of weights and arithmetic")
       ->option_text("fp32|bf16|fp16 [fp32]")
       ->transform(CLI::CheckedTransformer(dtypes));
+  app.add_option("--quantization", o.quantization, "how the linear layers are kept, as model.quantization of training does by default")
+      ->option_text("int8|nf4|fp4 [dense]")
+      ->check(CLI::IsMember(weight_storages().names()));
   app.add_option("--threads", o.threads, "0: the machine's cores")->capture_default_str();
 }
 
@@ -197,7 +205,7 @@ int generate_command(int argc, char** argv) {
   const auto asked = questions(options);
   const auto tokenizer = load_tokenizer(options.tokenizer_folder());
   const auto given = prompts(asked, *tokenizer, options);
-  const auto loaded = load_hub_folder(options.model, scalar_type(options.dtype));
+  const auto loaded = load_hub_folder(options.model, scalar_type(options.dtype), "auto", options.storage());
   check_vocabulary(loaded.model->facts, tokenizer->vocab_size(), options.tokenizer_folder());
   if (!options.adapter.empty())
     attach_adapter(*loaded.model, options.adapter, {hub_name(options.model), options.force_base ? "" : loaded.fingerprint});

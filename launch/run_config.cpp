@@ -30,6 +30,9 @@ void RunConfig::validate() const {
                          "empty where peft makes an adapter, which belongs on the base model's folder: that has no rows for the new pieces",
                          "write the longer base first: herd model extend " + (model.path.empty() ? "BASE" : model.path) + " --with " +
                              model.extend_vocab + " --output DIR; then model.path=DIR model.extend_vocab=\"\"");
+  if (model.quantization && peft.adapter.empty() && peft_methods().at(peft.method).peft_type.empty())
+    throw InvalidSetting("model.quantization", model.quantization->method, "null where the method trains the whole model: peft.method is " + peft.method,
+                         "peft.method=lora trains an adapter on the quantised base; model.quantization=null trains the model");
   if (parallel.offload == Offload::kParameters && !strategies().at(parallel.strategy).parameters)
     throw InvalidSetting("parallel.offload", "parameters", "none or optimizer where parallel.strategy is " + parallel.strategy,
                          "parallel.strategy=zero3, or hsdp, on one rank as well");

@@ -12,6 +12,7 @@
 #include "peft/registry.h"
 #include "runtime/base/text.h"
 #include "runtime/net/hub_cache.h"
+#include "runtime/nn/quantise.h"
 
 namespace herd {
 namespace {
@@ -84,11 +85,7 @@ void check_same_parts(const RunParts& parts, Communicator& communicator) {
 }
 
 std::string describe_parameters(CausalLm& model) {
-  std::int64_t all = 0, trained = 0;
-  for_each_parameter(model, [&](const std::string&, Parameter& p) {
-    all += p.value.numel();
-    if (p.trainable) trained += p.value.numel();
-  });
+  const auto [all, trained] = count_numbers(model);
   if (trained == all) return with_thousands(all) + " parameters, all of them trained";
   return fmt::format("{} parameters, {} ({:.2g} %) of them trained", with_thousands(all), with_thousands(trained),
                      100.0 * static_cast<double>(trained) / static_cast<double>(all));
@@ -114,7 +111,8 @@ Fingerprints fingerprints(const RunParts& parts, const RunConfig& config) {
   });
   const auto scale =
       makes_adapter(parts) ? fmt::format(" with alpha {:g}{}", parts.peft.alpha, parts.peft.use_rslora ? " (rslora)" : "") : "";
-  return {{"base model", parts.base.fingerprint},
+  const auto& quantization = config.model.quantization;
+  return {{"base model", parts.base.fingerprint + (quantization ? " as " + describe_quantisation(*quantization) : "")},
           {"tokenizer", parts.provenance.tokenizer_fingerprint},
           {"template", parts.provenance.template_name + " " + parts.provenance.template_fingerprint},
           {"adapter", fmt::format("{} of {} tensors {}{}", parts.peft.method, tensors, fingerprint(trained), scale)},

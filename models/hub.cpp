@@ -10,6 +10,7 @@
 #include "models/registry.h"
 #include "runtime/base/file.h"
 #include "runtime/base/text.h"
+#include "runtime/nn/quantise.h"
 #include "runtime/tensor/dtype.h"
 
 namespace herd {
@@ -239,7 +240,9 @@ LoadedModel open_hub_folder(const fs::path& folder, at::ScalarType dtype, const 
   return open_stored_model(config, std::make_shared<const Weights>(open_hub_weights(folder)), dtype, folder.string());
 }
 
-LoadedModel open_model(const ModelOptions& options, std::int64_t tokens) {
+namespace {
+
+LoadedModel open_dense(const ModelOptions& options, std::int64_t tokens) {
   if (!options.path.empty()) return open_hub_folder(options.path, scalar_type(options.dtype), options.family);
   LoadedModel opened;
   const auto dtype = scalar_type(options.dtype);
@@ -251,6 +254,14 @@ LoadedModel open_model(const ModelOptions& options, std::int64_t tokens) {
   return opened;
 }
 
+}  // namespace
+
+LoadedModel open_model(const ModelOptions& options, std::int64_t tokens) {
+  auto opened = open_dense(options, tokens);
+  if (options.quantization) opened.read = quantise(*opened.model, *options.quantization, opened.read);
+  return opened;
+}
+
 LoadedModel describe_model(const ModelOptions& options, std::int64_t tokens) {
   const fs::path folder = options.path;
   if (folder.empty() || has_weights(folder) || is_meta_folder(folder)) return open_model(options, tokens);
@@ -258,11 +269,13 @@ LoadedModel describe_model(const ModelOptions& options, std::int64_t tokens) {
   described.config = read_hub_config(folder, options.family);
   described.model = make_model_from(described.config);
   set_dtype(*described.model, scalar_type(options.dtype));
+  if (options.quantization) quantise(*described.model, *options.quantization, {});
   return described;
 }
 
-LoadedModel load_hub_folder(const fs::path& folder, at::ScalarType dtype, const std::string& family) {
+LoadedModel load_hub_folder(const fs::path& folder, at::ScalarType dtype, const std::string& family, const std::optional<QuantOptions>& quantization) {
   auto loaded = open_hub_folder(folder, dtype, family);
+  if (quantization) loaded.read = quantise(*loaded.model, *quantization, loaded.read);
   fill(*loaded.model, loaded.read);
   loaded.read = nullptr;
   return loaded;

@@ -19,7 +19,7 @@ struct LoadedModel {
   std::unique_ptr<CausalLm> model;
   ReadParameter read;       ///< where the values of parameters on the meta device come from, by the Parameter's place in the model
   std::string config;       ///< the hub's `config.json`, as text
-  std::string fingerprint;  ///< see hub_fingerprint
+  std::string fingerprint;  ///< see hub_fingerprint; that of the dense base, however it is kept
 };
 
 at::ScalarType scalar_type(Precision precision);
@@ -63,8 +63,9 @@ std::int64_t check_vocabulary(const ModelFacts& facts, std::int64_t tokens, cons
 LoadedModel open_stored_model(const std::string& config, const std::shared_ptr<const Weights>& weights, at::ScalarType dtype, const std::string& who);
 /// The same of a Hugging Face folder, or one of Meta's.
 LoadedModel open_hub_folder(const std::filesystem::path& folder, at::ScalarType dtype, const std::string& family = "auto");
-/// The same with its values.
-LoadedModel load_hub_folder(const std::filesystem::path& folder, at::ScalarType dtype, const std::string& family = "auto");
+/// The same with its values, kept in few bits where `quantization` says how.
+LoadedModel load_hub_folder(const std::filesystem::path& folder, at::ScalarType dtype, const std::string& family = "auto",
+                            const std::optional<QuantOptions>& quantization = std::nullopt);
 
 /// What a run's `model` section asks for, on the meta device: a folder's model, or one of random weights (fingerprint: of its config, dtype
 /// and seed). Each rank then reads what it keeps (see fill).

@@ -76,6 +76,8 @@ void describe(Schema& s, ModelOptions& o) {
            {{"fp32", Precision::kFp32}, {"bf16", Precision::kBf16}, {"fp16", Precision::kFp16}},
            "number format of parameters and arithmetic; trained bf16 and fp16 parameters keep fp32 master copies")
       .known_as({"torch_dtype", "precision"});
+  s.optional_section("quantization", o.quantization, "how the base is kept in few bits, as adapters are trained on it; null: dense")
+      .known_as({"quantization_config", "quantization_bit", "load_in_4bit", "load_in_8bit", "storage"});
   s.optional_section(
       "config", o.config, "sizes of a model to build from random weights instead of path, named as in the hub's config.json");
   s.field("tokenizer", o.tokenizer, "folder or hub id of the tokenizer; empty: that of path").known_as({"tokenizer_name_or_path"});

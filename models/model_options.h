@@ -5,6 +5,7 @@
 #include <string>
 
 #include "runtime/base/config.h"
+#include "runtime/nn/quantise_options.h"
 
 namespace herd {
 
@@ -40,6 +41,7 @@ struct ModelOptions {
   std::string path;                  ///< a Hugging Face folder, in a recipe also a hub id; empty where `config` builds one
   std::string family = "auto";       ///< a name in families() (models/registry.h), or auto: what `path`/config.json says
   Precision dtype = Precision::kFp32;
+  std::optional<QuantOptions> quantization;  ///< null: dense
   std::optional<ModelShape> config;
   std::string tokenizer;             ///< a folder; empty: `path`
   std::string extend_vocab;          ///< a second SentencePiece model, whose new pieces are added; empty: none

@@ -58,6 +58,11 @@ class Train(unittest.TestCase):
         for step, loss in expected.items():
             self.assertTrue(math.isclose(loss, found[step], rel_tol=BOUNDS[dtype]), (step, loss, found[step]))
 
+    def test_quantised_bases(self):
+        lora = ["peft.method=lora", "peft.r=4", "peft.target_modules=all-linear"]
+        self.compare([*lora, "model.quantization.method=nf4"], ["parallel.strategy=zero3"])
+        self.compare([*lora, "model.quantization.method=int8"], [], "bf16")
+
     def test_losses_follow_the_cpus(self):
         for dtype in BOUNDS:
             for method in ("none", "lora"):

@@ -14,6 +14,7 @@
 #include "parallel/comm/threads.h"
 #include "runtime/base/exit_codes.h"
 #include "runtime/base/text.h"
+#include "runtime/nn/quantise.h"
 #include "tests/launch/ascii_tokenizer.h"
 #include "tests/support/counting_allocator.h"
 #include "tests/support/run_herd.h"
@@ -165,6 +166,41 @@ TEST(Footprint, OfEveryMethodAndFamily) {
       EXPECT_NEAR(static_cast<double>(planned.step_peak()), static_cast<double>(measured.peak), 0.1 * static_cast<double>(measured.peak))
           << family << " " << method;
     }
+}
+
+// A quantised base: its parts to the byte, and the tiles of its products.
+TEST(Footprint, OfEveryStorage) {
+  for (const auto& storage : weight_storages().names())
+    for (const auto& strategy : {"ddp", "zero3"})
+      for (const int ranks : {1, 2}) {
+        auto config = small_run(strategy, "lora", shape(), ranks, 2);
+        config.model.quantization = QuantOptions{.method = storage};
+        config.model.dtype = Precision::kBf16;
+        const auto measured = measure(config, ranks);
+        for (int rank = 0; rank < ranks; ++rank) {
+          const auto planned = footprint(config, {.ranks = ranks, .rank = rank}, kSmallRow, 0);
+          const auto& m = measured[static_cast<std::size_t>(rank)];
+          EXPECT_EQ(planned.memory.states(), m.states) << storage << " " << strategy << " rank " << rank;
+          EXPECT_NEAR(static_cast<double>(planned.memory.step_peak()), static_cast<double>(m.peak), 0.1 * static_cast<double>(m.peak))
+              << storage << " " << strategy << " rank " << rank;
+          config.model.quantization.reset();
+          EXPECT_EQ(planned.parameters, footprint(config, {.ranks = ranks, .rank = rank}, kSmallRow, 0).parameters) << "numbers of the model, however they are kept";
+          config.model.quantization = QuantOptions{.method = storage};
+        }
+      }
+}
+
+// The bases of the bounds: what LLaMA-7B keeps, embedding and head in bf16.
+TEST(Footprint, OfQuantisedLlama) {
+  ModelShape llama{.hidden_size = 4096, .intermediate_size = 11008, .num_hidden_layers = 32, .num_attention_heads = 32};
+  llama.vocab_size = 32000;
+  auto config = small_run("ddp", "lora", llama, 1, 1);
+  config.model.dtype = Precision::kBf16;
+  const auto dense = static_cast<double>(footprint(config, {}, 512, 0).memory.parameters);
+  for (const auto& [storage, most] : {std::pair{"nf4", 0.30}, std::pair{"fp4", 0.30}, std::pair{"int8", 0.55}}) {
+    config.model.quantization = QuantOptions{.method = storage};
+    EXPECT_LT(static_cast<double>(footprint(config, {}, 512, 0).memory.parameters), most * dense) << storage;
+  }
 }
 
 // Parts of the kinds, by the strategies' own arithmetic (docs/parallel.md).
