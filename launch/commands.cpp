@@ -11,6 +11,7 @@
 #include "launch/generate_command.h"
 #include "launch/merge_command.h"
 #include "launch/model_command.h"
+#include "launch/peft_command.h"
 #include "launch/plan_command.h"
 #include "launch/train_command.h"
 #include "runtime/base/exit_codes.h"
@@ -37,6 +38,7 @@ const Table<Command>& commands() {
                                         {"generate", {generate_command, "answer a prompt, or a file of them, with a model"}},
                                         {"merge", {merge_command, "write a base model and its adapter as one Hugging Face folder, verified"}},
                                         {"model", {model_command, "list families; inspect, make, convert or extend a folder"}},
+                                        {"peft", {peft_command, "list the PEFT methods, or explain one: keys, result, merge"}},
                                         {"plan", {plan_command, "what a recipe's run would take on so many ranks, without running it"}},
                                         {"train", {train_command, "train what a recipe says, on every rank of an mpirun or srun"}},
                                     }};

@@ -4,7 +4,9 @@
 #include "launch/run_model.h"
 #include "parallel/checkpoint/folder.h"
 #include "parallel/checkpoint/rank_file.h"
+#include "peft/lora_start.h"
 #include "peft/registry.h"
+#include "peft/start.h"
 #include "runtime/base/new_folder.h"
 #include "runtime/tensor/dtype.h"
 
@@ -55,16 +57,31 @@ RunParts parts_without_memory(const RunConfig& config, const Manifest& manifest)
   RunParts parts;
   parts.vocabulary = load_vocabulary(config.model);
   parts.base = describe_run_model(config.model, parts.vocabulary);
-  parts.peft = config.peft;
-  attach(parts.model(), parts.peft, static_cast<std::uint64_t>(config.model.seed));
+  PeftStart start{.read = parts.base.read};
+  if (begins_from_base(config.peft)) start.seed = static_cast<std::uint64_t>(config.model.seed);  // its start is a part of the result
+  parts.peft = attach(parts.model(), config.peft, start);
   parts.provenance = provenance_of(manifest.fingerprints);
   return parts;
 }
 
+// The base's values, some MiB at a time.
+void pass_on(const Parameter& parameter, const ReadParameter& base, const TakePiece& take) {
+  if (!base)
+    throw IoError({.who = parameter.name, .found = "no values: it was not trained, and the base model's folder has no weights",
+                   .expected = "the base that the run began from", .remedy = "--base FOLDER"});
+  constexpr std::int64_t kPiece = 1 << 22;
+  for (std::int64_t begin = 0; begin < parameter.value.numel(); begin += kPiece) {
+    const auto piece = at::empty({std::min(kPiece, parameter.value.numel() - begin)}, at::TensorOptions(parameter.value.scalar_type()));
+    base(parameter, begin, piece);
+    take(piece);
+  }
+}
+
 }  // namespace
 
-ParameterValues values_in(const fs::path& checkpoint) {
-  return [checkpoint, manifest = read_manifest(checkpoint)](const Parameter& parameter, const TakePiece& take) {
+ParameterValues values_in(const fs::path& checkpoint, const ReadParameter& base) {
+  return [checkpoint, base, manifest = read_manifest(checkpoint)](const Parameter& parameter, const TakePiece& take) {
+    if (!parameter.trainable) return pass_on(parameter, base, take);
     const auto stored = std::find_if(manifest.tensors.begin(), manifest.tensors.end(),
                                      [&](const StoredTensor& t) { return t.state == "value" && t.name == parameter.name; });
     if (stored == manifest.tensors.end() || parameter.value.sizes() != at::IntArrayRef(stored->shape))
@@ -88,7 +105,7 @@ ConsolidateReport consolidate(const ConsolidateRequest& request) {
   const auto parts = parts_without_memory(config, manifest);
   compare_fingerprints(manifest.fingerprints,
                        {{"base model", parts.base.fingerprint}, {"tokenizer", parts.vocabulary.tokenizer->fingerprint}}, checkpoint);
-  write_result(parts, config, staging.path(), values_in(checkpoint));
+  write_result(parts, config, staging.path(), values_in(checkpoint, parts.base.read));
   staging.commit();
   return {.step = manifest.step, .adapter = makes_adapter(parts)};
 }

@@ -22,7 +22,8 @@ struct ConsolidateReport {
 /// behind then.
 ConsolidateReport consolidate(const ConsolidateRequest& request);
 
-/// The values of a checkpoint's parameters, to write them. @throws IoError for one that it does not hold.
-ParameterValues values_in(const std::filesystem::path& checkpoint);
+/// The values of a run's parameters, to write them: a checkpoint's, and the base's of those that were not trained.
+/// @throws IoError for one that neither holds.
+ParameterValues values_in(const std::filesystem::path& checkpoint, const ReadParameter& base);
 
 }  // namespace herd

@@ -3,13 +3,12 @@
 #include <algorithm>
 
 #include "peft/adapter_io.h"
+#include "peft/lora_start.h"
+#include "peft/registry.h"
 #include "runtime/base/text.h"
 
 namespace herd {
 namespace {
-
-// Said of this run, and not of all that include the same preset.
-bool is_explicit(const Origin& origin) { return origin.source != Origin{}.source && origin.include.empty(); }
 
 // Equal where two lists hold the same names: PEFT keeps sets.
 std::string meaning(ConfigNode node) {
@@ -31,6 +30,8 @@ std::string meaning(ConfigNode node) {
 
 }  // namespace
 
+bool is_own(const Origin& origin) { return origin.source != Origin{}.source && origin.include.empty(); }
+
 void adopt_adapter(ResolvedRun& run) {
   auto& recipe = run.config.peft;
   if (recipe.adapter.empty()) return;
@@ -43,8 +44,9 @@ void adopt_adapter(ResolvedRun& run) {
   std::vector<const ConfigNode*> contradictions;
   for (auto& value : section->items) {
     const auto& theirs = *held.find(value.key);
-    if (value.key == "adapter" || value.key == "init") continue;  // of the run, not of the adapter
-    if (!is_explicit(value.origin)) {
+    const bool counts_from_start = value.key == "init" && begins_from_base(adopted);
+    if (is_of_run(value.key) && !counts_from_start) continue;
+    if (!is_own(value.origin)) {
       value = theirs;
       value.origin = origin;
     } else if (value.key == "dropout") {
@@ -55,7 +57,7 @@ void adopt_adapter(ResolvedRun& run) {
   }
   if (!contradictions.empty()) refuse(recipe.adapter, contradictions, held);
   adopted.adapter = recipe.adapter;
-  adopted.init = recipe.init;
+  adopted.lora_plus_ratio = recipe.lora_plus_ratio;
   recipe = std::move(adopted);
 }
 

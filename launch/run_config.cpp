@@ -1,5 +1,6 @@
 #include "launch/run_config.h"
 
+#include "launch/run_adapter.h"
 #include "parallel/strategy.h"
 #include "peft/registry.h"
 #include "runtime/base/file.h"
@@ -56,9 +57,32 @@ void ResolvedRun::require_trainable() const {
 
 void ResolvedRun::save(const std::filesystem::path& file) const { write_file_atomically(file, to_yaml(tree, true)); }
 
+namespace {
+
+// A key that the chosen method does not read would be lost without a word. What a file merely spells out as it is by default, or a preset
+// says that was made for another method, is none of this run's wishes.
+void refuse_unread(const ResolvedRun& run) {
+  const auto& method = peft_methods().at(run.config.peft.method);
+  PeftOptions defaults;
+  Schema schema;
+  describe(schema, defaults);
+  const auto unset = schema.store();
+  for (const auto& value : run.tree.find("peft")->items) {
+    if (value.key == "method" || method.reads(value.key) || !is_own(value.origin)) continue;
+    if (to_flow(value) == to_flow(*unset.find(value.key))) continue;
+    throw ConfigError({.who = value.origin.place(),
+                       .found = "peft." + value.key + "=" + to_flow(value) + " where peft.method is " + run.config.peft.method,
+                       .expected = method.keys.empty() ? "no key beside peft.method" : "a key that it reads: " + join(method.keys),
+                       .remedy = "peft." + value.key + " is read by " + join(readers_of(value.key))});
+  }
+}
+
+}  // namespace
+
 ResolvedRun resolve_run(const ConfigSources& sources) {
   ResolvedRun run;
   run.tree = load_config(run.config, sources);
+  refuse_unread(run);
   return run;
 }
 

@@ -9,7 +9,9 @@
 #include "parallel/comm/agree.h"
 #include "parallel/strategy.h"
 #include "peft/adapter_io.h"
+#include "peft/lora_start.h"
 #include "peft/registry.h"
+#include "peft/start.h"
 #include "runtime/base/text.h"
 #include "runtime/net/hub_cache.h"
 #include "runtime/nn/quantise.h"
@@ -54,8 +56,7 @@ RunParts load_parts(const RunConfig& config, int threads) {
   check_context(config, parts.model().facts);
 
   if (config.peft.adapter.empty()) {
-    parts.peft = config.peft;
-    attach(parts.model(), parts.peft, static_cast<std::uint64_t>(config.model.seed));
+    parts.peft = attach(parts.model(), config.peft, PeftStart{static_cast<std::uint64_t>(config.model.seed), parts.base.read});
   } else {
     parts.peft = attach_adapter(parts.model(), config.peft.adapter, {hub_name(config.model.path), parts.base.fingerprint, parts.base.read}, config.peft.dropout);
   }
@@ -91,12 +92,30 @@ std::string describe_parameters(CausalLm& model) {
                      100.0 * static_cast<double>(trained) / static_cast<double>(all));
 }
 
+namespace {
+
+std::string scale_of(const PeftOptions& o) {
+  if (!peft_methods().at(o.method).reads("alpha")) return "";
+  return fmt::format(", alpha {:g}{}", o.alpha, o.use_rslora ? " (rslora)" : "");
+}
+
+// What an adapter computes beside its tensors: all keys of its folder but those of training and of its start.
+std::string meaning_of(const PeftOptions& o) {
+  nlohmann::ordered_json keys;
+  peft_methods().at(o.method).write_config(o, keys);
+  for (const auto* key : {"lora_dropout", "adapter_dropout", "init_lora_weights", "init_ia3_weights", "init_weights"}) keys.erase(key);
+  keys["begins_from_base"] = begins_from_base(o);
+  return fingerprint(keys.dump());
+}
+
+}  // namespace
+
 std::string describe_adapter(const PeftOptions& o) {
   const auto list = [](const char* what, const std::vector<std::string>& names) {
     return names.empty() ? "" : fmt::format("{}{}", what, fmt::join(names, ", "));
   };
-  return fmt::format("{}, r {}, alpha {:g}{}{}{}", o.method, o.r, o.alpha, o.use_rslora ? " (rslora)" : "",
-                     list(", on ", o.target_modules.values), list(", whole: ", o.modules_to_save));
+  const auto shape = peft_methods().at(o.method).reads("r") ? fmt::format(", r {}{}", o.r, scale_of(o)) : "";
+  return fmt::format("{}{}{}{}", o.method, shape, list(", on ", o.target_modules.values), list(", whole: ", o.modules_to_save));
 }
 
 bool makes_adapter(const PeftOptions& options) { return !peft_methods().at(options.method).peft_type.empty(); }
@@ -109,13 +128,12 @@ Fingerprints fingerprints(const RunParts& parts, const RunConfig& config) {
     trained += fmt::format("{} {}\n", p.name, fmt::join(p.value.sizes(), "x"));
     ++tensors;
   });
-  const auto scale =
-      makes_adapter(parts) ? fmt::format(" with alpha {:g}{}", parts.peft.alpha, parts.peft.use_rslora ? " (rslora)" : "") : "";
+  const auto meaning = makes_adapter(parts) ? fmt::format("{}, options {}", scale_of(parts.peft), meaning_of(parts.peft)) : "";
   const auto& quantization = config.model.quantization;
   return {{"base model", parts.base.fingerprint + (quantization ? " as " + describe_quantisation(*quantization) : "")},
           {"tokenizer", parts.provenance.tokenizer_fingerprint},
           {"template", parts.provenance.template_name + " " + parts.provenance.template_fingerprint},
-          {"adapter", fmt::format("{} of {} tensors {}{}", parts.peft.method, tensors, fingerprint(trained), scale)},
+          {"adapter", fmt::format("{} of {} tensors {}{}", parts.peft.method, tensors, fingerprint(trained), meaning)},
           {"data", parts.dataset.fingerprint},
           {"rows a step", std::to_string(config.train.global_batch_size)}};
 }

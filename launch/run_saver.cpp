@@ -53,7 +53,7 @@ void RunSaver::write(const std::filesystem::path& place) {
   if (streams_result(config) && !last_.empty()) {
     w_.store.finish();
     return agree(w_.communicator, [&] {
-      if (first_rank) write_result(w_.parts, config, place, values_in(last_));
+      if (first_rank) write_result(w_.parts, config, place, values_in(last_, w_.parts.base.read));
     });
   }
   std::exception_ptr error;

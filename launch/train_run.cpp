@@ -5,6 +5,7 @@
 #include "launch/run_start.h"
 #include "parallel/checkpoint/store.h"
 #include "parallel/comm/agree.h"
+#include "peft/registry.h"
 #include "runtime/base/log.h"
 #include "runtime/base/text.h"
 #include "train/optimizer.h"
@@ -86,7 +87,9 @@ TrainOutcome train_run(const ResolvedRun& run, const RunFolder& folder, Communic
   tell_start(parts, config, communicator, threads);
 
   const auto strategy = make_strategy(config, parts, communicator);
-  AdamW optimizer(strategy->slices(), config.train, config.parallel.offload != Offload::kNone);
+  const auto factor = peft_methods().at(config.peft.method).learning_rate_factor;
+  AdamW optimizer(strategy->slices(), config.train, config.parallel.offload != Offload::kNone,
+                  factor ? [&](const Parameter& p) { return factor(config.peft, p); } : std::function<double(const Parameter&)>());
   const auto order = sample_order(config);
   const Batches batches(parts.dataset.train, order, parts.dataset.pad_token);
   std::optional<Batches> held_out;

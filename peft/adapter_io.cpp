@@ -1,10 +1,14 @@
 #include "peft/adapter_io.h"
 
+#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "peft/lora_start.h"
+#include "peft/peft_json.h"
 #include "peft/registry.h"
 #include "peft/select.h"
+#include "peft/start.h"
 #include "runtime/base/file.h"
 #include "runtime/base/log.h"
 #include "runtime/base/new_folder.h"
@@ -50,6 +54,10 @@ bool updates_transposed(CausalLm& model) {
   return any;
 }
 
+nlohmann::json one_or_list(const OneOrMany& value) {
+  return value.single ? nlohmann::json(value.values.front()) : nlohmann::json(value.values);
+}
+
 // PEFT sorts its keys.
 std::string config_text(CausalLm& model, const PeftOptions& options, const PeftMethod& method, const std::string& base_path) {
   nlohmann::ordered_json own;
@@ -63,10 +71,23 @@ std::string config_text(CausalLm& model, const PeftOptions& options, const PeftM
   json["revision"] = nullptr;
   json["inference_mode"] = true;
   json["peft_version"] = kPeftVersion;
-  if (options.target_modules.single) json["target_modules"] = options.target_modules.values.front();
-  else json["target_modules"] = options.target_modules.values;
-  json["modules_to_save"] = options.modules_to_save.empty() ? nlohmann::json() : nlohmann::json(options.modules_to_save);
+  if (method.reads("target_modules")) json["target_modules"] = one_or_list(options.target_modules);
+  if (method.reads("modules_to_save"))
+    json["modules_to_save"] = options.modules_to_save.empty() ? nlohmann::json() : nlohmann::json(options.modules_to_save);
   return json.dump(2) + "\n";
+}
+
+// The stored name of each tensor by the one that PEFT gives it today: early files keep the adapter's own name inside, or leave the prefix out.
+std::map<std::string, std::string> places(const Weights& weights) {
+  std::map<std::string, std::string> stored;
+  for (const auto& name : weights.names()) {
+    auto today = name.starts_with("base_model.") ? name : kPeftPrefix + name;
+    for (const auto* part : {".modules_to_save", ".default"})
+      if (const auto at = today.find(std::string(part) + "."); at != std::string::npos) today.erase(at, std::string_view(part).size());
+    if (today.ends_with(".lora_magnitude_vector.weight")) today.erase(today.size() - std::string_view(".weight").size());
+    if (!stored.try_emplace(today, name).second) stored.emplace(name, name);
+  }
+  return stored;
 }
 
 struct Mismatch {
@@ -91,33 +112,39 @@ struct Mismatch {
 
 // PEFT adds a copy of an embedding's or head's base weight where the head is a target. One that differs from the base is a part of the
 // adapter that herd would lose.
-bool is_copy_of_base(CausalLm& model, const std::string& stored, const Weights& weights) {
-  auto name = stored.starts_with(kPeftPrefix) ? stored.substr(std::string_view(kPeftPrefix).size()) : stored;
+bool is_copy_of_base(CausalLm& model, const std::string& today, const std::string& stored, const Weights& weights, const ReadParameter& read) {
+  auto name = today.starts_with(kPeftPrefix) ? today.substr(std::string_view(kPeftPrefix).size()) : today;
   if (const auto at = name.rfind(".base_layer."); at != std::string::npos) name.erase(at, std::string_view(".base_layer").size());
   bool same = false;
   for_each_parameter(model, [&](const std::string& found, Parameter& p) {
     if (found != name || p.trainable) return;
     const auto copy = weights.view(stored);
-    same = copy.sizes() == p.value.sizes() && at::equal(copy.to(p.value.scalar_type()), p.value.detach());
+    if (copy.sizes() != p.value.sizes()) return;
+    const auto meta = p.value;
+    if (meta.is_meta()) fill(p, read);
+    same = at::equal(copy.to(p.value.scalar_type()), p.value.detach());
+    p.value = meta;
   });
   return same;
 }
 
-Mismatch compare(CausalLm& model, const std::vector<Parameter*>& trained, const Weights& weights) {
+Mismatch compare(CausalLm& model, const std::vector<Parameter*>& trained, const Weights& weights,
+                 const std::map<std::string, std::string>& stored, const ReadParameter& read) {
   Mismatch out;
   std::set<std::string> known;
   for (const auto* p : trained) {
     known.insert(p->name);
-    if (!weights.contains(p->name)) {
+    const auto place = stored.find(p->name);
+    if (place == stored.end()) {
       (p->name.ends_with(".base_layer.bias") ? out.biases_left_out : out.missing).push_back(p->name);
       continue;
     }
-    const auto& shape = weights.info(p->name).shape;
+    const auto& shape = weights.info(place->second).shape;
     if (p->value.sizes() != at::IntArrayRef(shape))
       out.misshapen.push_back(p->name + " " + shape_text(shape) + ", not " + shape_text(p->value.sizes()));
   }
-  for (const auto& name : weights.names())
-    if (!known.contains(name) && !is_copy_of_base(model, name, weights)) out.unexpected.push_back(name);
+  for (const auto& [today, name] : stored)
+    if (!known.contains(today) && !is_copy_of_base(model, today, name, weights, read)) out.unexpected.push_back(name);
   // PEFT leaves all of them out or none.
   std::size_t biases = 0;
   for (const auto& name : known) biases += name.ends_with(".base_layer.bias");
@@ -130,8 +157,9 @@ Mismatch compare(CausalLm& model, const std::vector<Parameter*>& trained, const 
 
 }  // namespace
 
-void save_adapter(CausalLm& model, const PeftOptions& options, const std::string& base_path, const Provenance& provenance,
+void save_adapter(CausalLm& model, const PeftOptions& attached, const std::string& base_path, const Provenance& provenance,
                   const fs::path& folder, const ParameterValues& values) {
+  auto options = attached;
   const auto& method = peft_methods().at(options.method);
   if (method.peft_type.empty())
     throw ConfigError({.who = "peft.method",
@@ -139,8 +167,10 @@ void save_adapter(CausalLm& model, const PeftOptions& options, const std::string
                        .expected = "a method that leaves an adapter",
                        .remedy = "it trains the model itself: save that"});
   const NewFolder ready(folder, NewFolder::Place::kAnything);
+  complete(options, model.facts.family);
   std::vector<TensorToWrite> tensors;
-  for (const auto* p : trained_parameters(model)) tensors.push_back(to_write(p->name, *p, values));
+  if (begins_from_base(options)) tensors = as_plain_lora(model, options, values);
+  else for (const auto* p : trained_parameters(model)) tensors.push_back(to_write(p->name, *p, values));
   stream_safetensors(ready.path() / (std::string(kStem) + ".safetensors"), tensors);
   write_file_atomically(ready.path() / kConfigFile, config_text(model, options, method, base_path));
   write_provenance(ready.path(), provenance);
@@ -161,34 +191,35 @@ PeftOptions read_adapter_options(const fs::path& folder) {
   const PeftMethod* method = nullptr;
   for (const auto& [name, entry] : peft_methods()) {
     if (entry.peft_type.empty()) continue;
-    types.push_back(entry.peft_type);
-    if (entry.peft_type != type) continue;
+    if (std::find(types.begin(), types.end(), entry.peft_type) == types.end()) types.push_back(entry.peft_type);
+    // The first files said no type: then the keys tell, of two methods that share one the later line.
+    if (json.contains("peft_type") ? entry.peft_type != type : !json.contains(entry.marked_by)) continue;
+    if (method && json.contains("peft_type")) continue;
     options.method = name;
     method = &entry;
   }
   if (!method) refuse("peft_type", "one of " + join(types));
   if (const auto task = text_of(json, "task_type"); !task.empty() && task != "CAUSAL_LM") refuse("task_type", "CAUSAL_LM");
-  try {
-    const auto targets = json.value("target_modules", nlohmann::json());
-    if (targets.is_string()) options.target_modules = {{targets.get<std::string>()}, true};
-    else options.target_modules = {targets.get<std::vector<std::string>>(), false};
-    if (options.target_modules.values.empty()) refuse("target_modules", "at least one");
-    if (const auto saved = json.value("modules_to_save", nlohmann::json()); !saved.is_null())
-      options.modules_to_save = saved.get<std::vector<std::string>>();
-  } catch (const nlohmann::json::exception&) {
-    refuse("target_modules", "a string or a list of strings, and in modules_to_save a list of strings or null");
+  PeftJson shared(json);
+  if (method->reads("target_modules")) {
+    shared.read("target_modules", options.target_modules);
+    json.erase("target_modules");
   }
-  std::sort(options.target_modules.values.begin(), options.target_modules.values.end());  // PEFT keeps a set
+  if (method->reads("modules_to_save")) {
+    shared.read("modules_to_save", options.modules_to_save);
+    json.erase("modules_to_save");
+  }
   for (const auto* key : kAside) json.erase(key);
-  for (const auto* key : {"peft_type", "target_modules", "modules_to_save"}) json.erase(key);
+  json.erase("peft_type");
   method->read_config(json, options);
   return options;
 }
 
-void load_adapter_weights(CausalLm& model, const fs::path& folder) {
+void load_adapter_weights(CausalLm& model, const fs::path& folder, const ReadParameter& read) {
   const auto weights = open_weights(folder, kStem);
   const auto trained = trained_parameters(model);
-  const auto mismatch = compare(model, trained, weights);
+  const auto stored = places(weights);
+  const auto mismatch = compare(model, trained, weights, stored, read);
   if (!mismatch.empty()) {
     const Complaint complaint{.who = folder.string(),
                               .found = mismatch.text(),
@@ -200,8 +231,15 @@ void load_adapter_weights(CausalLm& model, const fs::path& folder) {
   if (!mismatch.biases_left_out.empty())
     log_warning("{}: holds none of the {} trained biases (PEFT does not write them for 'lora_only'): the base's are taken", folder.string(),
                 mismatch.biases_left_out.size());
-  for (auto* p : trained)
-    if (weights.contains(p->name)) weights.read_into(p->name, p->value);
+  for (auto* p : trained) {
+    const auto place = stored.find(p->name);
+    const bool is_there = place != stored.end();
+    if (p->value.is_meta()) {
+      if (is_there) materialise(*p, p->value.scalar_type());
+      else fill(*p, read);  // a part of the base that the adapter's own would take the place of
+    }
+    if (is_there) weights.read_into(place->second, p->value);
+  }
 }
 
 void check_adapter_base(const fs::path& folder, const AdapterBase& base) {
@@ -222,10 +260,10 @@ PeftOptions attach_adapter(CausalLm& model, const fs::path& folder, const Adapte
   auto options = read_adapter_options(folder);
   check_adapter_base(folder, base);
   if (dropout) options.dropout = *dropout;
-  attach(model, options, 0);
-  for (auto* p : trained_parameters(model))
-    if (p->value.is_meta()) fill(*p, base.read);  // parts of the base that the adapter's own take the place of
-  load_adapter_weights(model, folder);
+  PeftStart start{.read = base.read};
+  if (begins_from_base(options)) start.seed = 0;
+  options = attach(model, options, start);
+  load_adapter_weights(model, folder, base.read);
   return options;
 }
 

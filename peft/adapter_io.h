@@ -30,9 +30,10 @@ void save_adapter(CausalLm& model, const PeftOptions& options, const std::string
 PeftOptions read_adapter_options(const std::filesystem::path& folder);
 
 /// Overwrites the trained parameters of a model with options attached. Biases that PEFT left out (it writes none for `lora_only`) stay as
-/// they are, with a warning.
+/// they are, with a warning. Names of 2023 (the adapter's own inside, or no prefix) are understood.
+/// @param read values of the base where it is on the meta device.
 /// @throws IoError listing missing and unexpected tensors, ShapeError where shapes alone differ; the model is then untouched.
-void load_adapter_weights(CausalLm& model, const std::filesystem::path& folder);
+void load_adapter_weights(CausalLm& model, const std::filesystem::path& folder, const ReadParameter& read = {});
 
 /// @throws ConfigError where herd.json says that the adapter was trained on another base. Where it says nothing, another name only warns.
 void check_adapter_base(const std::filesystem::path& folder, const AdapterBase& base);

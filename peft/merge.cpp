@@ -19,6 +19,8 @@ std::int64_t merge_adapter(CausalLm& model) {
                          .expected = "one that can be merged",
                          .remedy = "use the adapter as it is"});
     linear.set_weight(*weight);
+    // What one matrix can stand for is linear: a bias goes through what comes after it.
+    if (auto& bias = linear.bias(); bias.defined()) bias.value.detach().copy_(linear.slot()->after(bias.value.detach().to(at::kFloat)));
     linear.fill_slot(nullptr);
     ++merged;
   });

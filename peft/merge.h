@@ -5,7 +5,7 @@
 
 namespace herd {
 
-/// Folds every slot into its weight (in fp32, rounded once to the weight's dtype) and takes it away; parameters get their base names back.
+/// Folds every slot into its weight and bias (in fp32, rounded once to their dtype) and takes it away; parameters get their base names back.
 /// @return how many weights changed. @throws ConfigError naming a layer whose method has no matrix.
 std::int64_t merge_adapter(CausalLm& model);
 

@@ -4,7 +4,7 @@
 
 namespace herd {
 
-void attach_none(CausalLm& model, const PeftOptions& /*options*/, std::optional<std::uint64_t> /*seed*/) {
+void attach_none(CausalLm& model, const PeftOptions& /*options*/, const PeftStart& /*start*/) {
   for_each_parameter(model, [](const std::string&, Parameter& p) { p.set_trainable(true); });
   model.tie();
 }

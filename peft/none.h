@@ -4,6 +4,6 @@
 namespace herd {
 
 /// Full fine-tuning: every parameter is trained and keeps its name.
-void attach_none(CausalLm& model, const PeftOptions& options, std::optional<std::uint64_t> seed);
+void attach_none(CausalLm& model, const PeftOptions& options, const PeftStart& start);
 
 }  // namespace herd

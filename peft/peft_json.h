@@ -3,6 +3,7 @@
 #include <set>
 #include <string>
 
+#include "runtime/base/config_numbers.h"
 #include "runtime/base/error.h"
 
 namespace herd {
@@ -21,6 +22,20 @@ class PeftJson {
       value = json_[key].get<T>();
     } catch (const nlohmann::json::exception&) {
       refuse(key, "another type");
+    }
+  }
+  /// An object of numbers.
+  void read(const std::string& key, NumbersByName& value);
+  /// A string, or a list of strings in any order (PEFT keeps a set).
+  void read(const std::string& key, OneOrMany& value);
+  /// A single value, or a list.
+  template <class T>
+  void read_one_or_many(const std::string& key, std::vector<T>& value) {
+    if (T one; json_.contains(key) && !json_[key].is_null() && !json_[key].is_array()) {
+      read(key, one);
+      value = {one};
+    } else {
+      read(key, value);
     }
   }
   bool holds_string(const std::string& key) const { return json_.contains(key) && json_[key].is_string(); }

@@ -35,11 +35,11 @@ bool is_saved_whole(const std::string& name, const std::vector<std::string>& mod
                      [&](const std::string& m) { return ("." + name + ".").find("." + m + ".") != std::string::npos; });
 }
 
-std::regex pattern_of(const std::string& text) {
+std::regex pattern_of(const std::string& who, const std::string& text) {
   try {
     return std::regex(text, std::regex::ECMAScript | std::regex::optimize);
   } catch (const std::regex_error&) {
-    throw ConfigError({.who = "peft.target_modules",
+    throw ConfigError({.who = who,
                        .found = "'" + text + "'",
                        .expected = "a regular expression (ECMAScript's grammar) for whole module names",
                        .remedy = ""});
@@ -59,6 +59,34 @@ ConfigError nothing_matches(const std::string& entry, const CausalLm& model, con
 
 }  // namespace
 
+std::function<bool(const std::string&)> module_names(const std::string& who, const OneOrMany& entries) {
+  if (entries.single)
+    return [pattern = pattern_of(who, entries.values.front())](const std::string& name) { return std::regex_match(name, pattern); };
+  return [entries](const std::string& name) {
+    return std::any_of(entries.values.begin(), entries.values.end(), [&](const std::string& entry) { return names_module(entry, name); });
+  };
+}
+
+void default_targets(OneOrMany& targets, std::vector<std::string> FamilyTargets::*of_family, const std::string& method, const std::string& family) {
+  if (!targets.values.empty()) return;
+  const auto* known = family_targets().find(family);
+  if (!known || (known->*of_family).empty())
+    throw ConfigError({.who = "peft.target_modules",
+                       .found = "nothing, and no default for " + method + " on " + family,
+                       .expected = "a list of linear layers, or all-linear",
+                       .remedy = ""});
+  targets = {known->*of_family, false};
+}
+
+void refuse_dropout_before_head(CausalLm& model, const std::vector<NamedLinear>& targets, double dropout) {
+  for (const auto& [name, linear] : targets) {
+    if (linear == &model.head() && dropout > 0)
+      throw ConfigError({.who = "peft.target_modules", .found = "'" + name + "' with peft.dropout above 0",
+                         .expected = "no dropout before the head: in training it sees supervised tokens alone, whose rows it does not know",
+                         .remedy = "peft.dropout=0, or leave the head out"});
+  }
+}
+
 std::vector<NamedLinear> target_linears(CausalLm& model, const OneOrMany& targets, const std::vector<std::string>& modules_to_save) {
   std::vector<NamedLinear> all, chosen;
   for_each_linear(model, [&](const std::string& name, Linear& linear) { all.push_back({name, &linear}); });
@@ -68,7 +96,7 @@ std::vector<NamedLinear> target_linears(CausalLm& model, const OneOrMany& target
   if (targets.single && targets.values.front() == kAllLinear) {
     is_target = [&](const NamedLinear& x) { return x.linear != &model.head(); };
   } else if (targets.single) {
-    pattern = pattern_of(targets.values.front());
+    pattern = pattern_of("peft.target_modules", targets.values.front());
     is_target = [&](const NamedLinear& x) { return std::regex_match(x.name, *pattern); };
   } else {
     is_target = [&](const NamedLinear& x) {

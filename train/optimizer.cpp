@@ -8,9 +8,9 @@ Tensor copy_on_host(const Tensor& x, at::ScalarType dtype) { return empty_on_hos
 
 }  // namespace
 
-AdamW::AdamW(std::span<Slice> slices, const TrainOptions& options, bool on_host) : slices_(slices), options_(options) {
+AdamW::AdamW(std::span<Slice> slices, const TrainOptions& options, bool on_host, const std::function<double(const Parameter&)>& factor)
+    : slices_(slices), options_(options) {
   at::NoGradGuard no_grad;
-  groups_ = {{options.weight_decay, {}}, {0.0, {}}};
   for (std::size_t i = 0; i < slices.size(); ++i) {
     const auto& value = slices[i].value;
     const bool moves = on_host && !value.is_cpu();
@@ -19,8 +19,15 @@ AdamW::AdamW(std::span<Slice> slices, const TrainOptions& options, bool on_host)
     grads_.push_back(grad.device() == values_.back().device() ? grad : empty_on_host(grad, grad.scalar_type()));
     exp_avg_.push_back(at::zeros_like(values_.back()));
     exp_avg_sq_.push_back(at::zeros_like(values_.back()));
-    groups_[slices[i].parameter->value.dim() < 2 ? 1 : 0].members.push_back(i);
+    const auto& parameter = *slices[i].parameter;
+    group(parameter.value.dim() < 2 ? 0.0 : options.weight_decay, factor ? factor(parameter) : 1.0).members.push_back(i);
   }
+}
+
+AdamW::Group& AdamW::group(double weight_decay, double learning_rate_factor) {
+  for (auto& known : groups_)
+    if (known.weight_decay == weight_decay && known.learning_rate_factor == learning_rate_factor) return known;
+  return groups_.emplace_back(Group{weight_decay, learning_rate_factor, {}});
 }
 
 void AdamW::step(double learning_rate) {
@@ -38,7 +45,7 @@ void AdamW::step(double learning_rate) {
       exp_avg_sq.push_back(exp_avg_sq_[i]);
       steps.push_back(at::scalar_tensor(static_cast<double>(steps_), values_[i].options()));
     }
-    at::_fused_adamw_(values, grads, exp_avg, exp_avg_sq, {}, steps, learning_rate, options_.beta1, options_.beta2, group.weight_decay,
+    at::_fused_adamw_(values, grads, exp_avg, exp_avg_sq, {}, steps, learning_rate * group.learning_rate_factor, options_.beta1, options_.beta2, group.weight_decay,
                       options_.epsilon, false, false);
   }
   round_masters();

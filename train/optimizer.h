@@ -17,7 +17,8 @@ class AdamW {
  public:
   /// @param on_host states, masters and the update stay in host memory (Ren et al. 2021, ZeRO-Offload, section 4), as they do in any case
   /// for values that lie there.
-  AdamW(std::span<Slice> slices, const TrainOptions& options, bool on_host = false);
+  /// @param factor a parameter's learning rate over that of the step, for its decay too as in PyTorch's groups; empty: 1.
+  AdamW(std::span<Slice> slices, const TrainOptions& options, bool on_host = false, const std::function<double(const Parameter&)>& factor = {});
 
   /// One update from the slices' gradients.
   /// @param learning_rate of this step.
@@ -32,9 +33,10 @@ class AdamW {
 
  private:
   struct Group {
-    double weight_decay;
+    double weight_decay, learning_rate_factor;
     std::vector<std::size_t> members;  // indices of slices
   };
+  Group& group(double weight_decay, double learning_rate_factor);
   void round_masters();
 
   std::span<Slice> slices_;

@@ -1,14 +1,20 @@
 // What every line of the tables of PEFT methods and model families promises together.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <map>
+#include <mutex>
 
 #include "data/batches.h"
 #include "parallel/comm/threads.h"
 #include "parallel/pass.h"
 #include "parallel/strategy.h"
 #include "peft/adapter_io.h"
+#include "peft/family_targets.h"
 #include "peft/merge.h"
 #include "peft/registry.h"
 #include "peft/select.h"
+#include "tests/support/errors.h"
 #include "tests/support/scratch.h"
 #include "tests/support/shape_of_family.h"
 #include "tests/support/toy_model.h"
@@ -29,12 +35,28 @@ std::vector<Case> cases() {
   return all;
 }
 
+bool has_biases(CausalLm& model) {
+  bool any = false;
+  for_each_parameter(model, [&](const std::string& name, Parameter&) { any = any || name.ends_with(".bias"); });
+  return any;
+}
+
 class EveryMethod : public testing::TestWithParam<Case> {
  protected:
+  void SetUp() override {
+    if (GetParam().method != "bitfit" || has_biases(*base())) return;
+    EXPECT_THAT(message_of<ConfigError>([&] { attached(options()); }), testing::HasSubstr("a " + GetParam().family + " without biases"));
+    GTEST_SKIP() << "has nothing to train";
+  }
   const PeftMethod& method() const { return peft_methods().at(GetParam().method); }
   PeftOptions options() const {
-    PeftOptions o{.method = GetParam().method, .r = 4};
-    o.target_modules = {{"all-linear"}, true};
+    PeftOptions o{.method = GetParam().method};
+    if (method().reads("trainable_blocks")) o.trainable_blocks = 1;
+    if (method().reads("r")) o.r = 4;
+    if (method().reads("bottleneck_size")) o.bottleneck_size = 6;
+    if (o.method == "lora") o.target_modules = {{"all-linear"}, true};  // the others stand where their family says
+    complete(o, GetParam().family);
+    for (auto* names : {&o.target_modules.values, &o.feedforward_modules.values}) std::sort(names->begin(), names->end());  // PEFT keeps sets
     return o;
   }
   std::unique_ptr<CausalLm> base() const {
@@ -53,6 +75,15 @@ class EveryMethod : public testing::TestWithParam<Case> {
     return model;
   }
 };
+
+// Ranks meet every method, on families whose layers differ most.
+class EverySpread : public EveryMethod {};
+
+std::vector<Case> spread_cases() {
+  auto all = cases();
+  std::erase_if(all, [](const Case& c) { return c.family != "llama" && c.family != "bloom" && c.family != "moss" && c.family != "chatglm"; });
+  return all;
+}
 
 Batch toy_batch(const std::vector<Example>& examples) {
   const Batches batches(examples, {.global_batch_size = 4, .max_tokens = 30}, 0);
@@ -104,12 +135,16 @@ TEST_P(EveryMethod, MergesIntoAPlainModel) {
   const auto model = attached(options());
   shake(*model);
   const auto before = logits(*model);
+  if (!method().merges) {
+    EXPECT_THAT(message_of<ConfigError>([&] { merge_adapter(*model); }), testing::HasSubstr("a method that no matrix can stand for"));
+    return;
+  }
   merge_adapter(*model);
   EXPECT_LT(deviation(before, logits(*model)).relative(), merge_bound(*model, at::kFloat));
 }
 
 // One step's gradients, dropout included, on any number of ranks and in any micro-batches.
-TEST_P(EveryMethod, IsTheSameOnAnyNumberOfRanks) {
+TEST_P(EverySpread, IsTheSameOnAnyNumberOfRanks) {
   auto o = options();
   o.dropout = 0.2;
   const auto examples = toy_examples(7);
@@ -141,6 +176,52 @@ TEST_P(EveryMethod, IsTheSameOnAnyNumberOfRanks) {
   }
 }
 
+// What a run may look like beside the plain one: whole blocks recomputed, and weights in parts.
+TEST_P(EverySpread, IsTheSameRecomputedAndInParts) {
+  auto o = options();
+  o.dropout = 0.2;
+  const auto examples = toy_examples(5);
+  const auto gradients = [&](const std::string& strategy_name, int ranks, std::int64_t recompute_every) {
+    std::map<std::string, Tensor> out;
+    std::mutex lock;
+    run_threads(ranks, [&](Communicator& c) {
+      const auto model = attached(o);
+      shake(*model);
+      const auto strategy = strategies().at(strategy_name).make({*model, c, {}, recompute_every});
+      const auto mine = Batches(examples, {.global_batch_size = 5, .max_tokens = 30}, 0).micro_batches(0, c.rank(), ranks, 5).at(0);
+      *model->random = {.training = true, .seed = 11, .step = 0, .row_ids = mine.row_ids};
+      strategy->forward_backward(mine, 0.01, true);
+      strategy->finish_gradients();
+      const std::lock_guard guard(lock);
+      for (const auto& slice : strategy->slices()) {
+        auto& whole = out.try_emplace(slice.parameter->name, at::zeros({slice.parameter->value.numel()}, slice.grad.options())).first->second;
+        whole.narrow(0, slice.begin, slice.end - slice.begin).copy_(slice.grad);
+      }
+    });
+    return out;
+  };
+  const auto plain = gradients("ddp", 1, 0);
+  for (const auto& [name, other] : std::map<std::string, std::map<std::string, Tensor>>{
+           {"recomputed", gradients("ddp", 1, 1)}, {"zero3, 2 ranks", gradients("zero3", 2, 0)}}) {
+    ASSERT_EQ(other.size(), plain.size()) << name;
+    for (const auto& [parameter, grad] : plain)
+      EXPECT_LT((other.at(parameter) - grad).abs().max().item<double>(), 1e-5 * (1e-3 + grad.abs().max().item<double>())) << name << ", " << parameter;
+  }
+}
+
+// A recipe may leave the layers to the family, with every method that changes layers.
+TEST(EveryFamily, HasDefaultTargets) {
+  for (const auto& name : families().names()) {
+    const auto* targets = family_targets().find(name);
+    ASSERT_TRUE(targets) << name << " has no line in peft/family_targets.cpp";
+    for (const auto list : {&FamilyTargets::lora, &FamilyTargets::ia3, &FamilyTargets::ia3_feedforward, &FamilyTargets::attention_in, &FamilyTargets::mlp_in,
+                            &FamilyTargets::mlp_out})
+      EXPECT_FALSE((targets->*list).empty()) << name;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Tables, EverySpread, testing::ValuesIn(spread_cases()),
+                         [](const auto& info) { return info.param.method + "_" + info.param.family; });
 INSTANTIATE_TEST_SUITE_P(Tables, EveryMethod, testing::ValuesIn(cases()),
                          [](const auto& info) { return info.param.method + "_" + info.param.family; });
 

@@ -117,6 +117,27 @@ class Training(unittest.TestCase):
         self.assertTrue((self.job.run_folder("lora") / "adapter/adapter_model.safetensors").exists())
         self.assertTrue(filecmp.cmp(*(self.job.run_folder(n) / "adapter/adapter_model.safetensors" for n in ("lora", "lora-whole")), shallow=False))
 
+    def test_a_model_of_which_parts_are_trained_is_left_whole_and_resumes(self):
+        """Under zero3 the result is made of the checkpoint, which holds what is trained alone: the rest comes from the base."""
+        from safetensors.torch import load_file
+
+        self.train("base", "train.max_steps=1", ranks=1)
+        base = self.job.run_folder("base") / "model"
+        freeze = [f"model.path={base}", "model.config=null", "peft.method=freeze", "peft.trainable_blocks=1", "peft.trainable_parts=[norms]", "parallel.strategy=zero3"]
+        self.train("freeze-whole", "train.epochs=60", *freeze)
+        self.assert_goes_on("freeze", "freeze-whole", *freeze)
+        folders = [self.job.run_folder(n) / "model" for n in ("freeze", "freeze-whole")]
+        self.assertTrue(filecmp.cmp(*(f / "model.safetensors" for f in folders), shallow=False))
+        before, after = (load_file(f / "model.safetensors") for f in (base, folders[0]))
+        self.assertEqual(before.keys(), after.keys())
+        last = max(int(name.split(".")[2]) for name in before if ".layers." in name)
+        for name, x in before.items():
+            trained = f".layers.{last}." in name or "norm" in name
+            self.assertEqual(not trained, bool((x == after[name]).all()), name)
+        done = run("checkpoint", "consolidate", self.job.run_folder("freeze"), self.job.folder / "consolidated")
+        self.assertEqual(done.code, 0, done)
+        self.assertTrue(filecmp.cmp(self.job.folder / "consolidated/model.safetensors", folders[0] / "model.safetensors", shallow=False))
+
     def test_a_checkpoint_of_another_run_is_refused_by_name(self):
         self.train("first", "train.epochs=1")
         tokenizer = json.loads((self.job.folder / "tokenizer/tokenizer.json").read_text())

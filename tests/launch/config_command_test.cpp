@@ -113,7 +113,7 @@ TEST_F(ConfigCommand, AnAdapterSaysItsOwnShape) {
     EXPECT_EQ(line_of(out, "dropout"), "dropout: 0.125" + from);
     EXPECT_EQ(line_of(out, "bias"), "bias: none" + from);
     EXPECT_EQ(line_of(out, "target_modules"), "target_modules: [k_proj, v_proj]" + from);
-    EXPECT_EQ(line_of(out, "init"), "init: true # default");
+    EXPECT_EQ(line_of(out, "init"), "init: \"true\" # default");
   }
   const auto agreed = config("peft: {method: lora, r: 4, target_modules: [v_proj, k_proj]}\n", {"peft.dropout=0.5"});
   EXPECT_EQ(line_of(agreed.out, "r"), "r: 4 # " + (scratch_ / "r.yaml").string() + ":1:25") << agreed.err;
@@ -125,6 +125,35 @@ TEST_F(ConfigCommand, AnAdapterSaysItsOwnShape) {
                              (scratch_ / "adapter").string() + " has it\n       leave it out: the adapter says what is trained\n");
   std::filesystem::remove(file);
   EXPECT_EQ(config("peft: {method: lora}\n").code, 0) << "herd config shows a recipe whose adapter is elsewhere too";
+}
+
+TEST_F(ConfigCommand, KeysThatTheMethodDoesNotReadAreRefused) {
+  const auto refused = herd({"config", write("peft: {method: ia3}\n"), "peft.dropout=0.1"});
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_EQ(refused.err,
+            "error: command line: peft.dropout=0.1 where peft.method is ia3; expected a key that it reads: target_modules, feedforward_modules, "
+            "modules_to_save, init, adapter\n       peft.dropout is read by lora, adapter_h, adapter_p, adapter_parallel\n");
+  EXPECT_THAT(herd({"config", write("peft: {r: 4}\n")}).err, HasSubstr("peft.r=4 where peft.method is none; expected no key beside peft.method"));
+  // A preset made for another method gives way, as does what is said as it is by default.
+  EXPECT_EQ(herd({"config", write("include: peft/lora\npeft: {method: ia3, dropout: 0}\n")}).code, 0);
+}
+
+TEST_F(ConfigCommand, PatternsAreMappings) {
+  const auto run = resolve_run({.file = write("peft: {method: lora, rank_pattern: {q_proj: 4, '.*\\.0\\..*': 2}}\n"), .overrides = {"peft.alpha_pattern.v_proj=2.5"}});
+  EXPECT_EQ(run.config.peft.rank_pattern.values, (std::vector<std::pair<std::string, double>>{{"q_proj", 4}, {".*\\.0\\..*", 2}}));
+  EXPECT_EQ(run.config.peft.alpha_pattern.values, (std::vector<std::pair<std::string, double>>{{"v_proj", 2.5}}));
+  run.save(scratch_ / "config.yaml");
+  EXPECT_EQ(resolve_run({.file = scratch_ / "config.yaml", .overrides = {}, .folders = {}}).config, run.config);
+  EXPECT_THAT(herd({"config", write("peft: {method: lora, rank_pattern: {q_proj: 0}}\n")}).err, HasSubstr("from 1 to 4096"));
+}
+
+TEST_F(ConfigCommand, PeftListsAndExplainsMethods) {
+  EXPECT_THAT(herd({"peft", "list"}).out, AllOf(HasSubstr("lora "), HasSubstr("ia3 "), HasSubstr("adapter_parallel ")));
+  const auto ia3 = herd({"peft", "explain", "ia3"}).out;
+  EXPECT_THAT(ia3, AllOf(HasSubstr("merges exactly"), HasSubstr("peft_type IA3"), HasSubstr("  feedforward_modules: []\n"), testing::Not(HasSubstr("dropout"))));
+  const auto wrong = herd({"peft", "explain", "ia"});
+  EXPECT_EQ(wrong.code, 2);
+  EXPECT_THAT(wrong.err, HasSubstr("did you mean 'ia3'?"));
 }
 
 TEST_F(ConfigCommand, ExplainsFromTheSchema) {
@@ -184,7 +213,7 @@ TEST_F(ConfigCommand, SectionsHoldTogether) {
   EXPECT_THAT(error({without_ffn + "}", "model.family=llama"}), HasSubstr("'model.config.intermediate_size' is 0"));
   EXPECT_EQ(error({without_ffn + "}", "model.family=bloom", "model.tokenizer=t", "data.sets=[b]"}), test::kNoError);
   EXPECT_THAT(error({"peft.adapter=x"}), HasSubstr("'peft.adapter' is 'x'"));
-  EXPECT_THAT(error({"peft.method=lora", "peft.target_modules=[]"}), HasSubstr("'peft.target_modules' is empty"));
+  EXPECT_THAT(error({"peft.method=ia3", "peft.init=pissa"}), HasSubstr("true or false where peft.method is ia3"));
   EXPECT_THAT(error({"train.warmup=1.5"}), HasSubstr("'train.warmup' is 1.5"));
   EXPECT_THAT(error({"data.held_out=1.5"}), HasSubstr("'data.held_out' is 1.5"));
   EXPECT_THAT(error({"train.patience=2"}), HasSubstr("'train.patience' is 2"));

@@ -1,4 +1,4 @@
-"""LoRA against PEFT: the same adapter gives the same logits and gradients, either reads what the other wrote; merged folders in transformers."""
+"""Methods against PEFT: the same adapter gives the same logits and gradients, either reads what the other wrote; merged folders in transformers."""
 
 import json
 import pathlib
@@ -8,9 +8,12 @@ import unittest
 import warnings
 
 from herd_probe import ASSETS, BINARIES, Refused, Scratch, ask, load_llama, random_ids, random_llama, reference, relative
+from reference_adapters import adapt
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+import transformers
+from peft import IA3Config, LoraConfig, PeftModel, get_peft_model
+from peft.utils import constants
 from safetensors.torch import load_file, save_file
 from transformers import GPT2Config, GPT2LMHeadModel
 
@@ -34,6 +37,17 @@ ADAPTERS = {
     "biases of updated layers": (BIASES, dict(r=4, bias="lora_only", target_modules=["q_proj", "down_proj"])),
     "whole modules": ({}, dict(r=4, target_modules=["v_proj"], modules_to_save=["embed_tokens", "lm_head", "norm"])),
     "the head": ({}, dict(r=4, target_modules=["v_proj", "lm_head"])),
+    "DoRA": ({}, dict(r=4, lora_alpha=6, use_dora=True, target_modules=["q_proj", "down_proj", "lm_head"])),
+    "DoRA with biases, rank-stabilised": (BIASES, dict(r=3, lora_alpha=4, use_dora=True, use_rslora=True, target_modules="all-linear")),
+    "ranks and scales by layer": ({}, dict(r=4, lora_alpha=6, rank_pattern={"q_proj": 2, r".*\.1\.mlp\.down_proj": 6, "layers.0.mlp.down_proj": 3},
+                                           alpha_pattern={"v_proj": 12, "model.layers.1.self_attn.q_proj": 5.5},
+                                           target_modules=["q_proj", "v_proj", "down_proj"])),
+    "some blocks": ({}, dict(r=4, layers_to_transform=[1], target_modules=["q_proj", "down_proj"])),
+    "some blocks by name": ({}, dict(r=4, layers_to_transform=[0], layers_pattern=["layers"], target_modules=["q_proj", "down_proj"])),
+    "IA3": ({}, dict(method="ia3")),
+    "IA3 with biases": (BIASES, dict(method="ia3", target_modules=["q_proj", "o_proj", "up_proj"], feedforward_modules=["up_proj"])),
+    "IA3 by patterns": ({}, dict(method="ia3", target_modules=r".*\.[01]\.mlp\.\w+_proj", feedforward_modules=r".*(up|gate)_proj",
+                                 modules_to_save=["embed_tokens"])),
 }
 # The same on GPT-2, whose matrices lie as [in, out].
 TRANSPOSED = {
@@ -55,9 +69,15 @@ def random_gpt2(**options):
     return model
 
 
+def config_of(method="lora", **options):
+    if method == "ia3":
+        return IA3Config(task_type="CAUSAL_LM", init_ia3_weights=False, **options)
+    return LoraConfig(task_type="CAUSAL_LM", init_lora_weights=False, **options)
+
+
 def adapted(base, **options):
     """A PEFT model whose trained parameters have all moved."""
-    model = get_peft_model(base, LoraConfig(task_type="CAUSAL_LM", init_lora_weights=False, **options)).eval()
+    model = get_peft_model(base, config_of(**options)).eval()
     torch.manual_seed(12)
     with torch.no_grad():
         for p in model.parameters():
@@ -68,7 +88,8 @@ def adapted(base, **options):
 
 def plain_names(answers):
     """PEFT's live names as in its files, where the adapter's own name is left out."""
-    return {name.replace(".modules_to_save.default", "").replace(".default", ""): x for name, x in answers.items()}
+    plain = lambda name: name.replace(".modules_to_save.default", "").replace(".default", "").replace("magnitude_vector.weight", "magnitude_vector")
+    return {plain(name): x for name, x in answers.items()}
 
 
 class Adapters(Scratch):
@@ -117,9 +138,10 @@ class Exchange(Adapters):
     def assert_same_config(self, folder):
         ours, theirs = (json.loads((f / "adapter_config.json").read_text()) for f in (folder, self.adapter))
         for config in (ours, theirs):
-            del config["init_lora_weights"]
-            if isinstance(config["target_modules"], list):
-                config["target_modules"].sort()
+            config.pop("init_lora_weights", None), config.pop("init_ia3_weights", None)
+            for key in ("target_modules", "feedforward_modules"):
+                if isinstance(config.get(key), list):
+                    config[key].sort()
         self.assertEqual(ours, theirs)
 
     def test_herds_own_adapter_in_peft(self):
@@ -160,8 +182,8 @@ class OnLlama(Exchange):
         self.assertLess(distance[0], LOW_PRECISION * distance[1])
 
     def test_what_herd_does_not_compute_is_refused(self):
-        self.write({}, r=4, target_modules=["q_proj"], use_dora=True)
-        with self.assertRaisesRegex(Refused, "use_dora"):
+        self.write({}, r=4, target_modules=["q_proj"], lora_bias=True)
+        with self.assertRaisesRegex(Refused, "lora_bias"):
             ask(self.base, self.tokens, adapter=self.adapter)
 
 
@@ -198,6 +220,114 @@ class OnGpt2(Gpt2, Exchange):
         self.assertEqual(again.keys(), tensors.keys())
         self.assertTrue(all(torch.equal(again[name], tensors[name]) for name in tensors))
         self.assertIs(json.loads((self.folder / "again" / "adapter_config.json").read_text())["fan_in_fan_out"], True)
+class Starts(Adapters):
+    """Starts from the base's weights: PEFT takes a part out of the base, herd leaves the base alone and counts from the start."""
+
+    def begun(self, init, **options):
+        random_llama(num_hidden_layers=2).save_pretrained(self.base)
+        torch.manual_seed(3)
+        config = LoraConfig(task_type="CAUSAL_LM", init_lora_weights=init, r=4, lora_alpha=6, target_modules=["q_proj", "down_proj"], **options)
+        model = get_peft_model(load_llama(self.base), config).eval()
+        model.peft_config["default"].init_lora_weights = True  # as PEFT asks for it before the first save
+        model.save_pretrained(self.folder / "first")
+        model.peft_config["default"].init_lora_weights = init
+        return model
+
+    def test_begin_as_pefts(self):
+        for init in ("pissa", "olora"):
+            with self.subTest(init):
+                expected = plain_names(reference(self.begun(init), self.tokens, self.labels))
+                found = ask(self.base, self.tokens, self.labels, new_adapter=self.folder / "first", init=init, save_adapter=self.folder / "ours")
+                self.assertEqual(found.keys(), expected.keys())
+                self.assert_near(found["logits"], expected["logits"], LOGITS)
+                for name in expected:
+                    if name.startswith("grad."):
+                        self.assertLess(relative(found[name], expected[name]), 10 * GRADIENT, name)  # the factors come out of another LAPACK call
+                # On the base as it was, twice the rank.
+                self.assert_near(reference(self.loaded(self.folder / "ours"), self.tokens)["logits"], found["logits"], LOGITS)
+                self.assertEqual(json.loads((self.folder / "ours/adapter_config.json").read_text())["r"], 8)
+
+    def test_adapters_that_peft_trained(self):
+        """As PEFT saves them by default, which begins anew from the base at each loading, and converted to plain LoRA."""
+        for init in ("pissa", "olora"):
+            with self.subTest(init):
+                model = self.begun(init)
+                torch.manual_seed(12)
+                with torch.no_grad():
+                    for p in model.parameters():
+                        if p.requires_grad:
+                            p.add_(0.1 * torch.randn_like(p))
+                expected = reference(model, self.tokens)["logits"]
+                model.save_pretrained(self.adapter)
+                found = ask(self.base, self.tokens, adapter=self.adapter, save_adapter=self.folder / "again")
+                self.assert_near(found["logits"], expected, LOGITS)
+                self.assert_near(reference(self.loaded(self.folder / "again"), self.tokens)["logits"], expected, LOGITS)
+                model.save_pretrained(self.folder / "plain", path_initial_model_for_weight_conversion=str(self.folder / "first"))
+                self.assert_near(ask(self.base, self.tokens, adapter=self.folder / "plain")["logits"], expected, LOGITS)
+
+
+class Bottlenecks(Adapters):
+    """Against the formulas, in folders as the fork of 2023 left them."""
+
+    KINDS = {
+        "adapter_h": dict(places=dict(gate_proj="before", up_proj="before", down_proj="after"), activation="tanh", scaling=1.0),
+        "adapter_p": dict(places=dict(down_proj="after"), activation="relu", scaling=0.5),
+        "adapter_parallel": dict(places=dict(q_proj="beside", k_proj="beside", v_proj="beside"), activation="gelu", scaling="learned"),
+    }
+
+    def test_logits_gradients_and_folders(self):
+        for method, kind in self.KINDS.items():
+            with self.subTest(method):
+                random_llama(num_hidden_layers=2, **BIASES).save_pretrained(self.base)
+                model = load_llama(self.base)
+                torch.manual_seed(7)
+                parameters = adapt(model, size=6, **kind)
+                with torch.no_grad():
+                    for p in parameters.values():
+                        p.add_(0.3 * torch.randn_like(p))
+                config = {"peft_type": "BOTTLENECK", "task_type": "CAUSAL_LM", "base_model_name_or_path": "llama", "inference_mode": True, "bottleneck_size": 6,
+                          "non_linearity": kind["activation"], "adapter_dropout": 0.0, "target_modules": list(kind["places"]), "scaling": kind["scaling"],
+                          "use_parallel_adapter": method == "adapter_parallel", "use_adapterp": method == "adapter_p", "bias": "none",
+                          "init_weights": "bert", "modules_to_save": None}
+                self.adapter.mkdir(exist_ok=True)
+                (self.adapter / "adapter_config.json").write_text(json.dumps(config))
+                torch.save({name: p.detach() for name, p in parameters.items()}, self.adapter / "adapter_model.bin")
+                expected = reference(model, self.tokens, self.labels)
+                found = ask(self.base, self.tokens, self.labels, adapter=self.adapter, save_adapter=self.folder / "again")
+                self.assert_near(found["logits"], expected["logits"], LOGITS)
+                self.assertEqual({name for name in found if name.startswith("grad.")}, {f"grad.{name}" for name in parameters})
+                for name, p in parameters.items():
+                    self.assertLess(relative(found[f"grad.{name}"], p.grad), GRADIENT, name)
+                again = load_file(self.folder / "again" / "adapter_model.safetensors")
+                self.assertEqual(again.keys(), parameters.keys())
+                self.assertTrue(all(torch.equal(again[name], p) for name, p in parameters.items()))
+                written = json.loads((self.folder / "again" / "adapter_config.json").read_text())
+                self.assertEqual({key: value for key, value in config.items() if key not in ("target_modules", "base_model_name_or_path", "init_weights")},
+                                 {key: written[key] for key in config if key not in ("target_modules", "base_model_name_or_path", "init_weights")})
+
+
+class Defaults(Adapters):
+    def test_target_modules_are_pefts(self):
+        models = {"llama": "Llama", "mistral": "Mistral", "qwen2": "Qwen2", "qwen3": "Qwen3", "gpt2": "GPT2", "phi": "Phi", "bloom": "Bloom", "codegen": "CodeGen"}
+        small = dict(vocab_size=97, hidden_size=48, intermediate_size=80, num_hidden_layers=1, num_attention_heads=4, num_key_value_heads=4, head_dim=12)
+        sizes = {"bloom": dict(vocab_size=97, hidden_size=48, n_layer=1, n_head=4), "gpt2": dict(vocab_size=97, n_embd=48, n_layer=1, n_head=4),
+                 "codegen": dict(vocab_size=97, n_embd=48, n_layer=1, n_head=4, rotary_dim=8, n_positions=64)}
+        lora, ia3 = constants.TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING, constants.TRANSFORMERS_MODELS_TO_IA3_TARGET_MODULES_MAPPING
+        feedforward = constants.TRANSFORMERS_MODELS_TO_IA3_FEEDFORWARD_MODULES_MAPPING
+        for family, name in models.items():
+            with self.subTest(family):
+                config = getattr(transformers, name + "Config")(**sizes.get(family, small))
+                getattr(transformers, name + ("LMHeadModel" if family == "gpt2" else "ForCausalLM"))(config).save_pretrained(self.base)
+                for kind, table in (("LORA", lora), ("IA3", ia3)):
+                    if family not in table:
+                        continue
+                    self.adapter.mkdir(exist_ok=True)
+                    (self.adapter / "adapter_config.json").write_text(json.dumps({"peft_type": kind, "target_modules": None}))
+                    ask(self.base, new_adapter=self.adapter, save_adapter=self.folder / "written")
+                    written = json.loads((self.folder / "written/adapter_config.json").read_text())
+                    self.assertEqual(sorted(written["target_modules"]), sorted(table[family]))
+                    if kind == "IA3":
+                        self.assertEqual(sorted(written["feedforward_modules"]), sorted(feedforward[family]))
 
 
 class Merge(Adapters):

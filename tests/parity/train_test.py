@@ -11,7 +11,7 @@ from herd_run import Job
 from order import steps
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import IA3Config, LoraConfig, PeftModel, get_peft_model
 from peft.utils import get_peft_model_state_dict
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
@@ -125,10 +125,10 @@ class Runs(Scratch):
     def adapted(self, folder, dtype=torch.float32, trainable=True):
         return PeftModel.from_pretrained(self.load(dtype), folder, is_trainable=trainable, autocast_adapter_dtype=False)
 
-    def new_adapter(self, seed=4, **options):
+    def new_adapter(self, seed=4, config=LoraConfig, **options):
         torch.manual_seed(seed)
         folder = self.folder / f"adapter-{seed}"
-        get_peft_model(self.load(), LoraConfig(task_type="CAUSAL_LM", lora_dropout=0.0, **options)).save_pretrained(folder)
+        get_peft_model(self.load(), config(task_type="CAUSAL_LM", **options)).save_pretrained(folder)
         return folder
 
     def batches(self, packing=False):
@@ -154,17 +154,17 @@ class Runs(Scratch):
             self.assertLess(distance, WEIGHTS * length(x), name)
             self.assertLess(distance, MOVED * max(length(x - start[name]), 1e-30), name)
 
-    def assert_lora_runs_agree(self, first, *overrides, packing=False):
+    def assert_lora_runs_agree(self, first, *overrides, packing=False, method="lora", ranks=((1, 3), (2, 2))):
         model = self.adapted(first)
         expected = plain_loop(model, self.batches(packing))
         theirs = get_peft_model_state_dict(model)
-        for ranks, micro_batch in ((1, 3), (2, 2)):
+        for ranks, micro_batch in ranks:
             with self.subTest(ranks=ranks):
                 name = f"{self.name}-{ranks}"
-                found = self.train(name, "peft.method=lora", f"peft.adapter={first}", f"data.packing={str(packing).lower()}",
+                found = self.train(name, f"peft.method={method}", f"peft.adapter={first}", f"data.packing={str(packing).lower()}",
                                    f"train.micro_batch_size={micro_batch}", *overrides, ranks=ranks)
                 folder = self.job.run_folder(name) / "adapter"
-                self.assertRegex((self.job.run_folder(name) / "log.txt").read_text(), rf"going on from adapter {first}, which says what is trained: lora, r \d")
+                self.assertRegex((self.job.run_folder(name) / "log.txt").read_text(), rf"going on from adapter {first}, which says what is trained: {method}, ")
                 self.assert_same_run(found, expected, load_file(folder / "adapter_model.safetensors"), theirs, load_file(first / "adapter_model.safetensors"))
                 self.assert_same_logits(folder)
 
@@ -179,6 +179,14 @@ class Runs(Scratch):
             with self.subTest(title):
                 self.name = f"lora-{len(options)}"
                 self.assert_lora_runs_agree(self.new_adapter(**options))
+
+    def test_dora_and_ia3(self):
+        """With weights in parts: the rows' lengths are taken while a block is whole."""
+        methods = {"lora": dict(r=4, use_dora=True, target_modules=["q_proj", "down_proj"]), "ia3": dict(config=IA3Config)}
+        for method, options in methods.items():
+            with self.subTest(method):
+                self.name = f"method-{method}"
+                self.assert_lora_runs_agree(self.new_adapter(**options), "parallel.strategy=zero3", method=method, ranks=((2, 2),))
 
     def test_lora_packed(self):
         """Packed rows in herd, the same records one a row in the peer."""

@@ -25,7 +25,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 
 PeftOptions options() {
-  PeftOptions o{.method = "lora", .r = 3, .alpha = 7.5, .init = false};
+  PeftOptions o{.method = "lora", .r = 3, .alpha = 7.5, .init = AdapterInit::kRandom};
   o.target_modules = {{"gate_proj", "q_proj"}, false};
   return o;
 }
@@ -158,16 +158,72 @@ TEST(AdapterFolder, WhatHerdDoesNotComputeIsRefusedByName) {
     saved.change_config(changes);
     return saved.error();
   };
-  EXPECT_THAT(refusal({{"peft_type", "IA3"}}), AllOf(HasSubstr("'peft_type'"), HasSubstr("IA3"), HasSubstr("LORA")));
-  EXPECT_THAT(refusal({{"use_dora", true}}), HasSubstr("'use_dora'"));
-  EXPECT_THAT(refusal({{"rank_pattern", {{"q_proj", 2}}}}), HasSubstr("'rank_pattern'"));
-  EXPECT_THAT(refusal({{"layers_to_transform", {0}}}), HasSubstr("'layers_to_transform'"));
+  EXPECT_THAT(refusal({{"peft_type", "VERA"}}), AllOf(HasSubstr("'peft_type'"), HasSubstr("VERA"), HasSubstr("LORA, IA3")));
+  EXPECT_THAT(refusal({{"lora_bias", true}}), HasSubstr("'lora_bias'"));
+  EXPECT_THAT(refusal({{"rank_pattern", {{"q_proj", "two"}}}}), HasSubstr("'rank_pattern'"));
+  EXPECT_THAT(refusal({{"layers_to_transform", {"one"}}}), HasSubstr("'layers_to_transform'"));
   EXPECT_THAT(refusal({{"use_quantum", true}}), HasSubstr("'use_quantum'"));
-  EXPECT_THAT(refusal({{"init_lora_weights", "pissa"}}), HasSubstr("'init_lora_weights'"));
+  EXPECT_THAT(refusal({{"init_lora_weights", "corda"}}), HasSubstr("'init_lora_weights'"));
   EXPECT_THAT(refusal({{"task_type", "SEQ_CLS"}}), HasSubstr("'task_type'"));
   EXPECT_THAT(refusal({{"r", "eight"}}), HasSubstr("'r'"));
   EXPECT_EQ(refusal({{"use_quantum", nullptr}, {"init_lora_weights", "gaussian"}, {"revision", "main"}, {"peft_version", "9"}}),
             kNoError);
+}
+
+// What tools of 2023 left: few keys, no type, a .bin, the adapter's own name inside the tensors' or no prefix before them.
+TEST(AdapterFolder, Of2023IsUnderstood) {
+  const Saved saved;
+  const auto model = toy_model();
+  attach_adapter(*model, saved.folder, {});
+  const auto expected = logits(*model);
+  write_file_atomically(saved.folder / "adapter_config.json",
+                        R"({"r": 3, "lora_alpha": 7.5, "target_modules": ["q_proj", "gate_proj"], "merge_weights": true, "enable_lora": null})");
+  for (const auto& [from, to] : std::vector<std::pair<std::string, std::string>>{{"", ""}, {".weight", ".default.weight"}, {"base_model.model.", ""}}) {
+    const auto weights = open_weights(saved.folder, "adapter_model");
+    NamedTensors tensors;
+    for (auto name : weights.names()) {
+      const auto value = weights.view(name).clone();
+      if (const auto at = name.find(from); !from.empty() && at != std::string::npos) name.replace(at, from.size(), to);
+      tensors.emplace_back(name, value);
+    }
+    const Scratch scratch;
+    fs::copy(saved.folder / "adapter_config.json", scratch / "adapter_config.json");
+    stream_torch_file(scratch / "adapter_model.bin", to_write(tensors));
+    const auto again = toy_model();
+    EXPECT_EQ(attach_adapter(*again, scratch.path(), {}).method, "lora");
+    EXPECT_TRUE(at::equal(logits(*again), expected)) << to;
+  }
+}
+
+TEST(AdapterFolder, OfBottlenecksSaysWhichKind) {
+  for (const std::string method : {"adapter_h", "adapter_p", "adapter_parallel"}) {
+    const PeftOptions o{.method = method, .bottleneck_size = 4, .non_linearity = Activation::kGelu, .scaling = 0.5};
+    const Saved saved(o);
+    const auto config = json::parse(read_file(saved.folder / "adapter_config.json"));
+    EXPECT_EQ(config["peft_type"], "BOTTLENECK");
+    EXPECT_EQ(config["use_parallel_adapter"], method == "adapter_parallel");
+    EXPECT_EQ(config["use_adapterp"], method == "adapter_p");
+    const auto read = read_adapter_options(saved.folder);
+    EXPECT_EQ(read.method, method);
+    EXPECT_EQ(read.scaling, 0.5);
+    EXPECT_EQ(read.non_linearity, Activation::kGelu);
+    EXPECT_EQ(saved.error(), kNoError);
+  }
+}
+
+// The tensors fit; the kind of adapter does not.
+TEST(AdapterFolder, OfAnotherFamilyOrMethodListsItsTensors) {
+  const Saved saved;
+  const nlohmann::json bloom{{"model_type", "bloom"}, {"vocab_size", kToyVocab}, {"hidden_size", 24}, {"n_layer", 2}, {"n_head", 4}};
+  auto other = make_model(bloom);
+  materialise(*other, at::kFloat);
+  EXPECT_THAT(message_of<ConfigError>([&] { attach_adapter(*other, saved.folder, {}); }),
+              AllOf(HasSubstr("names no linear layer of this bloom"), HasSubstr("query_key_value")));
+  saved.change_config({{"peft_type", "IA3"}, {"r", nullptr}, {"lora_alpha", nullptr}, {"lora_dropout", nullptr}, {"bias", nullptr},
+                       {"megatron_core", nullptr}, {"qalora_group_size", nullptr}, {"feedforward_modules", json::array({"down_proj"})}});
+  EXPECT_THAT(saved.error(), HasSubstr("'down_proj', which names none of the targets"));
+  saved.change_config({{"feedforward_modules", json::array({"gate_proj"})}});
+  EXPECT_THAT(saved.error(), AllOf(HasSubstr("4 missing: base_model.model.model.layers.0."), HasSubstr("8 unexpected"), HasSubstr("ia3_l")));
 }
 
 TEST(AdapterFolder, OfAnotherBaseIsRefused) {

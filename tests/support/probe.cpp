@@ -12,6 +12,7 @@
 //   shard_bytes=N            of the saved folder's files
 //   adapter=FOLDER           PEFT adapter to attach; gradients are then of what it trains, as grad.NAME in adapter_model.safetensors
 //   new_adapter=FOLDER       a new adapter by this folder's adapter_config.json, both factors random
+//   init=pissa|olora         begins it from the base's weights instead
 //   save_adapter=FOLDER      writes the attached adapter as a PEFT folder
 #include <cstdio>
 #include <map>
@@ -102,8 +103,8 @@ void adapt(LoadedModel& loaded, Arguments& arguments) {
     options = attach_adapter(*loaded.model, arguments["adapter"], {arguments["model"], loaded.fingerprint});
   } else {
     options = read_adapter_options(arguments["new_adapter"]);
-    options.init = false;
-    attach(*loaded.model, options, 3);
+    options.init = arguments["init"] == "pissa" ? AdapterInit::kPissa : arguments["init"] == "olora" ? AdapterInit::kOlora : AdapterInit::kRandom;
+    options = attach(*loaded.model, options, 3);
   }
   if (arguments.contains("save_adapter"))
     save_adapter(*loaded.model, options, arguments["model"], {.base_fingerprint = loaded.fingerprint}, arguments["save_adapter"]);

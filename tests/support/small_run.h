@@ -18,7 +18,7 @@ inline RunConfig small_run(const std::string& strategy, const std::string& metho
   config.model.config = shape;
   config.peft.method = method;
   config.peft.dropout = method == "lora" ? 0.1 : 0;
-  config.peft.target_modules = {{"all-linear"}, true};
+  if (method == "lora") config.peft.target_modules = {{"all-linear"}, true};
   config.parallel.strategy = strategy;
   config.train.micro_batch_size = 3;
   config.train.global_batch_size = std::int64_t{3} * micro_batches * ranks;
