@@ -37,7 +37,27 @@ namespace {
 struct Source {
   const QuantisedWeight* weight;
   const Parameter* dense;  // what `read` knows
+  WeightLayout layout;
 };
+
+// The dense matrix as storages take it: [out, in].
+Parameter out_in(Linear& linear) {
+  const auto& lying = linear.weight();
+  if (linear.layout() == WeightLayout::kOutIn) return lying;
+  Parameter turned({linear.out_features(), linear.in_features()}, {lying.axes[1], lying.axes[0]});
+  turned.name = lying.name;
+  turned.trainable = lying.trainable;
+  set_dtype(turned, lying.value.scalar_type());
+  return turned;
+}
+
+// A stretch of that, where it lies transposed: of each of its rows there what the stretch's rows have of it.
+void read_turned(const Parameter& lying, std::int64_t begin, const Tensor& out, const ReadParameter& read) {
+  const auto in = lying.value.size(0), row = lying.value.size(1), first = begin / in, end = (begin + out.numel() - 1) / in + 1;
+  const auto turned = at::empty({in, end - first}, out.options());
+  for (std::int64_t i = 0; i < in; ++i) read(lying, i * row + first, turned[i]);
+  out.copy_(turned.t().flatten().narrow(0, begin - first * in, out.numel()));
+}
 
 bool names(const std::string& linear, const std::string& end) { return linear == end || linear.ends_with("." + end); }
 
@@ -54,11 +74,6 @@ std::vector<Target> targets(CausalLm& model, const QuantOptions& options) {
     std::erase_if(unknown, skipped);
     const bool head = &linear == &model.head();
     if ((head && !options.head) || std::any_of(options.skip_modules.begin(), options.skip_modules.end(), skipped)) return;
-    if (linear.layout() == WeightLayout::kInOut)
-      throw ConfigError({.who = "model.quantization.method",
-                         .found = "a " + model.facts.family + ", whose matrices lie transposed (" + name + ")",
-                         .expected = "a family whose matrices lie [out, in]: a stretch of a transposed one is no row to quantise",
-                         .remedy = "leave model.quantization out"});
     found.push_back({name, &linear});
   });
   if (options.head && model.facts.tied)
@@ -85,9 +100,9 @@ ReadParameter quantise(CausalLm& model, const QuantOptions& options, const ReadP
   std::map<const Parameter*, Source> sources;
   for (const auto& [name, linear] : targets(model, options)) {
     const auto* dense = &linear->weight();
-    auto storage = weight_storages().at(options.method).make(*dense, options);
+    auto storage = weight_storages().at(options.method).make(out_in(*linear), options);
     const auto* weight = storage.get();
-    for_each_parameter(*storage, [&](const std::string&, Parameter& part) { sources[&part] = {weight, dense}; });
+    for_each_parameter(*storage, [&](const std::string&, Parameter& part) { sources[&part] = {weight, dense, linear->layout()}; });
     keep_quantised(*linear, std::move(storage));
   }
   assign_names(model);
@@ -96,7 +111,10 @@ ReadParameter quantise(CausalLm& model, const QuantOptions& options, const ReadP
     const auto found = sources.find(&p);
     if (found == sources.end()) return read(p, begin, out);
     const auto& source = found->second;
-    source.weight->read(p, begin, out, [&](std::int64_t from, const Tensor& to) { read(*source.dense, from, to); });
+    source.weight->read(p, begin, out, [&](std::int64_t from, const Tensor& to) {
+      if (source.layout == WeightLayout::kInOut) read_turned(*source.dense, from, to, read);
+      else read(*source.dense, from, to);
+    });
   };
 }
 
