@@ -76,8 +76,8 @@ void write_ia3_config(const PeftOptions& o, nlohmann::ordered_json& json) {
 void read_ia3_config(const nlohmann::json& json, PeftOptions& o) {
   PeftJson reader(json);
   reader.read("feedforward_modules", o.feedforward_modules);
-  reader.ignore("init_ia3_weights");
-  reader.refuse_others({{"exclude_modules", nullptr}, {"fan_in_fan_out", false}});
+  for (const auto* key : {"init_ia3_weights", "fan_in_fan_out"}) reader.ignore(key);  // nothing that the tensors do not already say
+  reader.refuse_others({{"exclude_modules", nullptr}});
 }
 
 }  // namespace herd

@@ -15,7 +15,7 @@ using torch::autograd::variable_list;
 // Below this many rows reading the codes costs more than computing with them does.
 constexpr std::int64_t kFewRows = 4;
 // Smaller tiles stay nearer to the core, but each product packs its other side anew (oneDNN): 512 tokens times 4096 inputs, a tile of 1 MiB
-// at a time, took half as long again as by 4 MiB.
+// at a time, took clearly longer than by 4 MiB (one thread, a busy machine).
 constexpr std::int64_t kTileBytes = 4 << 20;
 
 // It saves nothing: the codes are there again when the backward runs, as every parameter's memory is.

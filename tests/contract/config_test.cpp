@@ -39,7 +39,9 @@ TEST(Configs, EveryFileLoads) {
   for (const auto& entry : std::filesystem::recursive_directory_iterator(test::source_dir() / "configs")) {
     if (!entry.is_regular_file()) continue;
     EXPECT_EQ(entry.path().extension(), ".yaml") << entry.path();
-    EXPECT_NO_THROW(resolve_run({.file = entry.path(), .overrides = {}})) << entry.path();
+    std::vector<std::string> overrides;
+    if (entry.path().parent_path().filename() == "quantization") overrides = {"peft.method=lora"};  // which has no meaning without an adapter
+    EXPECT_NO_THROW(resolve_run({.file = entry.path(), .overrides = overrides})) << entry.path();
     ++files;
   }
   EXPECT_GE(files, 3);
