@@ -25,7 +25,6 @@ struct ChatGlm2Options {
 void stretch(RopeOptions& rope, const HubConfig& c) {
   const auto ratio = c.get<double>("rope_ratio", 1.0);
   if (ratio == 1) return;
-  if (ratio <= 0) throw ConfigError({.who = c.who("rope_ratio"), .found = std::to_string(ratio), .expected = "above 0", .remedy = ""});
   auto name = c.get<std::string>("_name_or_path", "");
   std::transform(name.begin(), name.end(), name.begin(), [](unsigned char x) { return x == '_' ? '-' : static_cast<char>(std::tolower(x)); });
   const auto named = [&](const char* part) { return name.find(part) != std::string::npos; };

@@ -120,6 +120,7 @@ Tensor Int8Weight::many_rows(const Tensor& x_ni) const {
   const auto codes = codes_as_int8();
   const auto extent = x_ni.is_meta() ? std::min(out(), width) : out();
   each_tile(extent, width, n * width, x_ni.options().dtype(at::kInt), [&](std::int64_t begin, std::int64_t end, const Tensor& memory) {
+    if (memory.is_meta()) return;  // whose product of whole numbers libtorch does not know
     auto products = memory.narrow(0, 0, n * (end - begin)).view({n, end - begin});
     at::_int_mm_out(products, inputs.codes_ni, codes.narrow(0, begin, end - begin).t());
     const auto rest = left_out(inputs, begin, end);

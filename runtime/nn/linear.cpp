@@ -60,7 +60,13 @@ Parameter& Linear::weight() {
   throw ShapeError({.who = "linear layer", .found = "a quantised weight", .expected = "a dense one", .remedy = ""});
 }
 
-void keep_quantised(Linear& linear, std::unique_ptr<QuantisedWeight> weight) { weight_of(linear).quantised = std::move(weight); }
+void keep_quantised(Linear& linear, std::unique_ptr<QuantisedWeight> weight) {
+  auto& storage = weight_of(linear);
+  storage.quantised = std::move(weight);
+  // Its shape and dtype alone are wanted from now on: herd plan would count the rest.
+  auto& value = storage.parameter.value;
+  if (value.is_meta()) value = at::empty({1}, value.options()).expand(value.sizes());
+}
 
 void Linear::set_weight(const Tensor& matrix) {
   const at::NoGradGuard no_grad;

@@ -328,7 +328,7 @@ class Mistakes(Families):
         self.refused({**AgainstReferences.GLM2, "rope_ratio": 16}, "(?s)'rope_ratio': 16.*neither ChatGLM2's.*\"rope_ratio_scales\": \"positions\" or \"theta\"")
         self.refused({**AgainstReferences.GLM2, "rope_ratio": 16, "_name_or_path": "chatglm3-from-chatglm2"}, "(?s)'rope_ratio': 16.*rope_ratio_scales")
         self.refused({**AgainstReferences.GLM2, "rope_ratio": 16, "rope_ratio_scales": "both"}, "(?s)'rope_ratio_scales': 'both'.*positions")
-        self.refused({**AgainstReferences.GLM2, "rope_ratio": -2}, "(?s)'rope_ratio'.*above 0")
+        self.refused({**AgainstReferences.GLM2, "rope_ratio": -2}, "(?s)'rope_ratio': -2.*from 1 to")
         phi = {"model_type": "phi", **PHI}
         self.refused({**phi, "partial_rotary_factor": 0.3}, "(?s)'partial_rotary_factor': 0.3.*even number of a head's 12")
         self.refused({**phi, "num_key_value_heads": 3}, "(?s)'num_attention_heads': 4.*multiple of 3")
