@@ -121,8 +121,8 @@ class Training(unittest.TestCase):
         """Under zero3 the result is made of the checkpoint, which holds what is trained alone: the rest comes from the base."""
         from safetensors.torch import load_file
 
-        self.train("base", "train.max_steps=1", ranks=1)
-        base = self.job.run_folder("base") / "model"
+        self.train("partly-base", "train.max_steps=1", ranks=1)
+        base = self.job.run_folder("partly-base") / "model"
         freeze = [f"model.path={base}", "model.config=null", "peft.method=freeze", "peft.trainable_blocks=1", "peft.trainable_parts=[norms]", "parallel.strategy=zero3"]
         self.train("freeze-whole", "train.epochs=60", *freeze)
         self.assert_goes_on("freeze", "freeze-whole", *freeze)
