@@ -24,8 +24,10 @@ endif()
 add_library(torch_cpu INTERFACE)
 target_compile_options(torch_cpu INTERFACE
   "SHELL:-idirafter ${HERD_LIBTORCH}/torch/include"
-  "SHELL:-idirafter ${HERD_LIBTORCH}/torch/include/torch/csrc/api/include")
+  "SHELL:-idirafter ${HERD_LIBTORCH}/torch/include/torch/csrc/api/include"
+  -fopenmp)  # without it at::parallel_for, whose body is in a header, runs on one thread and says nothing
+# OpenMP's runtime is the wheel's: with the compiler's own beside it a process would have two pools of threads.
 target_link_libraries(torch_cpu INTERFACE
-  ${HERD_LIBTORCH}/torch/lib/libtorch_cpu.so ${HERD_LIBTORCH}/torch/lib/libc10.so)
+  ${HERD_LIBTORCH}/torch/lib/libtorch_cpu.so ${HERD_LIBTORCH}/torch/lib/libc10.so ${HERD_LIBTORCH}/torch/lib/libgomp.so.1)
 # The wheel's libraries find the CUDA runtime beside themselves by their own rpath; ours find the wheel.
 set(CMAKE_BUILD_RPATH ${HERD_LIBTORCH}/torch/lib ${HERD_LIBTORCH}/nvidia/cu13/lib ${HERD_LIBTORCH}/nvidia/nccl/lib)
