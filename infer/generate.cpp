@@ -141,7 +141,7 @@ class Run {
     return most;
   }
 
-  at::ScalarType dtype() const { return model_.embed(plain_batch({{0}})).scalar_type(); }
+  at::ScalarType dtype() const { return model_.look_up(at::zeros({1, 1}, at::kLong)).scalar_type(); }
 
   std::int64_t slots() const { return std::clamp<std::int64_t>(static_cast<std::int64_t>(prompts_.size()), 1, options_.batch_size); }
 

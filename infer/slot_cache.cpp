@@ -5,7 +5,8 @@
 namespace herd {
 
 SlotCache::SlotCache(const CausalLm& model, at::ScalarType dtype, std::int64_t slots, std::int64_t limit)
-    : dtype_(dtype), slots_(slots), limit_(limit), kv_heads_(model.facts.kv_heads), head_dim_(model.facts.head_dim) {
+    : dtype_(dtype), slots_(slots), limit_(limit), kv_heads_(model.facts.kv_heads), head_dim_(model.facts.head_dim),
+      side_(model.side ? model.side->length() : 0), virtual_tokens_(model.has_virtual_tokens() ? side_ : 0) {
   all_.keys.resize(model.blocks.size());
   all_.values.resize(model.blocks.size());
   for (auto* of_slots : {&all_.prefixes, &all_.marks}) of_slots->resize(static_cast<std::size_t>(slots));
@@ -17,8 +18,8 @@ void SlotCache::reserve(std::int64_t tokens, std::int64_t held) {
   const auto wanted = std::max(tokens, capacity_ + capacity_ / 2);
   capacity_ = std::max(tokens, std::min((wanted + kChunk - 1) / kChunk * kChunk, limit_));
   const auto grow = [&](Tensor& x) {
-    auto larger = at::empty({slots_, capacity_, kv_heads_, head_dim_}, dtype_);
-    if (held > 0) larger.narrow(1, 0, held).copy_(x.narrow(1, 0, held));
+    auto larger = at::empty({slots_, side_ + capacity_, kv_heads_, head_dim_}, dtype_);
+    if (held > 0) larger.narrow(1, 0, side_ + held).copy_(x.narrow(1, 0, side_ + held));
     x = larger;
   };
   for (auto& x : all_.keys) grow(x);
@@ -31,6 +32,8 @@ KvCache SlotCache::view(std::int64_t first, std::vector<std::int64_t> lengths) c
   for (const auto& x : all_.keys) view.keys.push_back(x.narrow(0, first, count));
   for (const auto& x : all_.values) view.values.push_back(x.narrow(0, first, count));
   view.lengths = std::move(lengths);
+  for (auto& length : view.lengths)
+    if (length > 0) length += virtual_tokens_;
   view.prefixes.assign(all_.prefixes.begin() + first, all_.prefixes.begin() + first + count);
   view.marks.assign(all_.marks.begin() + first, all_.marks.begin() + first + count);
   return view;
@@ -43,8 +46,8 @@ void SlotCache::keep(std::int64_t first, const KvCache& view) {
 
 void SlotCache::copy(std::int64_t from, std::int64_t to, std::int64_t tokens) {
   for (auto* of_slots : {&all_.prefixes, &all_.marks}) (*of_slots)[static_cast<std::size_t>(to)] = (*of_slots)[static_cast<std::size_t>(from)];
-  for (auto* side : {&all_.keys, &all_.values})
-    for (auto& x : *side) x.select(0, to).narrow(0, 0, tokens).copy_(x.select(0, from).narrow(0, 0, tokens));
+  for (auto* both : {&all_.keys, &all_.values})
+    for (auto& x : *both) x.select(0, to).narrow(0, 0, side_ + tokens).copy_(x.select(0, from).narrow(0, 0, side_ + tokens));
 }
 
 }  // namespace herd

@@ -9,6 +9,7 @@
 #include "peft/start.h"
 #include "runtime/base/new_folder.h"
 #include "runtime/tensor/dtype.h"
+#include "train/state.h"
 
 namespace herd {
 namespace {
@@ -105,7 +106,8 @@ ConsolidateReport consolidate(const ConsolidateRequest& request) {
   const auto parts = parts_without_memory(config, manifest);
   compare_fingerprints(manifest.fingerprints,
                        {{"base model", parts.base.fingerprint}, {"tokenizer", parts.vocabulary.tokenizer->fingerprint}}, checkpoint);
-  write_result(parts, config, staging.path(), values_in(checkpoint, parts.base.read));
+  write_result(parts, config, staging.path(), rule_in_json(manifest.state),
+               values_in(checkpoint, parts.base.read));
   staging.commit();
   return {.step = manifest.step, .adapter = makes_adapter(parts)};
 }

@@ -10,6 +10,7 @@
 #include "models/hub.h"
 #include "parallel/strategy.h"
 #include "peft/registry.h"
+#include "peft/step_rule.h"
 #include "runtime/nn/quantise.h"
 #include "runtime/tensor/meta_memory.h"
 #include "train/optimizer.h"
@@ -38,22 +39,31 @@ std::int64_t rounded_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b
 
 Traffic operator-(const Traffic& a, const Traffic& b) { return {a.inside - b.inside, a.across - b.across}; }
 
-std::int64_t bytes_of_states(AdamW& optimizer) {
+std::int64_t bytes_of_states(AdamW& optimizer, StepRule* rule) {
   std::int64_t bytes = 0;
-  optimizer.for_each_state([&](const Slice&, const std::string&, Tensor& state) { bytes += static_cast<std::int64_t>(state.nbytes()); });
+  const auto add = [&](const Slice&, const std::string&, Tensor& state) { bytes += static_cast<std::int64_t>(state.nbytes()); };
+  optimizer.for_each_state(add);
+  if (rule) rule->for_each_state(add);
   return bytes;
 }
 
+// How many steps a run has is nothing that its states depend on.
+std::unique_ptr<StepRule> make_rule(CausalLm& model, const PeftOptions& options, std::span<Slice> slices) {
+  const auto make = peft_methods().at(options.method).make_rule;
+  return make ? make(model, options, slices, options.tinit + options.tfinal + 1) : nullptr;
+}
+
 // What all ranks' files hold: the optimizer's states of whole parameters.
-std::int64_t checkpoint_bytes(CausalLm& model, const TrainOptions& options) {
+std::int64_t checkpoint_bytes(CausalLm& model, const RunConfig& config) {
   std::vector<Slice> whole;
   for_each_parameter(model, [&](const std::string&, Parameter& p) {
     if (!p.trainable) return;
     const auto value = at::empty({p.value.numel()}, p.value.options().requires_grad(false));
     whole.push_back({.parameter = &p, .begin = 0, .end = value.numel(), .value = value, .grad = value});
   });
-  AdamW optimizer(whole, options);
-  return bytes_of_states(optimizer);
+  AdamW optimizer(whole, config.train);
+  const auto rule = make_rule(model, config.peft, whole);
+  return bytes_of_states(optimizer, rule.get());
 }
 
 class DryRun {
@@ -61,7 +71,7 @@ class DryRun {
   DryRun(const RunConfig& config, const Job& job, std::int64_t tokens)
       : config_(config), model_(model_shape(config, tokens)), world_(job.rank, job.ranks, job.nodes) {
     config_.parallel.offload = Offload::kNone;  // a dry run has one device; run_beside_host() deals it out
-    found_.checkpoint_bytes = checkpoint_bytes(*model_, config.train);
+    found_.checkpoint_bytes = checkpoint_bytes(*model_, config);
     const auto numbers = count_numbers(*model_);
     found_.parameters = numbers.all;
     found_.trained = numbers.trained;
@@ -79,6 +89,7 @@ class DryRun {
     found_.memory.gradients = at_rest_.gradients;
     const auto without_optimizer = memory_.live();
     AdamW optimizer(strategy_->slices(), config_.train);
+    rule_ = make_rule(*model_, config_.peft, strategy_->slices());
     found_.memory.optimizer = memory_.live() - without_optimizer;
     if (found_.memory.states() > enough) return found_;
     step(row_tokens);
@@ -125,6 +136,7 @@ class DryRun {
     }
     strategy_->forward_backward(batch, 1, true);
     strategy_->finish_gradients();
+    if (rule_) strategy_->with_whole_parameters(false, [] {});
     strategy_->gradient_norm();
     strategy_->values_changed();
     count(1);
@@ -142,7 +154,7 @@ class DryRun {
   // As RunSaver does it: the slices of this rank, which shares the work with those that have the same; the result from values gathered.
   void save(AdamW& optimizer) {
     auto& m = found_.memory;
-    bytes_of_slices_ = bytes_of_states(optimizer);
+    bytes_of_slices_ = bytes_of_states(optimizer, rule_.get());
     if (config_.checkpoint.async) m.snapshot = rounded_up(bytes_of_slices_, strategy_->copies());
     if (streams_result(config_)) return;
     memory_.forget_peak();
@@ -156,6 +168,7 @@ class DryRun {
   std::unique_ptr<CausalLm> model_;
   DryCommunicator world_;
   std::unique_ptr<Strategy> strategy_;
+  std::unique_ptr<StepRule> rule_;
   Resident at_rest_;
   std::int64_t bytes_of_slices_ = 0;  // the optimizer's states of them
   Footprint found_;

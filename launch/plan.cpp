@@ -177,7 +177,7 @@ Plan make_plan(const RunConfig& config, const Job& job, std::optional<std::int64
                        .found = "null, and no tokenizer in '" + config.model.tokenizer + "'",
                        .expected = "one of the two, to know how large the embedding is",
                        .remedy = "model.config.vocab_size=32000"});
-  check_context(config, model_shape(config, plan.data.vocabulary)->facts);
+  check_context(config, *model_shape(config, plan.data.vocabulary));
   plan.footprint = footprint(config, job, plan.data.longest, plan.data.vocabulary);
   if (!plan.fits()) Search(config, plan.data, *limit).run(plan);
   return plan;

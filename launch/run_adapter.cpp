@@ -49,8 +49,8 @@ void adopt_adapter(ResolvedRun& run) {
     if (!is_own(value.origin)) {
       value = theirs;
       value.origin = origin;
-    } else if (value.key == "dropout") {
-      adopted.dropout = recipe.dropout;
+    } else if (const auto own = keys_of_a_course().find(value.key); own != keys_of_a_course().end()) {
+      own->second(adopted, recipe);
     } else if (meaning(value) != meaning(theirs)) {
       contradictions.push_back(&value);
     }

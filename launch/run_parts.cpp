@@ -10,6 +10,7 @@
 #include "parallel/strategy.h"
 #include "peft/adapter_io.h"
 #include "peft/lora_start.h"
+#include "peft/prompt_side.h"
 #include "peft/registry.h"
 #include "peft/start.h"
 #include "runtime/base/text.h"
@@ -39,12 +40,14 @@ SamplerOptions sample_order(const RunConfig& config) {
           .seed = config.data.seed};
 }
 
-void check_context(const RunConfig& config, const ModelFacts& facts) {
-  if (config.data.max_tokens <= facts.max_positions) return;
+void check_context(const RunConfig& config, const CausalLm& model) {
+  const auto context = model.facts.max_positions;
+  if (config.data.max_tokens <= context) return;
   throw ConfigError({.who = "data.max_tokens",
                      .found = std::to_string(config.data.max_tokens),
-                     .expected = "at most " + std::to_string(facts.max_positions) + ", the model's max_position_embeddings",
-                     .remedy = "data.max_tokens=" + std::to_string(facts.max_positions)});
+                     .expected = "at most " + std::to_string(context) + ", the model's max_position_embeddings" +
+                                 (model.side ? " without what peft.num_virtual_tokens takes of them" : ""),
+                     .remedy = "data.max_tokens=" + std::to_string(context)});
 }
 
 bool streams_result(const RunConfig& config) { return strategies().at(config.parallel.strategy).parameters && !makes_adapter(config.peft); }
@@ -53,13 +56,16 @@ RunParts load_parts(const RunConfig& config, int threads) {
   RunParts parts;
   parts.vocabulary = load_vocabulary(config.model);
   parts.base = open_run_model(config.model, parts.vocabulary);
-  check_context(config, parts.model().facts);
 
   if (config.peft.adapter.empty()) {
     parts.peft = attach(parts.model(), config.peft, PeftStart{static_cast<std::uint64_t>(config.model.seed), parts.base.read});
+    if (const auto& text = parts.peft.prompt_init_text; parts.model().has_virtual_tokens() && !text.empty())
+      start_from_tokens(parts.model(), parts.vocabulary.tokenizer->encode(text), parts.base.read);
   } else {
     parts.peft = attach_adapter(parts.model(), config.peft.adapter, {hub_name(config.model.path), parts.base.fingerprint, parts.base.read}, config.peft.dropout);
+    for (const auto& [key, take] : keys_of_a_course()) take(parts.peft, config.peft);
   }
+  check_context(config, parts.model());
 
   auto data = config.data;
   if (data.threads == 0) data.threads = threads;
@@ -111,11 +117,13 @@ std::string meaning_of(const PeftOptions& o) {
 }  // namespace
 
 std::string describe_adapter(const PeftOptions& o) {
+  const auto& method = peft_methods().at(o.method);
+  if (method.reads("num_virtual_tokens")) return fmt::format("{}, {} virtual tokens", o.method, o.num_virtual_tokens);
   const auto list = [](const char* what, const std::vector<std::string>& names) {
     return names.empty() ? "" : fmt::format("{}{}", what, fmt::join(names, ", "));
   };
-  const auto shape = peft_methods().at(o.method).reads("r") ? fmt::format(", r {}{}", o.r, scale_of(o)) : "";
-  return fmt::format("{}{}{}{}", o.method, shape, list(", on ", o.target_modules.values), list(", whole: ", o.modules_to_save));
+  const auto rank = method.reads("init_r") ? fmt::format(", r {} to {}", o.init_r, o.target_r) : method.reads("r") ? fmt::format(", r {}", o.r) : "";
+  return fmt::format("{}{}{}{}{}", o.method, rank, scale_of(o), list(", on ", o.target_modules.values), list(", whole: ", o.modules_to_save));
 }
 
 bool makes_adapter(const PeftOptions& options) { return !peft_methods().at(options.method).peft_type.empty(); }
@@ -138,9 +146,12 @@ Fingerprints fingerprints(const RunParts& parts, const RunConfig& config) {
           {"rows a step", std::to_string(config.train.global_batch_size)}};
 }
 
-void write_result(const RunParts& parts, const RunConfig& config, const std::filesystem::path& folder, const ParameterValues& values) {
+void write_result(const RunParts& parts, const RunConfig& config, const std::filesystem::path& folder, const std::string& rule_state,
+                  const ParameterValues& values) {
   if (makes_adapter(parts)) {
-    save_adapter(parts.model(), parts.peft, hub_name(config.model.path), parts.provenance, folder, values);
+    auto options = parts.peft;
+    if (!rule_state.empty()) peft_methods().at(options.method).take_state(rule_state, options);
+    save_adapter(parts.model(), options, hub_name(config.model.path), parts.provenance, folder, values);
     return;
   }
   const auto& vocabulary = parts.vocabulary;

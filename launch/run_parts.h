@@ -32,7 +32,7 @@ RunParts load_parts(const RunConfig& config, int threads);
 SamplerOptions sample_order(const RunConfig& config);
 
 /// @throws ConfigError where data.max_tokens is more than the model can look at.
-void check_context(const RunConfig& config, const ModelFacts& facts);
+void check_context(const RunConfig& config, const CausalLm& model);
 
 /// Whether a strategy's whole model is written from the checkpoint just saved, in place of being gathered: no rank has to hold it whole.
 bool streams_result(const RunConfig& config);
@@ -54,8 +54,9 @@ inline bool makes_adapter(const RunParts& parts) { return makes_adapter(parts.pe
 Fingerprints fingerprints(const RunParts& parts, const RunConfig& config);
 
 /// Writes what is trained as a folder that Hugging Face's libraries read: the adapter, or the model where the method makes none.
-/// Takes the place of what was there in one step. @param values of the parameters, where they are not in the model's own memory.
-/// @throws IoError.
-void write_result(const RunParts& parts, const RunConfig& config, const std::filesystem::path& folder, const ParameterValues& values = {});
+/// Takes the place of what was there in one step. @param rule_state TrainState::rule. @param values of the parameters, where they are not in the
+/// model's own memory. @throws IoError.
+void write_result(const RunParts& parts, const RunConfig& config, const std::filesystem::path& folder, const std::string& rule_state,
+                  const ParameterValues& values = {});
 
 }  // namespace herd

@@ -4,6 +4,7 @@
 
 #include "launch/consolidate.h"
 #include "parallel/comm/agree.h"
+#include "peft/step_rule.h"
 #include "train/resume.h"
 
 namespace herd {
@@ -29,7 +30,7 @@ void RunSaver::save(const TrainState& state, bool is_best) {
   const bool complete = !w_.run.config.checkpoint.async || (best && streams_result(w_.run.config));
   blocked(complete, [&] {
     last_ = w_.store.save(state.step,
-                          {.slices = checkpoint_slices(w_.optimizer),
+                          {.slices = checkpoint_slices(w_.optimizer, w_.rule),
                            .state = to_json(state),
                            .fingerprints = identity_,
                            .config = to_yaml(w_.run.tree, true),
@@ -53,13 +54,13 @@ void RunSaver::write(const std::filesystem::path& place) {
   if (streams_result(config) && !last_.empty()) {
     w_.store.finish();
     return agree(w_.communicator, [&] {
-      if (first_rank) write_result(w_.parts, config, place, values_in(last_, w_.parts.base.read));
+      if (first_rank) write_result(w_.parts, config, place, "", values_in(last_, w_.parts.base.read));
     });
   }
   std::exception_ptr error;
   w_.strategy.with_whole_parameters(!adapter, [&] {
     try {
-      if (first_rank) write_result(w_.parts, config, place);
+      if (first_rank) write_result(w_.parts, config, place, w_.rule ? w_.rule->state() : "");
     } catch (...) {
       error = std::current_exception();
     }

@@ -1,6 +1,7 @@
 #pragma once
 #include "launch/run_parts.h"
 #include "parallel/checkpoint/store.h"
+#include "peft/step_rule.h"
 #include "runtime/report/run_folder.h"
 #include "train/journal.h"
 #include "train/optimizer.h"
@@ -19,6 +20,7 @@ class RunSaver {
     Communicator& communicator;
     Strategy& strategy;
     AdamW& optimizer;
+    StepRule* rule;  // of the PEFT method, if it has one
     CheckpointStore& store;
     Journal& journal;
   };

@@ -6,6 +6,7 @@
 #include "parallel/checkpoint/store.h"
 #include "parallel/comm/agree.h"
 #include "peft/registry.h"
+#include "peft/step_rule.h"
 #include "runtime/base/log.h"
 #include "runtime/base/text.h"
 #include "train/optimizer.h"
@@ -20,6 +21,11 @@ std::unique_ptr<Strategy> make_strategy(const RunConfig& config, const RunParts&
                                                          .options = config.parallel,
                                                          .recompute_every = recomputed_blocks(config.train),
                                                          .read = parts.base.read});
+}
+
+std::unique_ptr<StepRule> make_rule(const RunParts& parts, Strategy& strategy, std::int64_t steps) {
+  const auto make = peft_methods().at(parts.peft.method).make_rule;
+  return make ? make(parts.model(), parts.peft, strategy.slices(), steps) : nullptr;
 }
 
 JournalOptions journal_options(const RunConfig& config, const Batches& batches, std::int64_t step, bool resumed, at::Device device) {
@@ -92,16 +98,18 @@ TrainOutcome train_run(const ResolvedRun& run, const RunFolder& folder, Communic
                   factor ? [&](const Parameter& p) { return factor(config.peft, p); } : std::function<double(const Parameter&)>());
   const auto order = sample_order(config);
   const Batches batches(parts.dataset.train, order, parts.dataset.pad_token);
+  const auto rule = agree(communicator, [&] { return make_rule(parts, *strategy, planned_steps(config.train, batches)); });
   std::optional<Batches> held_out;
   if (!parts.dataset.held_out.empty())
     held_out.emplace(parts.dataset.held_out, held_out_order(order, parts.dataset.held_out.size()), parts.dataset.pad_token);
 
   const LossScale loss_scale(config.model.dtype == Precision::kFp16, config.train.loss_scale);
-  TrainState state{.loss_scale = loss_scale};
+  TrainState state{.loss_scale = loss_scale, .rule = rule ? rule->state() : ""};
   if (checkpoint) {
     store.check(*checkpoint, fingerprints(parts, config));
     state = agree(communicator, [&] { return train_state_from_json(checkpoint->manifest.state, loss_scale); });
-    store.read(*checkpoint, checkpoint_slices(optimizer));
+    if (rule) agree(communicator, [&] { rule->restore(state.rule); });
+    store.read(*checkpoint, checkpoint_slices(optimizer, rule.get()));
     optimizer.restored(state.updates);
     strategy->values_changed();
     log_info("going on from {}", checkpoint->folder.string());
@@ -112,13 +120,14 @@ TrainOutcome train_run(const ResolvedRun& run, const RunFolder& folder, Communic
     return first_rank ? Journal(folder, journal_options(config, batches, state.step, checkpoint.has_value(), communicator.devices().front())) : Journal();
   });
   RunSaver saver({.run = run, .folder = folder, .parts = parts, .communicator = communicator, .strategy = *strategy,
-                  .optimizer = optimizer, .store = store, .journal = journal}, checkpoint);
+                  .optimizer = optimizer, .rule = rule.get(), .store = store, .journal = journal}, checkpoint);
   Training training{.model = parts.model(),
                     .communicator = communicator,
                     .strategy = *strategy,
                     .batches = batches,
                     .held_out = held_out ? &*held_out : nullptr,
                     .options = config.train,
+                    .rule = rule.get(),
                     .save_every = config.checkpoint.every,
                     .save_best = config.checkpoint.save_best,
                     .journal = journal,

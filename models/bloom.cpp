@@ -72,7 +72,7 @@ class Bloom final : public Decoder<LayerNorm> {
     for (std::int64_t i = 0; i < o.layers; ++i) blocks.push_back(std::make_unique<BloomBlock>(o));
   }
 
-  Tensor embed(const Batch& batch) override { return embedding_norm_(embedding_(batch.tokens_bt)); }
+  Tensor enter(const Tensor& x_btd, const Batch&) override { return embedding_norm_(x_btd); }
   void visit_embedding(Visitor& v) override {
     Decoder::visit_embedding(v);
     v("transformer.word_embeddings_layernorm", embedding_norm_);

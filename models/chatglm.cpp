@@ -94,7 +94,7 @@ class ChatGlm final : public Decoder<LayerNorm> {
  public:
   explicit ChatGlm(const ChatGlmOptions& o)
       : Decoder({.vocab_size = o.vocab, .hidden_size = o.d, .max_positions = o.positions, .kv_heads = o.h, .head_dim = o.d / o.h,
-                 .tied = o.tied, .init_std = o.init_std},
+                 .tied = o.tied, .init_std = o.init_std, .prefix_has_positions = false},
                 o.eps, {"transformer.word_embeddings", "transformer.layers", "transformer.final_layernorm", "lm_head"}),
         options_(o), rope_{.dim = o.d / o.h / 2, .max_positions = o.positions} {
     for (std::int64_t i = 0; i < o.layers; ++i) blocks.push_back(std::make_unique<ChatGlmBlock>(o));

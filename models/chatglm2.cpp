@@ -108,7 +108,7 @@ class ChatGlm2 final : public Decoder<RmsNorm> {
  public:
   explicit ChatGlm2(const ChatGlm2Options& o)
       : Decoder({.vocab_size = o.vocab, .hidden_size = o.d, .max_positions = o.rope.max_positions, .kv_heads = o.k, .head_dim = o.e,
-                 .tied = o.tied, .init_std = o.init_std},
+                 .tied = o.tied, .init_std = o.init_std, .prefix_has_positions = false},
                 o.eps, {"transformer.embedding.word_embeddings", "transformer.encoder.layers", "transformer.encoder.final_layernorm",
                         "transformer.output_layer"}),
         rope_(o.rope) {

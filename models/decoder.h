@@ -25,7 +25,7 @@ class Decoder : public CausalLm {
     Decoder::tie();
   }
 
-  Tensor embed(const Batch& batch) override { return embedding_(batch.tokens_bt); }
+  Tensor look_up(const Tensor& tokens_bt) override { return embedding_(tokens_bt); }
   Tensor final_norm(const Tensor& x_btd) override { return norm_(x_btd); }
   Linear& head() override { return head_; }
 

@@ -77,7 +77,7 @@ class Gpt2 final : public Decoder<LayerNorm> {
     for (std::int64_t i = 0; i < o.layers; ++i) blocks.push_back(std::make_unique<Gpt2Block>(o));
   }
 
-  Tensor embed(const Batch& batch) override { return embedding_(batch.tokens_bt) + positions_(batch.positions_bt); }
+  Tensor enter(const Tensor& x_btd, const Batch& seen) override { return x_btd + positions_(seen.positions_bt); }
   void visit_embedding(Visitor& v) override {
     Decoder::visit_embedding(v);
     v("transformer.wpe", positions_);

@@ -28,25 +28,29 @@ PassListener& nobody() {
 
 }  // namespace
 
-std::size_t unit_count(const CausalLm& model) { return model.blocks.size() + 2; }
+std::size_t unit_count(const CausalLm& model) { return model.blocks.size() + (model.side ? 3 : 2); }
 
 std::vector<Parameter*> unit_parameters(CausalLm& model, Unit unit) {
   const auto n = model.blocks.size();
   if (unit == 0) return collect([&](Visitor& v) { model.visit_head(v); });
   if (unit == n + 1) return collect([&](Visitor& v) { model.visit_embedding(v); });
+  if (unit == n + 2) return collect([&](Visitor& v) { model.side->visit(v); });
   return collect([&](Visitor& v) { model.blocks[n - unit]->visit(v); });
 }
 
 std::vector<Unit> units_read_by(const CausalLm& model, Unit unit) {
-  if (unit == 0 && model.facts.tied) return {0, unit_count(model) - 1};
+  if (unit == 0 && model.facts.tied) return {0, model.blocks.size() + 1};
   return {unit};
 }
 
 Pass::Pass(CausalLm& model, std::int64_t recompute_every, PassListener* listener)
     : model_(model), recompute_every_(recompute_every), listener_(listener ? listener : &nobody()), input_learns_(blocks() + 1),
       inputs_(blocks()), outputs_(blocks()) {
-  input_learns_[0] = any_trainable(unit_parameters(model, embedding()));
-  for (std::size_t i = 0; i < blocks(); ++i) input_learns_[i + 1] = input_learns_[i] || any_trainable(unit_parameters(model, unit_of(i)));
+  side_learns_ = model.side && any_trainable(unit_parameters(model, producer()));
+  const bool every_block_learns = side_learns_ && model.has_prefix();
+  input_learns_[0] = any_trainable(unit_parameters(model, embedding())) || (side_learns_ && model.has_virtual_tokens());
+  for (std::size_t i = 0; i < blocks(); ++i)
+    input_learns_[i + 1] = input_learns_[i] || every_block_learns || any_trainable(unit_parameters(model, unit_of(i)));
   // A lone table's gradient is a scatter by the ids: it does not read the table.
   embedding_backward_reads_ = input_learns_[0] && unit_parameters(model, embedding()).size() > 1;
 }
@@ -57,7 +61,7 @@ bool Pass::recomputes(std::size_t block) const {
 
 std::vector<Unit> Pass::evaluation_walk() const {
   std::vector<Unit> walk;
-  for (auto unit = embedding() + 1; unit-- > 0;) walk.push_back(unit);
+  for (auto unit = unit_count(model_); unit-- > 0;) walk.push_back(unit);
   return walk;
 }
 
@@ -66,6 +70,7 @@ std::vector<Unit> Pass::training_walk() const {
   for (auto i = blocks(); i-- > 0;)
     if (input_learns_[i + 1]) walk.push_back(unit_of(i));
   if (embedding_backward_reads_) walk.push_back(embedding());
+  if (side_learns_) walk.push_back(producer());
   return walk;
 }
 
@@ -74,16 +79,30 @@ LossResult Pass::head_loss(const Tensor& hidden_btd, const Batch& batch, double 
   return chunked_loss(hidden_btd, batch.labels_bt, logits, model_.facts.vocab_size, scale, training);
 }
 
-LossResult Pass::forward_backward(const Batch& batch, double scale) {
-  const bool computes = batch.rows() > 0;
-  if (computes) context_ = model_.context(batch);
-  Tensor embedded, x;
+Tensor Pass::begin(const Batch& batch, bool computes, bool training) {
+  if (model_.side) {
+    listener_->enter(producer(), Phase::kForward);
+    if (computes) leaves_ = model_.side_leaves(training && side_learns_);
+    listener_->leave(producer(), Phase::kForward);
+  }
+  if (computes) {
+    seen_ = model_.beside(batch);
+    context_ = model_.context_beside(seen_, leaves_);
+  }
+  Tensor embedded;
   listener_->enter(embedding(), Phase::kForward);
   {
-    at::AutoGradMode mode(input_learns_[0]);
-    if (computes) embedded = model_.embed(batch);
+    at::AutoGradMode mode(training && input_learns_[0]);
+    if (computes) embedded = model_.embed(batch, seen_, leaves_);
   }
   listener_->leave(embedding(), Phase::kForward);
+  return embedded;
+}
+
+LossResult Pass::forward_backward(const Batch& batch, double scale) {
+  const bool computes = batch.rows() > 0;
+  const auto embedded = begin(batch, computes, true);
+  Tensor x;
   if (computes) x = embedded.detach();
   for (std::size_t i = 0; i < blocks(); ++i) {
     listener_->enter(unit_of(i), Phase::kForward);
@@ -103,7 +122,7 @@ LossResult Pass::forward_backward(const Batch& batch, double scale) {
 
   LossResult loss;
   listener_->enter(0, Phase::kForward);
-  if (computes) loss = head_loss(x, batch, scale, true);
+  if (computes) loss = head_loss(x, seen_, scale, true);
   listener_->leave(0, Phase::kBackward);
   x.reset();
   auto grad = std::move(loss.grad_hidden);
@@ -112,6 +131,12 @@ LossResult Pass::forward_backward(const Batch& batch, double scale) {
   if (embedding_backward_reads_) listener_->enter(embedding(), Phase::kBackward);
   if (input_learns_[0] && loss.tokens > 0) backward(embedded, grad);
   listener_->leave(embedding(), Phase::kBackward);
+  if (model_.side) {
+    if (side_learns_) listener_->enter(producer(), Phase::kBackward);
+    if (side_learns_ && computes) leaves_.backward();
+    listener_->leave(producer(), Phase::kBackward);
+  }
+  end();
   return loss;
 }
 
@@ -133,24 +158,22 @@ void Pass::backward_of_block(std::size_t i, Tensor& grad, bool computes) {
 LossResult Pass::forward_loss(const Batch& batch) {
   at::NoGradGuard no_grad;
   const bool computes = batch.rows() > 0;
-  if (computes) context_ = model_.context(batch);
-  Tensor x;
-  LossResult loss;
-  for (const auto unit : evaluation_walk()) {
-    listener_->enter(unit, Phase::kForward);
-    if (!computes) {
-    } else if (unit == embedding()) {
-      x = model_.embed(batch);
-    } else if (unit > 0) {
-      context_.layer = static_cast<std::int64_t>(blocks() - unit);
-      x = model_.blocks[blocks() - unit]->forward(x, context_);
-    } else {
-      loss = head_loss(x, batch, 0, false);
-    }
-    listener_->leave(unit, Phase::kForward);
+  auto x = begin(batch, computes, false);
+  for (std::size_t i = 0; i < blocks(); ++i) {
+    listener_->enter(unit_of(i), Phase::kForward);
+    context_.layer = static_cast<std::int64_t>(i);
+    if (computes) x = model_.blocks[i]->forward(x, context_);
+    listener_->leave(unit_of(i), Phase::kForward);
   }
+  LossResult loss;
+  listener_->enter(0, Phase::kForward);
+  if (computes) loss = head_loss(x, seen_, 0, false);
+  listener_->leave(0, Phase::kForward);
+  end();
   return loss;
 }
+
+void Pass::end() { leaves_ = {}, seen_ = {}, context_ = {}; }
 
 LossResult forward_loss(CausalLm& model, const Batch& batch) { return Pass(model).forward_loss(batch); }
 

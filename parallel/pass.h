@@ -8,8 +8,9 @@
 
 namespace herd {
 
-/// A stretch of the model whose forward and backward run as one: the head with the final norm, a block, or the embedding.
-/// Units count in the order of the backward: 0 is the head, 1 the last block, blocks.size() the first one, then the embedding.
+/// A stretch of the model whose forward and backward run as one: the head with the final norm, a block, the embedding, or the producer of a
+/// side input. Units count in the order of the backward: 0 is the head, 1 the last block, blocks.size() the first one, then the embedding
+/// and last, where the model has one, the producer: its gradient is the sum of what all others leave.
 using Unit = std::size_t;
 
 std::size_t unit_count(const CausalLm& model);
@@ -54,9 +55,13 @@ class Pass {
  private:
   std::size_t blocks() const { return model_.blocks.size(); }
   Unit embedding() const { return blocks() + 1; }
+  Unit producer() const { return blocks() + 2; }
   Unit unit_of(std::size_t block) const { return blocks() - block; }
   bool recomputes(std::size_t block) const;
   LossResult head_loss(const Tensor& hidden_btd, const Batch& batch, double scale, bool training);
+  /// What the blocks see of a batch, and the embedding's output.
+  Tensor begin(const Batch& batch, bool computes, bool training);
+  void end();
   void backward_of_block(std::size_t block, Tensor& grad, bool computes);
 
   CausalLm& model_;
@@ -64,7 +69,10 @@ class Pass {
   PassListener* listener_;
   std::vector<bool> input_learns_;     ///< a block's input needs a gradient: something before it learns; the last entry is the head's
   bool embedding_backward_reads_ = true;
-  Context context_;                    // of the micro-batch under way
+  bool side_learns_ = false;
+  SideLeaves leaves_;                  // of the micro-batch under way, as is what follows
+  Batch seen_;
+  Context context_;
   std::vector<Tensor> inputs_, outputs_;
 };
 

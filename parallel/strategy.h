@@ -11,16 +11,9 @@
 #include "parallel/parallel_options.h"
 #include "runtime/base/registry.h"
 #include "runtime/nn/causal_lm.h"
+#include "runtime/nn/slice.h"
 
 namespace herd {
-
-/// A stretch of a trainable parameter that this rank updates: under ddp all of it, under ZeRO a part.
-struct Slice {
-  Parameter* parameter = nullptr;
-  std::int64_t begin = 0, end = 0;  ///< elements of the flattened parameter
-  Tensor value;                     ///< 1-d view of them, in the parameter's dtype; on the host where parameters are offloaded
-  Tensor grad;                      ///< 1-d, fp32; fp64 where the parameter is; on the ranks' device
-};
 
 /// What one rank saw of a gradient that is not finite.
 struct Fault {
@@ -54,7 +47,10 @@ class Strategy {
   /// Euclidean norm of the summed gradient over all parameters and ranks, the same on every rank.
   virtual double gradient_norm() = 0;
   virtual void scale_gradients(double factor) = 0;
+  /// What this rank updates: under ddp whole parameters, under ZeRO parts.
   virtual std::span<Slice> slices() = 0;
+  /// Sums over the ranks whose slices together are whole parameters, in place.
+  virtual void sum_over_parts(Tensor& x) = 0;
   /// The optimizer has changed the slices' values: bring the whole parameters in line.
   virtual void values_changed() = 0;
 

@@ -78,13 +78,14 @@ class Zero final : public Strategy, PassListener {
       for (const auto& slice : slices_) add_squares(slice.grad, squares);
       squares = squares.cpu();
     }
-    mesh_.shard->all_reduce(squares).wait();
+    sum_over_parts(squares);
     return std::sqrt(squares.item<double>());
   }
   void scale_gradients(double factor) override {
     for (auto& slice : slices_) slice.grad.mul_(factor);
   }
   std::span<Slice> slices() override { return slices_; }
+  void sum_over_parts(Tensor& x) override { mesh_.shard->all_reduce(x).wait(); }
   void values_changed() override { parameters_.parts_changed(); }
 
   void with_whole_parameters(bool frozen_too, const std::function<void()>& f) override {

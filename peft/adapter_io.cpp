@@ -4,8 +4,11 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "peft/kept_ranks.h"
 #include "peft/lora_start.h"
 #include "peft/peft_json.h"
+#include "peft/prompt.h"
+#include "peft/prompt_side.h"
 #include "peft/registry.h"
 #include "peft/select.h"
 #include "peft/start.h"
@@ -62,6 +65,7 @@ nlohmann::json one_or_list(const OneOrMany& value) {
 std::string config_text(CausalLm& model, const PeftOptions& options, const PeftMethod& method, const std::string& base_path) {
   nlohmann::ordered_json own;
   method.write_config(options, own);
+  if (method.write_shape) method.write_shape(model, base_path, own);
   nlohmann::json json = own;
   if (json.contains("fan_in_fan_out")) json["fan_in_fan_out"] = updates_transposed(model);
   json["peft_type"] = method.peft_type;
@@ -81,7 +85,8 @@ std::string config_text(CausalLm& model, const PeftOptions& options, const PeftM
 std::map<std::string, std::string> places(const Weights& weights) {
   std::map<std::string, std::string> stored;
   for (const auto& name : weights.names()) {
-    auto today = name.starts_with("base_model.") ? name : kPeftPrefix + name;
+    // A name without a dot is no layer's: a prompt's.
+    auto today = name.starts_with("base_model.") || name.find('.') == std::string::npos ? name : kPeftPrefix + name;
     for (const auto* part : {".modules_to_save", ".default"})
       if (const auto at = today.find(std::string(part) + "."); at != std::string::npos) today.erase(at, std::string_view(part).size());
     if (today.ends_with(".lora_magnitude_vector.weight")) today.erase(today.size() - std::string_view(".weight").size());
@@ -155,6 +160,17 @@ Mismatch compare(CausalLm& model, const std::vector<Parameter*>& trained, const 
   return out;
 }
 
+// Safetensors came to PEFT in December 2023, today's order of BLOOM's prefixes to transformers in July 2024.
+void follow_order_of_bloom(CausalLm& model, const fs::path& folder) {
+  if (!fs::exists(folder / (std::string(kStem) + ".safetensors"))) {
+    log_info("{}: a prefix for BLOOM of 2023, the keys of all layers before the values of all", folder.string());
+    reorder_old_bloom_prefix(model);
+  } else if (!read_config(folder).contains("peft_version")) {
+    log_warning("{}: taken as a prefix that was trained with transformers 4.43 or newer; older ones had another order for BLOOM and would be read "
+                "as such from adapter_model.bin", folder.string());
+  }
+}
+
 }  // namespace
 
 void save_adapter(CausalLm& model, const PeftOptions& attached, const std::string& base_path, const Provenance& provenance,
@@ -169,8 +185,9 @@ void save_adapter(CausalLm& model, const PeftOptions& attached, const std::strin
   const NewFolder ready(folder, NewFolder::Place::kAnything);
   complete(options, model.facts.family);
   std::vector<TensorToWrite> tensors;
-  if (begins_from_base(options)) tensors = as_plain_lora(model, options, values);
-  else for (const auto* p : trained_parameters(model)) tensors.push_back(to_write(p->name, *p, values));
+  if (model.side) tensors.push_back(stored_prompt(model, values));
+  else if (begins_from_base(options)) tensors = as_plain_lora(model, options, values);
+  else for (const auto* p : trained_parameters(model)) tensors.push_back(without_ranks_given_up(*p, options, values));
   stream_safetensors(ready.path() / (std::string(kStem) + ".safetensors"), tensors);
   write_file_atomically(ready.path() / kConfigFile, config_text(model, options, method, base_path));
   write_provenance(ready.path(), provenance);
@@ -262,8 +279,12 @@ PeftOptions attach_adapter(CausalLm& model, const fs::path& folder, const Adapte
   if (dropout) options.dropout = *dropout;
   PeftStart start{.read = base.read};
   if (begins_from_base(options)) start.seed = 0;
-  options = attach(model, options, start);
+  auto stored = options;
+  stored.adapter = folder.string();  // whose parts are those that a folder keeps
+  options = attach(model, stored, start);
+  options.adapter.clear();
   load_adapter_weights(model, folder, base.read);
+  if (model.has_prefix() && model.facts.family == "bloom") follow_order_of_bloom(model, folder);
   return options;
 }
 

@@ -1,6 +1,7 @@
 #include "peft/bottleneck.h"
 
 #include "peft/dropout.h"
+#include "peft/rectified.h"
 #include "peft/select.h"
 #include "peft/start.h"
 #include "runtime/base/error.h"
@@ -14,7 +15,7 @@ enum class Place { kBefore, kAfter, kBeside };
 Tensor activated(const Tensor& x, Activation how) {
   switch (how) {
     case Activation::kTanh: return x.tanh();
-    case Activation::kRelu: return x.relu();
+    case Activation::kRelu: return rectified(x);
     case Activation::kGelu: return at::gelu(x);
     case Activation::kSilu: return at::silu(x);
   }

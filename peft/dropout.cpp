@@ -66,6 +66,16 @@ Tensor KeyedDropout::mask(const Tensor& x) const {
                       .found = std::to_string(rows) + " rows",
                       .expected = std::to_string(keys_->row_ids.size()) + ", the rows of the micro-batch",
                       .remedy = ""});
+  return decide(x, keys_->row_ids);
+}
+
+Tensor KeyedDropout::of_all_rows(const Tensor& x) const {
+  constexpr std::int64_t kOne[] = {0};
+  return active() ? x * decide(x.unsqueeze(0), kOne).squeeze(0) * scale() : x;
+}
+
+Tensor KeyedDropout::decide(const Tensor& x, std::span<const std::int64_t> row_ids) const {
+  const auto rows = x.size(0);
   if (x.is_meta()) return at::empty(x.sizes(), x.options().dtype(at::kBool));
   auto kept = at::empty(x.sizes(), at::kBool);
   if (kept.numel() == 0) return kept;
@@ -77,7 +87,7 @@ Tensor KeyedDropout::mask(const Tensor& x) const {
   at::parallel_for(0, rows * pieces, 4, [&](std::int64_t begin, std::int64_t end) {
     for (auto i = begin; i < end; ++i) {
       const auto row = i / pieces, first = i % pieces * kPiece;
-      decide_row(key, static_cast<std::uint64_t>(keys_->row_ids[static_cast<std::size_t>(row)]), threshold_, first,
+      decide_row(key, static_cast<std::uint64_t>(row_ids[static_cast<std::size_t>(row)]), threshold_, first,
                  std::min(width, first + kPiece), out + row * width);
     }
   });

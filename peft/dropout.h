@@ -1,4 +1,5 @@
 #pragma once
+#include <span>
 #include <string>
 
 #include "runtime/nn/causal_lm.h"
@@ -17,10 +18,13 @@ class KeyedDropout {
   /// at (i / 128 · 16 + i % 16, row id) under a key of (seed, step, layer). Padding a row further does not move it. @throws ShapeError
   /// where x's rows are not those of the random keys.
   Tensor mask(const Tensor& x) const;
+  /// x with elements dropped, what stays scaled: for what is made once for all rows. The same in every micro-batch of a step.
+  Tensor of_all_rows(const Tensor& x) const;
   /// What stays is multiplied by this.
   double scale() const { return 65536.0 / (65536.0 - threshold_); }
 
  private:
+  Tensor decide(const Tensor& x, std::span<const std::int64_t> row_ids) const;
   std::uint32_t threshold_;
   std::uint64_t name_;
   std::shared_ptr<const RandomKeys> keys_;

@@ -9,6 +9,11 @@ namespace herd {
 
 std::int64_t merge_adapter(CausalLm& model) {
   at::NoGradGuard no_grad;
+  if (model.side)
+    throw ConfigError({.who = "merging",
+                       .found = "an adapter of virtual tokens or of keys and values",
+                       .expected = "one that changes weights: no weight can stand for what a text is told beside its tokens",
+                       .remedy = "use the adapter as it is: --model BASE --adapter FOLDER with herd generate, or PEFT"});
   std::int64_t merged = 0;
   for_each_linear(model, [&](const std::string& name, Linear& linear) {
     if (!linear.slot()) return;

@@ -1,13 +1,18 @@
 #pragma once
 #include <algorithm>
+#include <cstdint>
+#include <memory>
 #include <nlohmann/json_fwd.hpp>
+#include <span>
 #include <string>
 #include <vector>
 
 namespace herd {
 
 class CausalLm;
+class StepRule;
 struct Parameter;
+struct Slice;
 struct PeftOptions;
 struct PeftStart;
 
@@ -26,9 +31,16 @@ struct PeftMethod {
   void (*read_config)(const nlohmann::json& json, PeftOptions& options) = nullptr;
   /// A trained parameter's learning rate over the run's; null: 1.
   double (*learning_rate_factor)(const PeftOptions& options, const Parameter& parameter) = nullptr;
+  /// Of the keys of adapter_config.json, what the model says; null: nothing.
+  void (*write_shape)(const CausalLm& model, const std::string& base_path, nlohmann::ordered_json& json) = nullptr;
+  /// What it does at an optimizer's step of a run of so many, over the slices that this rank updates; null: nothing.
+  std::unique_ptr<StepRule> (*make_rule)(CausalLm& model, const PeftOptions& options, std::span<Slice> slices, std::int64_t total_steps) = nullptr;
+  /// What StepRule::state says of the folder.
+  void (*take_state)(const std::string& state, PeftOptions& options) = nullptr;
   std::string marked_by{};  ///< a key that tells the method where adapter_config.json names no type
   std::vector<std::string> keys{};  ///< of the `peft` section, all that the method reads beside `method`
   bool merges = true;               ///< one matrix a layer can stand for base and adapter
+  bool starts_unchanged = true;     ///< a new adapter answers as the base does
   std::string result{};             ///< what it leaves and what merging makes of it, for `herd peft`
   std::string summary{};
 

@@ -50,6 +50,38 @@ void describe(Schema& s, PeftOptions& o) {
            "true: a new adapter begins as no change at all; false: at random; lora's from the base's weights: pissa, its greatest singular "
            "vectors, or olora, its QR decomposition")
       .known_as({"init_lora_weights", "init_ia3_weights"});
+  s.field("init_r", o.init_r, "adalora: rank of each layer's update at first").range(1, 4096);
+  s.field("target_r", o.target_r, "adalora: mean rank at last; what a layer keeps of it is what its sensitivity to the loss is worth").range(1, 4096);
+  s.field("tinit", o.tinit, "adalora: steps before ranks are given up").at_least(0);
+  s.field("tfinal", o.tfinal, "adalora: steps after the last are").at_least(0);
+  s.field("delta_t", o.delta_t, "adalora: steps from one choice of ranks to the next").at_least(1).known_as({"deltaT"});
+  s.field("beta1", o.beta1, "adalora: how much of a sensitivity is its past").above(0).below(1);
+  s.field("beta2", o.beta2, "adalora: likewise, of how much it varies").above(0).below(1);
+  s.field("orth_reg_weight", o.orth_reg_weight, "adalora: weight of the singular vectors' distance from orthogonality in the loss").above(0);
+  s.field("num_virtual_tokens", o.num_virtual_tokens, "virtual tokens before each text; prefix: keys and values before it in each layer")
+      .range(1, 65536)
+      .known_as({"pre_seq_len"});
+  s.field("prompt_init_text", o.prompt_init_text, "virtual tokens begin as the embeddings of this text's tokens, repeated or cut; empty: at random")
+      .known_as({"prompt_tuning_init_text"});
+  s.field("prefix_projection", o.prefix_projection, "a prefix is trained by way of a projection (two layers), which is not stored");
+  s.choice("encoder", o.encoder, {{"mlp", PromptEncoderKind::kMlp}, {"lstm", PromptEncoderKind::kLstm}},
+           "what makes the virtual tokens of p_tuning while they are trained; it is not stored").known_as({"encoder_reparameterization_type"});
+  s.field("encoder_hidden_size", o.encoder_hidden_size, "width inside an encoder or projection; 0: as wide as a token's embedding (a layer's keys)")
+      .at_least(0);
+  s.field("encoder_num_layers", o.encoder_num_layers, "layers of an LSTM encoder").range(1, 64);
+}
+
+const std::map<std::string, void (*)(PeftOptions&, const PeftOptions&)>& keys_of_a_course() {
+  static const std::map<std::string, void (*)(PeftOptions&, const PeftOptions&)> keys{
+      {"dropout", [](PeftOptions& to, const PeftOptions& from) { to.dropout = from.dropout; }},
+      {"target_r", [](PeftOptions& to, const PeftOptions& from) { to.target_r = from.target_r; }},
+      {"tinit", [](PeftOptions& to, const PeftOptions& from) { to.tinit = from.tinit; }},
+      {"tfinal", [](PeftOptions& to, const PeftOptions& from) { to.tfinal = from.tfinal; }},
+      {"delta_t", [](PeftOptions& to, const PeftOptions& from) { to.delta_t = from.delta_t; }},
+      {"beta1", [](PeftOptions& to, const PeftOptions& from) { to.beta1 = from.beta1; }},
+      {"beta2", [](PeftOptions& to, const PeftOptions& from) { to.beta2 = from.beta2; }},
+      {"orth_reg_weight", [](PeftOptions& to, const PeftOptions& from) { to.orth_reg_weight = from.orth_reg_weight; }}};
+  return keys;
 }
 
 void PeftOptions::validate() const {
@@ -62,6 +94,8 @@ void PeftOptions::validate() const {
     throw InvalidSetting("layers_to_transform", "a list of blocks", "none where peft.target_modules is one pattern, which can name the blocks itself");
   if (!layers_pattern.empty() && layers_to_transform.empty())
     throw InvalidSetting("layers_pattern", "set", "empty where peft.layers_to_transform is empty");
+  if (peft_methods().at(method).reads("target_r") && target_r > init_r)
+    throw InvalidSetting("target_r", std::to_string(target_r), "at most peft.init_r, " + std::to_string(init_r) + ": ranks are given up, never added");
 }
 
 }  // namespace herd

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,8 @@ enum class TrainedBiases { kNone, kAll, kLoraOnly };
 enum class AdapterInit { kNoChange, kRandom, kPissa, kOlora };
 /// Between the two matrices of a bottleneck adapter.
 enum class Activation { kTanh, kRelu, kGelu, kSilu };
+/// What makes the virtual tokens of P-tuning while they are trained.
+enum class PromptEncoderKind { kMlp, kLstm };
 
 /// The `peft` section of a run: what is trained of the model. The names are those of PEFT's `adapter_config.json`, without `lora_`.
 /// A method reads the keys that its line of the table lists.
@@ -41,11 +44,26 @@ struct PeftOptions {
   std::vector<std::string> modules_to_save;
   std::string adapter;                        ///< a PEFT folder to start from, which says the rest; empty: a new adapter
   AdapterInit init = AdapterInit::kNoChange;
+  std::int64_t init_r = 12, target_r = 8;                 ///< AdaLoRA's ranks a layer: at first, and the mean at last
+  std::int64_t tinit = 0, tfinal = 0, delta_t = 1;        ///< steps before ranks are given up, after the last are, and between two choices
+  double beta1 = 0.85, beta2 = 0.85;                      ///< smoothing of a number's sensitivity and of how it varies
+  double orth_reg_weight = 0.5;
+  std::map<std::string, std::vector<bool>> kept_ranks;    ///< by layer, where some of init_r are left out: an adapter's, no recipe's
+  std::int64_t total_steps = 0;                           ///< of the run that made it, to be told
+  std::int64_t num_virtual_tokens = 20;                   ///< or, in a prefix, keys and values a layer
+  std::string prompt_init_text;                           ///< whose tokens' embeddings virtual tokens begin as; empty: random ones
+  bool prefix_projection = false;
+  PromptEncoderKind encoder = PromptEncoderKind::kMlp;
+  std::int64_t encoder_hidden_size = 0;                   ///< 0: as wide as what it makes
+  std::int64_t encoder_num_layers = 2;                    ///< of an LSTM
 
   void validate() const;
   bool operator==(const PeftOptions&) const = default;
 };
 
 void describe(Schema& s, PeftOptions& o);
+
+/// The keys that a run may say for itself, whatever adapter it goes on from, and how to take one over: AdaLoRA's course, and dropout.
+const std::map<std::string, void (*)(PeftOptions& to, const PeftOptions& from)>& keys_of_a_course();
 
 }  // namespace herd

@@ -1,10 +1,12 @@
 #include "peft/registry.h"
 
+#include "peft/adalora.h"
 #include "peft/bottleneck.h"
 #include "peft/freeze.h"
 #include "peft/ia3.h"
 #include "peft/lora.h"
 #include "peft/none.h"
+#include "peft/prompt.h"
 
 namespace herd {
 namespace {
@@ -66,6 +68,51 @@ const Table<PeftMethod>& peft_methods() {
           {"adapter_h", bottleneck(attach_adapter_h, "bottleneck adapters around the MLP (Houlsby et al. 2019)")},
           {"adapter_p", bottleneck(attach_adapter_p, "bottleneck adapters after the MLP (Pfeiffer et al. 2021)")},
           {"adapter_parallel", bottleneck(attach_adapter_parallel, "bottleneck adapters beside the attention's projections (He et al. 2022)")},
+          {"adalora",
+           {.attach = attach_adalora,
+            .complete = complete_lora,
+            .peft_type = "ADALORA",
+            .write_config = write_adalora_config,
+            .read_config = read_adalora_config,
+            .make_rule = adalora_rule,
+            .take_state = take_adalora_state,
+            .keys = {"init_r", "target_r", "tinit", "tfinal", "delta_t", "beta1", "beta2", "orth_reg_weight", "alpha", "dropout", "target_modules",
+                     "bias", "modules_to_save", "init", "adapter"},
+            .result = "an adapter of the ranks that are kept; merges into the weights it updates",
+            .summary = "updates by singular values, of which a budget over all layers is kept (Zhang et al. 2023)"}},
+          {"prompt",
+           {.attach = attach_prompt,
+            .peft_type = "PROMPT_TUNING",
+            .write_config = write_prompt_config,
+            .read_config = read_prompt_config,
+            .write_shape = write_prompt_shape,
+            .keys = {"num_virtual_tokens", "prompt_init_text", "adapter"},
+            .merges = false,
+            .starts_unchanged = false,
+            .result = "an adapter; no weight can stand for it, so it does not merge",
+            .summary = "virtual tokens before each text (Lester et al. 2021)"}},
+          {"p_tuning",
+           {.attach = attach_p_tuning,
+            .peft_type = "P_TUNING",
+            .write_config = write_p_tuning_config,
+            .read_config = read_p_tuning_config,
+            .write_shape = write_prompt_shape,
+            .keys = {"num_virtual_tokens", "encoder", "encoder_hidden_size", "encoder_num_layers", "dropout", "adapter"},
+            .merges = false,
+            .starts_unchanged = false,
+            .result = "an adapter; no weight can stand for it, so it does not merge",
+            .summary = "virtual tokens made by an encoder (Liu et al. 2021)"}},
+          {"prefix",
+           {.attach = attach_prefix,
+            .peft_type = "PREFIX_TUNING",
+            .write_config = write_prefix_config,
+            .read_config = read_prefix_config,
+            .write_shape = write_prompt_shape,
+            .keys = {"num_virtual_tokens", "prefix_projection", "encoder_hidden_size", "adapter"},
+            .merges = false,
+            .starts_unchanged = false,
+            .result = "an adapter; no weight can stand for it, so it does not merge",
+            .summary = "keys and values before each text in every layer (Li & Liang 2021)"}},
       }};
   return table;
 }

@@ -59,6 +59,12 @@ void AdamW::for_each_state(const std::function<void(const Slice&, const std::str
   }
 }
 
+void AdamW::change_values(const std::function<void(const Slice&, const Tensor&)>& f) {
+  at::NoGradGuard no_grad;
+  for (std::size_t i = 0; i < slices_.size(); ++i) f(slices_[i], values_[i].detach());
+  round_masters();
+}
+
 void AdamW::restored(std::int64_t steps) {
   at::NoGradGuard no_grad;
   steps_ = steps;

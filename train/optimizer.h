@@ -28,6 +28,8 @@ class AdamW {
   /// itself where it is fp32), `exp_avg`, `exp_avg_sq`.
   void for_each_state(const std::function<void(const Slice&, const std::string& kind, Tensor& state)>& f);
   std::int64_t steps() const { return steps_; }
+  /// Runs f over the values that the updates are made of, and rounds them into the parameters.
+  void change_values(const std::function<void(const Slice&, const Tensor& value)>& f);
   /// After the states were overwritten by a checkpoint's: rounds the masters into the parameters.
   void restored(std::int64_t steps);
 

@@ -15,13 +15,38 @@ std::string to_json(const TrainState& s) {
                               {"best_step", s.best_step},
                               {"evaluations_since_best", s.evaluations_since_best}};
   if (s.best_step >= 0) json["best_loss"] = s.best_loss;  // JSON has no infinity
+  if (!s.rule.empty()) json["rule"] = nlohmann::ordered_json::parse(s.rule);
   return json.dump();
+}
+
+namespace {
+
+// Calls f with the parsed text; what is not as it expects is the text's fault.
+template <class F>
+void read(std::string_view text, F f) {
+  try {
+    f(nlohmann::json::parse(text));
+  } catch (const nlohmann::json::exception& e) {
+    throw DataError({.who = "the checkpoint's training state",
+                     .found = e.what(),
+                     .expected = "what herd wrote",
+                     .remedy = "take another checkpoint"});
+  }
+}
+
+std::string rule_of(const nlohmann::json& state) { return state.contains("rule") ? state.at("rule").dump() : ""; }
+
+}  // namespace
+
+std::string rule_in_json(std::string_view text) {
+  std::string rule;
+  read(text, [&](const nlohmann::json& json) { rule = rule_of(json); });
+  return rule;
 }
 
 TrainState train_state_from_json(std::string_view text, LossScale scale) {
   TrainState s;
-  try {
-    const auto json = nlohmann::json::parse(text);
+  read(text, [&](const nlohmann::json& json) {
     s.step = json.at("step");
     s.updates = json.at("updates");
     s.tokens = json.at("tokens");
@@ -29,12 +54,8 @@ TrainState train_state_from_json(std::string_view text, LossScale scale) {
     s.best_step = json.at("best_step");
     if (s.best_step >= 0) s.best_loss = json.at("best_loss");
     s.evaluations_since_best = json.at("evaluations_since_best");
-  } catch (const nlohmann::json::exception& e) {
-    throw DataError({.who = "the checkpoint's training state",
-                     .found = e.what(),
-                     .expected = "what herd wrote",
-                     .remedy = "take another checkpoint"});
-  }
+    s.rule = rule_of(json);
+  });
   s.loss_scale = scale;
   return s;
 }

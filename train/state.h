@@ -18,6 +18,7 @@ struct TrainState {
   double best_loss = std::numeric_limits<double>::infinity();  ///< lowest held-out loss
   std::int64_t best_step = -1;
   std::int64_t evaluations_since_best = 0;
+  std::string rule;                 ///< of the PEFT method: StepRule::state; empty: it has none
   std::optional<double> held_out_loss;  ///< of an evaluation after this very step; not stored
 };
 
@@ -26,5 +27,7 @@ std::string to_json(const TrainState& state);
 /// The way back. @param scale what this run's options begin with; where it is active it goes on from the stored factor.
 /// @throws DataError for text that is not `to_json`'s.
 TrainState train_state_from_json(std::string_view text, LossScale scale);
+/// Of such a text, TrainState::rule alone.
+std::string rule_in_json(std::string_view text);
 
 }  // namespace herd

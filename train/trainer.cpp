@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "parallel/comm/agree.h"
+#include "peft/step_rule.h"
 #include "runtime/base/log.h"
 #include "runtime/nn/on_device.h"
 #include "train/optimizer.h"
@@ -91,6 +92,8 @@ class Loop {
     }
     note("summing gradients");
     t_.strategy.finish_gradients();
+    if (t_.rule)
+      t_.strategy.with_whole_parameters(false, [&] { t_.rule->add_to_gradients(t_.strategy.slices(), state_.loss_scale.factor()); });
     mine.faulty = t_.strategy.fault().has_value();
     mine.save_failed = t_.save_failed();
     mine.signal = t_.signal();
@@ -137,9 +140,16 @@ class Loop {
     if (t_.options.max_grad_norm > 0) factor *= std::min(1.0, t_.options.max_grad_norm / (norm + 1e-6));
     if (factor != 1) t_.strategy.scale_gradients(factor);
     optimizer_.step(learning_rate);
+    if (t_.rule) follow(*t_.rule);
     t_.strategy.values_changed();
     ++state_.updates;
     state_.loss_scale.step_was_finite();
+  }
+
+  void follow(StepRule& rule) {
+    rule.updated(t_.strategy.slices(), state_.step + 1, [this](Tensor& x) { t_.strategy.sum_over_parts(x); });
+    optimizer_.change_values([&](const Slice& slice, const Tensor& value) { rule.restrict(slice, value); });
+    state_.rule = rule.state();
   }
 
   void leave_out() {

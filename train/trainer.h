@@ -13,6 +13,7 @@
 namespace herd {
 
 class AdamW;
+class StepRule;
 
 /// What the loop works with. Everything outlives it.
 struct Training {
@@ -22,6 +23,7 @@ struct Training {
   const Batches& batches;
   const Batches* held_out = nullptr;  ///< none: never evaluated
   TrainOptions options;
+  StepRule* rule = nullptr;  ///< of the PEFT method; none: it has none
   Every save_every = Every::epochs(1);
   bool save_best = true;
   Journal& journal;

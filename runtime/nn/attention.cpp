@@ -103,6 +103,21 @@ Tensor segments_of_one_length(const Tensor& q, const Tensor& k, const Tensor& v,
   return inside(longer.q, longer.k, longer.v).narrow(-1, 0, e);
 }
 
+// The same behind keys and values that nobody of the segment made. Queries of nothing stand in their places: so they are tokens like others to
+// whatever chooses who sees whom, and a kernel needs no mask to know that the real queries come after them.
+Tensor behind_past(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionLayout& layout, std::size_t layer, std::int64_t prefix) {
+  const auto n = layout.past.length();
+  if (n == 0) return segments_of_one_length(q, k, v, layout, prefix);
+  const auto behind = [&](const Tensor& past_nke, const Tensor& x) {
+    const auto past = past_nke.to(x.scalar_type()).unsqueeze(0);  // here, not once a layer: its gradient adds up in the past's own format
+    return at::cat({past.expand({x.size(0), n, x.size(2), x.size(3)}), x}, 1);
+  };
+  const auto nobody = at::zeros({q.size(0), n, q.size(2), q.size(3)}, q.options().requires_grad(false));
+  return segments_of_one_length(at::cat({nobody, q}, 1), behind(layout.past.keys_nke[layer], k), behind(layout.past.values_nke[layer], v), layout,
+                                prefix < 2 ? 0 : n + prefix)
+      .narrow(1, n, q.size(1));
+}
+
 // The rows laid end to end, cut at every segment's edges.
 struct Cuts {
   static constexpr std::int64_t kPadding = -1;
@@ -129,7 +144,7 @@ Cuts cut_at_segments(const std::vector<Segment>& segments, std::int64_t t, std::
 
 // Packed rows: one small attention a segment, never a dense mask (8 × 128 packed: 39 ms with a mask, 8 ms so).
 // One split and one cat: the backward of a narrow for each segment would fill and add a whole tensor of zeros each.
-Tensor by_segment(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionLayout& layout) {
+Tensor by_segment(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionLayout& layout, std::size_t layer) {
   const auto cuts = cut_at_segments(layout.segments, q.size(1), q.size(0) * q.size(1));
   const auto split = [&](const Tensor& x) { return x.flatten(0, 1).split_with_sizes(cuts.lengths); };
   const auto qs = split(q), ks = split(k), vs = split(v);
@@ -140,13 +155,13 @@ Tensor by_segment(const Tensor& q, const Tensor& k, const Tensor& v, const Atten
       continue;
     }
     const auto prefix = layout.prefixes.empty() ? 0 : layout.prefixes[static_cast<std::size_t>(cuts.segment[i])];
-    parts.push_back(segments_of_one_length(qs[i].unsqueeze(0), ks[i].unsqueeze(0), vs[i].unsqueeze(0), layout, prefix).squeeze(0));
+    parts.push_back(behind_past(qs[i].unsqueeze(0), ks[i].unsqueeze(0), vs[i].unsqueeze(0), layout, layer, prefix).squeeze(0));
   }
   return at::cat(parts, 0).unflatten(0, {q.size(0), q.size(1)});
 }
 
-Tensor by_layout(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionLayout& layout) {
-  return layout.whole_rows && layout.prefixes.empty() ? segments_of_one_length(q, k, v, layout, 0) : by_segment(q, k, v, layout);
+Tensor by_layout(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionLayout& layout, std::size_t layer) {
+  return layout.whole_rows && layout.prefixes.empty() ? behind_past(q, k, v, layout, layer, 0) : by_segment(q, k, v, layout, layer);
 }
 
 // One token's queries q [1, 1, h, e] against all keys. The query heads of a key head stand as so many positions, which the kernel takes
@@ -164,18 +179,19 @@ Tensor one_query(const Tensor& q_bthe, const Tensor& k_btke, const Tensor& v_btk
 
 Tensor with_cache(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionLayout& layout, KvCache& cache, std::size_t layer) {
   auto &keys = cache.keys[layer], &values = cache.values[layer];
-  const auto t = q.size(1);
+  const auto t = q.size(1), n = layout.past.length();
   const auto longest = *std::max_element(cache.lengths.begin(), cache.lengths.end());
   if (longest == 0) {
-    keys.narrow(1, 0, t).copy_(k);
-    values.narrow(1, 0, t).copy_(v);
-    return by_layout(q, k, v, layout);
+    if (n > 0) keys.narrow(1, 0, n).copy_(layout.past.keys_nke[layer]), values.narrow(1, 0, n).copy_(layout.past.values_nke[layer]);
+    keys.narrow(1, n, t).copy_(k);
+    values.narrow(1, n, t).copy_(v);
+    return by_layout(q, k, v, layout, layer);
   }
   if (t != 1)
     throw ShapeError({.who = "attention", .found = std::to_string(t) + " tokens onto a filled cache", .expected = "one at a time", .remedy = ""});
   std::vector<Tensor> rows;
   for (std::int64_t row = 0; row < q.size(0); ++row) {
-    const auto held = cache.lengths[static_cast<std::size_t>(row)];
+    const auto held = n + cache.lengths[static_cast<std::size_t>(row)];
     auto row_keys = keys.narrow(0, row, 1), row_values = values.narrow(0, row, 1);
     row_keys.narrow(1, held, 1).copy_(k.narrow(0, row, 1));
     row_values.narrow(1, held, 1).copy_(v.narrow(0, row, 1));
@@ -204,7 +220,7 @@ AttentionLayout attention_layout(const Batch& batch) {
 Tensor attention(const Tensor& q_bthe, const Tensor& k_btke, const Tensor& v_btke, const AttentionLayout& layout, KvCache* cache,
                  std::int64_t layer) {
   const auto out = cache ? with_cache(q_bthe, k_btke, v_btke, layout, *cache, static_cast<std::size_t>(layer))
-                         : by_layout(q_bthe, k_btke, v_btke, layout);
+                         : by_layout(q_bthe, k_btke, v_btke, layout, static_cast<std::size_t>(layer));
   return out.flatten(2);
 }
 

@@ -8,12 +8,19 @@ namespace herd {
 /// Keys and values of the tokens so far, for generation: a layer's tensors are [b, capacity, k, e].
 struct KvCache {
   std::vector<Tensor> keys, values;
-  std::vector<std::int64_t> lengths;   ///< tokens held, a row
+  std::vector<std::int64_t> lengths;   ///< tokens held, a row; what AttentionLayout::past puts before them is held too and not counted
   /// Left here with the first tokens by families whose later positions depend on them (ChatGLM): a row's prefix (AttentionLayout), a position.
   std::vector<std::int64_t> prefixes{}, marks{};
 
   /// Call once after all layers have seen `added[row]` more tokens.
   void advance(const std::vector<std::int64_t>& added);
+};
+
+/// Keys and values that stand before every segment in each layer, one [n, k, e] a layer: seen by every token, made by none (Li & Liang 2021).
+/// To a window or slopes they are tokens at the n places before a segment's first.
+struct PastKeysAndValues {
+  std::vector<Tensor> keys_nke{}, values_nke{};
+  std::int64_t length() const { return keys_nke.empty() ? 0 : keys_nke.front().size(0); }
 };
 
 /// Who attends to whom: a description, never a mask of all pairs. Causal inside each segment.
@@ -23,6 +30,7 @@ struct AttentionLayout {
   std::vector<std::int64_t> prefixes{};  ///< one a segment: so many tokens at its beginning see each other both ways (GLM, Du et al. 2022); empty: none
   std::int64_t window = 0;             ///< a token sees so many, itself the last of them (Mistral, Jiang et al. 2023); 0: all before it
   Tensor alibi_slopes{};               ///< fp32 [h]: a key's score falls by the slope for each token that it lies behind (Press et al. 2022); undefined: none
+  PastKeysAndValues past{};            ///< empty: none
 };
 
 AttentionLayout attention_layout(const Batch& batch);

@@ -8,16 +8,42 @@ void CausalLm::visit(Visitor& v) {
   visit_embedding(v);
   for (std::size_t i = 0; i < blocks.size(); ++i) v(block_name(i), *blocks[i]);
   visit_head(v);
+  if (side) v("prompt_encoder", *side);
+}
+
+Batch CausalLm::beside(const Batch& batch, bool first) const {
+  if (has_virtual_tokens() && first) return with_virtual_tokens(batch, side->length());
+  if (!side || (has_prefix() && !facts.prefix_has_positions)) return batch;
+  auto seen = batch;
+  seen.positions_bt = batch.positions_bt + side->length();
+  return seen;
+}
+
+SideLeaves CausalLm::side_leaves(bool learns) { return side ? SideLeaves(*side, facts.kv_heads, facts.head_dim, learns) : SideLeaves(); }
+
+Context CausalLm::context_beside(const Batch& seen, const SideLeaves& leaves, KvCache* cache) const {
+  auto ctx = context(seen, cache);
+  if (has_prefix()) ctx.attention.past = {leaves.keys_nke(), leaves.values_nke()};
+  return ctx;
+}
+
+Tensor CausalLm::embed(const Batch& batch, const Batch& seen, const SideLeaves& leaves) {
+  auto x_btd = look_up(batch.tokens_bt);
+  if (seen.length() != batch.length()) x_btd = with_virtual_tokens(x_btd, leaves.tokens_nd(), batch, seen);
+  return enter(x_btd, seen);
 }
 
 Tensor CausalLm::hidden(const Batch& batch, KvCache* cache) {
-  auto ctx = context(batch, cache);
-  auto x = embed(batch);
+  const bool first = !cache || *std::max_element(cache->lengths.begin(), cache->lengths.end()) == 0;
+  const auto leaves = side_leaves(false);
+  const auto seen = beside(batch, first);
+  auto ctx = context_beside(seen, leaves, cache);
+  auto x = embed(batch, seen, leaves);
   for (std::size_t i = 0; i < blocks.size(); ++i) {
     ctx.layer = static_cast<std::int64_t>(i);
     x = blocks[i]->forward(x, ctx);
   }
-  return x;
+  return has_virtual_tokens() && first ? without_virtual_tokens(x, batch, seen) : x;
 }
 
 Tensor CausalLm::logits(const Batch& batch, KvCache* cache) { return head()(final_norm(hidden(batch, cache))); }

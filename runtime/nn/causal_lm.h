@@ -8,6 +8,7 @@
 #include "runtime/nn/batch.h"
 #include "runtime/nn/layers.h"
 #include "runtime/nn/rope.h"
+#include "runtime/nn/side_input.h"
 
 namespace herd {
 
@@ -42,6 +43,7 @@ struct ModelFacts {
   std::int64_t kv_heads = 0, head_dim = 0;
   bool tied = false;                  ///< the head is the embedding matrix
   double init_std = 0.02;
+  bool prefix_has_positions = true;   ///< keys and values before a text take the positions before its own; false: none (ChatGLM)
 };
 
 /// A causal language model as four parts. It knows nothing of ranks, adapters or quantisation.
@@ -49,8 +51,10 @@ class CausalLm {
  public:
   virtual ~CausalLm() = default;
 
-  /// Of a batch's tokens and, where a family learns them, positions: [b, t, d].
-  virtual Tensor embed(const Batch& batch) = 0;
+  /// The embedding's rows of tokens: [b, t, d].
+  virtual Tensor look_up(const Tensor& tokens_bt) = 0;
+  /// What the first block is given of them, with positions where a family learns those. @param seen whose positions they stand at.
+  virtual Tensor enter(const Tensor& x_btd, const Batch& /*seen*/) { return x_btd; }
   virtual Tensor final_norm(const Tensor& x_btd) = 0;
   virtual Linear& head() = 0;
   /// What all blocks share for one micro-batch.
@@ -65,13 +69,24 @@ class CausalLm {
   std::vector<std::unique_ptr<Block>> blocks;
   ModelFacts facts;
   std::shared_ptr<RandomKeys> random = std::make_shared<RandomKeys>();
+  std::unique_ptr<SideInput> side;  ///< what a PEFT method puts before each segment; none: nothing
 
   /// Makes a tied head share the embedding's tensor; called after every change of storage.
   virtual void tie() {}
 
+  bool has_virtual_tokens() const { return side && side->kind() == SideInput::Kind::kTokens; }
+  bool has_prefix() const { return side && side->kind() == SideInput::Kind::kKeysAndValues; }
+  /// The batch as the blocks see it, beside the side input: longer, or further on. @param first of its texts' tokens are not in a cache yet.
+  Batch beside(const Batch& batch, bool first = true) const;
+  /// context() of what beside() gave, with the side input's keys and values.
+  Context context_beside(const Batch& seen, const SideLeaves& leaves, KvCache* cache = nullptr) const;
+  /// The first block's input: of a batch, and what beside() gave of it.
+  Tensor embed(const Batch& batch, const Batch& seen, const SideLeaves& leaves);
+  SideLeaves side_leaves(bool learns);
+
   /// All logits [b, t, vocab] in the model's dtype: for generation and tests. Training never holds them.
   Tensor logits(const Batch& batch, KvCache* cache = nullptr);
-  /// The last hidden state [b, t, d] before the final norm.
+  /// The last hidden state [b, t, d] before the final norm, of the batch's own tokens.
   Tensor hidden(const Batch& batch, KvCache* cache = nullptr);
 };
 

@@ -46,21 +46,34 @@ void fill(Parameter& parameter, const ReadParameter& read) {
   read(parameter, 0, parameter.value.detach().view(-1));
 }
 
-void initialise(Parameter& parameter, std::uint64_t seed, double std_dev) {
+namespace {
+
+template <class Draw>
+void fill_drawn(Parameter& parameter, std::uint64_t seed, const Draw& draw) {
   at::NoGradGuard no_grad;
-  auto& value = parameter.value;
-  if (parameter.init == Init::kZeros || parameter.init == Init::kOnes) {
-    value.fill_(parameter.init == Init::kOnes ? 1 : 0);
-    return;
-  }
-  auto filled = at::empty(value.sizes(), at::kFloat);
+  auto filled = at::empty(parameter.value.sizes(), at::kFloat);
   Random random(seed, hash_name(parameter.name));
   auto* data = filled.data_ptr<float>();
-  // PyTorch's Linear default: kaiming_uniform with a = sqrt(5), which is uniform in ±1/sqrt(fan_in) (He et al. 2015).
-  const float bound = 1.0f / std::sqrt(static_cast<float>(value.size(-1)));
-  for (std::int64_t i = 0; i < filled.numel(); ++i)
-    data[i] = parameter.init == Init::kNormal ? static_cast<float>(std_dev) * random.normal() : bound * (2 * random.uniform() - 1);
-  value.copy_(filled);
+  for (std::int64_t i = 0; i < filled.numel(); ++i) data[i] = draw(random);
+  parameter.value.copy_(filled);
+}
+
+}  // namespace
+
+void initialise_uniform(Parameter& parameter, std::uint64_t seed, double bound) {
+  fill_drawn(parameter, seed, [&](Random& random) { return static_cast<float>(bound) * (2 * random.uniform() - 1); });
+}
+
+void initialise(Parameter& parameter, std::uint64_t seed, double std_dev) {
+  if (parameter.init == Init::kZeros || parameter.init == Init::kOnes) {
+    at::NoGradGuard no_grad;
+    parameter.value.fill_(parameter.init == Init::kOnes ? 1 : 0);
+  } else if (parameter.init == Init::kNormal) {
+    fill_drawn(parameter, seed, [&](Random& random) { return static_cast<float>(std_dev) * random.normal(); });
+  } else {
+    // PyTorch's Linear default: kaiming_uniform with a = sqrt(5), which is uniform in ±1/sqrt(fan_in) (He et al. 2015).
+    initialise_uniform(parameter, seed, 1.0f / std::sqrt(static_cast<float>(parameter.value.size(-1))));
+  }
 }
 
 }  // namespace herd

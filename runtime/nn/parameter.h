@@ -83,6 +83,8 @@ void for_each_linear(Module& module, F f) {
 /// Fills a materialised parameter by its `init`, keyed by (seed, name): the same on every rank and in any order.
 /// @param std_dev of Init::kNormal.
 void initialise(Parameter& parameter, std::uint64_t seed, double std_dev = 0.02);
+/// The same uniformly in ±bound, whatever its `init`.
+void initialise_uniform(Parameter& parameter, std::uint64_t seed, double bound);
 
 /// Gives a meta parameter its dtype and keeps `trainable`.
 void set_dtype(Parameter& parameter, at::ScalarType dtype);

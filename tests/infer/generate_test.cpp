@@ -7,6 +7,7 @@
 #include "runtime/base/error.h"
 #include "models/model_options.h"
 #include "models/registry.h"
+#include "peft/registry.h"
 #include "tests/support/errors.h"
 #include "tests/support/shape_of_family.h"
 #include "tests/support/toy_model.h"
@@ -98,6 +99,28 @@ TEST(Generate, GreedyWithTheCacheIsGreedyWithoutIt) {
 
 // bf16 rounds a product of another height differently: the chosen token must be the best one up to that rounding, whose unit is 2^-8 of
 // logits below 4.
+// What stands before a text is in its cache once; a slot that another text leaves takes it along.
+TEST(Generate, BehindASideInputIsTheSameWithItsCache) {
+  for (const auto& name : families().names())
+    for (const auto& method : {"prompt", "prefix"}) {
+      ModelOptions options{.family = name};
+      options.config = shape_of_family(name, {.hidden_size = 32, .intermediate_size = 40, .num_hidden_layers = 2, .num_attention_heads = 4,
+                                              .num_key_value_heads = 2, .max_position_embeddings = 64, .sliding_window = 7, .initializer_range = 0.3});
+      auto config = hub_config(options, kToyVocab);
+      auto some = prompts({3, 9, 5});
+      if (name == "chatglm") {
+        config.update({{"bos_token_id", kToyVocab - 1}, {"gmask_token_id", kToyVocab - 4}});
+        for (auto& prompt : some) prompt.ids.insert(prompt.ids.end(), {kToyVocab - 4, kToyVocab - 1});
+      }
+      const auto model = make_model(config);
+      materialise(*model, at::kFloat);
+      initialise(*model, 3);
+      attach(*model, {.method = method, .num_virtual_tokens = 5}, 4);
+      const auto found = generate(*model, some, {.max_new_tokens = 12, .batch_size = 2});
+      for (std::size_t i = 0; i < some.size(); ++i) EXPECT_EQ(found[i].ids, greedy_without_cache(*model, some[i].ids, 12)) << name << ", " << method << " " << i;
+    }
+}
+
 // Of every family; ChatGLM's prompts end as it wants them, each with a place of its own for its mask.
 TEST(Generate, EveryFamilyIsTheSameWithItsCache) {
   for (const auto& name : families().names()) {

@@ -92,7 +92,7 @@ TEST_F(ConfigCommand, PrintsEachValueWithItsOrigin) {
   EXPECT_EQ(line_of(output.out, "epochs"), "epochs: 9 # command line");
   EXPECT_EQ(line_of(output.out, "family"), "family: llama # include models/llama:2:17");
   EXPECT_EQ(line_of(output.out, "r"), "r: 4 # " + recipe + ":3:12");
-  EXPECT_EQ(line_of(output.out, "beta1"), "beta1: 0.9 # default");
+  EXPECT_EQ(line_of(output.out, "weight_decay"), "weight_decay: 0 # default");
   EXPECT_THAT(herd({"config", recipe, "--plain"}).out, testing::Not(HasSubstr("#")));
 }
 
@@ -132,7 +132,7 @@ TEST_F(ConfigCommand, KeysThatTheMethodDoesNotReadAreRefused) {
   EXPECT_EQ(refused.code, 2);
   EXPECT_EQ(refused.err,
             "error: command line: peft.dropout=0.1 where peft.method is ia3; expected a key that it reads: target_modules, feedforward_modules, "
-            "modules_to_save, init, adapter\n       peft.dropout is read by lora, adapter_h, adapter_p, adapter_parallel\n");
+            "modules_to_save, init, adapter\n       peft.dropout is read by lora, adapter_h, adapter_p, adapter_parallel, adalora, p_tuning\n");
   EXPECT_THAT(herd({"config", write("peft: {r: 4}\n")}).err, HasSubstr("peft.r=4 where peft.method is none; expected no key beside peft.method"));
   // A preset made for another method gives way, as does what is said as it is by default.
   EXPECT_EQ(herd({"config", write("include: peft/lora\npeft: {method: ia3, dropout: 0}\n")}).code, 0);

@@ -62,7 +62,7 @@ Course course_of(const Case& c) {
     auto& communicator = delayed ? static_cast<Communicator&>(*delayed) : direct;
     const auto model = toy_model(5, c.model, c.dtype);
     c.change(*model);
-    PeftOptions peft{.method = c.method, .r = 3};
+    PeftOptions peft{.method = c.method, .r = 3, .num_virtual_tokens = 3, .prefix_projection = true, .encoder = PromptEncoderKind::kLstm};
     peft.target_modules = {{"q_proj", "down_proj"}, false};
     attach(*model, peft, 3);
     // LoRA begins with B = 0, which would leave A without a gradient.
@@ -168,6 +168,20 @@ TEST_P(EveryStrategy, OptionsChangeNothing) {
     if (!strategies().at(c.strategy).parameters) continue;
     c.options.offload = Offload::kParameters;
     expect_same(course_of(c), alone, kFp64, c.text() + ", on the host");
+  }
+}
+
+// The producer of a side input is a unit of the pass like others: its backward comes last, from what every block left.
+TEST_P(EveryStrategy, SideInputsTakeTheCourseOfOneRank) {
+  for (const auto& method : {"prompt", "p_tuning", "prefix"}) {
+    const auto alone = course_of({.method = method});
+    for (const int ranks : {1, 2, 3})
+      for (const std::int64_t recompute_every : {0, 1, 2}) {
+        Case c{.strategy = GetParam(), .ranks = ranks, .micro_batch_size = ranks, .recompute_every = recompute_every, .method = method};
+        if (c.strategy == "hsdp") c.options.shard_degree = ranks == 2 ? 2 : 1;
+        expect_same(course_of(c), alone, kFp64, c.text());
+        if (HasFatalFailure()) return;
+      }
   }
 }
 

@@ -11,6 +11,8 @@ herd_python_test(parity/llama)
 herd_python_test(parity/model)
 herd_python_test(parity/families)
 herd_python_test(parity/peft)
+herd_python_test(parity/prompt)
+herd_python_test(parity/adalora)
 # Generation: the program itself, and the sampler alone.
 add_executable(sampler_probe parity/sampler_probe.cpp)
 target_link_libraries(sampler_probe PRIVATE herd_infer)

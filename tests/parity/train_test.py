@@ -11,7 +11,7 @@ from herd_run import Job
 from order import steps
 
 import torch
-from peft import IA3Config, LoraConfig, PeftModel, get_peft_model
+from peft import AdaLoraConfig, IA3Config, LoraConfig, PeftModel, PrefixTuningConfig, PromptTuningConfig, get_peft_model
 from peft.utils import get_peft_model_state_dict
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
@@ -64,35 +64,37 @@ def batch(rows):
     return tokens, labels, mask
 
 
-def learning_rate(step):
+def learning_rate(step, rate):
     """Linear warm-up, then half a cosine to 0."""
     if step < WARMUP:
-        return RATE * (step + 1) / WARMUP
-    return RATE * 0.5 * (1 + math.cos(math.pi * (step - WARMUP) / (STEPS - WARMUP)))
+        return rate * (step + 1) / WARMUP
+    return rate * 0.5 * (1 + math.cos(math.pi * (step - WARMUP) / (STEPS - WARMUP)))
 
 
-def plain_loop(model, batches):
-    """The losses of fine-tuning as it is commonly written; bf16 parameters have fp32 masters."""
+def plain_loop(model, batches, rate=RATE, own_loss=False, updated=lambda step: None):
+    """The losses of fine-tuning as it is commonly written; bf16 parameters have fp32 masters. `own_loss`: a method's addition is learnt too."""
     parameters = [p for p in model.parameters() if p.requires_grad]
     masters = [p.detach().float().requires_grad_() for p in parameters]  # the same memory where it is fp32 already
     optimizer = torch.optim.AdamW([{"params": [p for p in masters if p.dim() > 1], "weight_decay": DECAY},
                                    {"params": [p for p in masters if p.dim() < 2], "weight_decay": 0.0}], lr=RATE)
     losses = []
     for step, (tokens, labels, mask) in enumerate(batches):
-        logits = model(input_ids=tokens, attention_mask=mask, use_cache=False).logits[:, :-1]
+        out = model(input_ids=tokens, attention_mask=mask, use_cache=False, labels=labels if own_loss else None)
+        logits = out.logits[:, -tokens.shape[1]:][:, :-1]  # behind virtual tokens
         kept = labels[:, 1:] != IGNORE
         loss = torch.nn.functional.cross_entropy(logits[kept].float(), labels[:, 1:][kept])
         model.zero_grad()
-        loss.backward()
+        (out.loss if own_loss else loss).backward()
         for p, master in zip(parameters, masters):
             master.grad = p.grad.float()
         torch.nn.utils.clip_grad_norm_(masters, 1.0)
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step)
+            group["lr"] = learning_rate(step, rate)
         optimizer.step()
         with torch.no_grad():
             for p, master in zip(parameters, masters):
                 p.copy_(master)
+        updated(step + 1)
         losses.append(loss.item())
     return losses
 
@@ -197,6 +199,46 @@ class Runs(Scratch):
         plain_loop(model, self.batches()[:8])
         model.save_pretrained(self.folder / "trained")
         self.assert_lora_runs_agree(self.folder / "trained")
+
+    def test_virtual_tokens_and_prefixes(self):
+        rate = 0.1  # such numbers want more than weights do
+        for method, config in (("prompt", PromptTuningConfig), ("prefix", PrefixTuningConfig)):
+            with self.subTest(method):
+                torch.manual_seed(4)
+                model = get_peft_model(self.load(), config(task_type="CAUSAL_LM", num_virtual_tokens=5))
+                first = self.folder / method
+                model.save_pretrained(first)
+                expected = plain_loop(model, self.batches(), rate)
+                theirs = get_peft_model_state_dict(model)
+                for ranks in (1, 2):
+                    name = f"{method}-{ranks}"
+                    found = self.train(name, f"peft.method={method}", f"peft.adapter={first}", "train.micro_batch_size=2", f"train.learning_rate={rate}", ranks=ranks)
+                    folder = self.job.run_folder(name) / "adapter"
+                    self.assert_same_run(found, expected, load_file(folder / "adapter_model.safetensors"), theirs, load_file(first / "adapter_model.safetensors"))
+
+    def test_adalora(self):
+        torch.manual_seed(4)
+        config = AdaLoraConfig(task_type="CAUSAL_LM", init_r=4, target_r=2, lora_alpha=16, tinit=3, tfinal=4, deltaT=2, total_step=STEPS,
+                               target_modules=["q_proj", "v_proj", "down_proj"])
+        model = get_peft_model(self.load(), config)
+        first = self.folder / "first"
+        model.save_pretrained(first)
+        expected = plain_loop(model, self.batches(), own_loss=True, updated=model.base_model.update_and_allocate)
+        theirs = get_peft_model_state_dict(model)
+        for ranks in (1, 2):
+            with self.subTest(ranks=ranks):
+                name = f"adalora-{ranks}"
+                found = self.train(name, "peft.method=adalora", f"peft.adapter={first}", "train.micro_batch_size=2", ranks=ranks)
+                self.assertLess(max(abs(a - b) for a, b in zip(found, expected, strict=True)), LOSS)
+                folder = self.job.run_folder(name) / "adapter"
+                stored = json.loads((folder / "adapter_config.json").read_text())
+                self.assertEqual(stored["rank_pattern"], model.peft_config["default"].rank_pattern)
+                self.assertEqual(stored["total_step"], STEPS)
+                ours = load_file(folder / "adapter_model.safetensors")
+                self.assertEqual({name: x.shape for name, x in ours.items()}, {name: x.shape for name, x in theirs.items()})
+                for name, x in theirs.items():
+                    self.assertLess(length(ours[name] - x), WEIGHTS * max(length(x), 1e-30), name)
+                self.assert_same_logits(folder)
 
     def test_full_fine_tuning(self):
         model = self.load()

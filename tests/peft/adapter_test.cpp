@@ -5,6 +5,7 @@
 
 #include "peft/adapter_io.h"
 #include "peft/merge.h"
+#include "peft/prompt_side.h"
 #include "peft/registry.h"
 #include "peft/select.h"
 #include "runtime/base/file.h"
@@ -276,6 +277,24 @@ TEST(Merge, AddsTheScaledProduct) {
                         2.5 * at::matmul(factors[layer + "lora_B.weight"], factors[layer + "lora_A.weight"]);
   merge_adapter(*model);
   EXPECT_TRUE(at::allclose(q->weight().value.detach().to(at::kDouble), expected, 1e-6, 1e-6));
+}
+
+TEST(Prompt, BeginsAsATextsTokensRepeated) {
+  const auto model = toy_model();
+  attach(*model, {.method = "prompt", .num_virtual_tokens = 5}, 1);
+  const std::vector<std::int32_t> ids{3, 7};
+  start_from_tokens(*model, ids, {});
+  const at::NoGradGuard no_grad;
+  EXPECT_TRUE(at::equal(model->side->produce(), model->look_up(at::tensor({3, 7, 3, 7, 3}, at::kLong).unsqueeze(0))[0]));
+  EXPECT_THAT(message_of<ConfigError>([&] { start_from_tokens(*model, {}, {}); }), HasSubstr("a text of no tokens"));
+}
+
+TEST(Prompt, TakesAPartOfTheContext) {
+  const auto model = toy_model();
+  attach(*model, {.method = "prefix", .num_virtual_tokens = 10}, 1);
+  EXPECT_EQ(model->facts.max_positions, 54);
+  EXPECT_THAT(message_of<ConfigError>([] { attach(*toy_model(), {.method = "prompt", .num_virtual_tokens = 64}, 1); }),
+              AllOf(HasSubstr("peft.num_virtual_tokens"), HasSubstr("less than the model's context of 64")));
 }
 
 // Rounding all weights to bf16 stays within the bound that is stated for it, and not far below; a forgotten layer does not.

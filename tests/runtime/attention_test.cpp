@@ -152,6 +152,72 @@ TEST(Attention, EveryKindOfLayoutOverTheCacheIsTheWhole) {
   }
 }
 
+// Segment by segment: keys and values before its own, at the n places before its first.
+Tensor attention_behind_past(const Inputs& in, const AttentionLayout& layout) {
+  const auto &q = in[0], &k = in[1], &v = in[2], &past_k = in[3], &past_v = in[4];
+  const auto n = past_k.size(0), groups = q.size(2) / k.size(2);
+  auto out = at::zeros({q.size(0), q.size(1), q.size(2) * q.size(3)}, q.options().requires_grad(false));
+  for (std::size_t i = 0; i < layout.segments.size(); ++i) {
+    const auto& s = layout.segments[i];
+    const auto own = [&](const Tensor& x) { return x[s.row].narrow(0, s.begin, s.length()); };
+    const auto all = [&](const Tensor& past, const Tensor& x) { return at::cat({past, own(x)}, 0).repeat_interleave(groups, 1).transpose(0, 1); };
+    const auto query = at::arange(s.length()).unsqueeze(1), key = at::arange(-n, s.length());
+    auto seen = key <= query;
+    if (layout.window > 0) seen = seen.logical_and(query - key < layout.window);
+    if (!layout.prefixes.empty()) seen = seen.logical_or((query < layout.prefixes[i]).logical_and(key < layout.prefixes[i]));
+    auto scores = own(q).transpose(0, 1).matmul(all(past_k, k).transpose(-1, -2)) / std::sqrt(static_cast<double>(q.size(3)));
+    if (layout.alibi_slopes.defined()) scores = scores - layout.alibi_slopes.to(at::kDouble).view({-1, 1, 1}) * (query - key);
+    const auto y = at::softmax(scores.masked_fill(~seen, -INFINITY), -1).matmul(all(past_v, v)).transpose(0, 1).flatten(1);
+    out = out.index_put({at::tensor(s.row), at::arange(s.begin, s.end)}, y);
+  }
+  return out;
+}
+
+std::vector<AttentionLayout> layouts_behind_past(const Batch& batch) {
+  AttentionLayout plain = attention_layout(batch), window = plain, alibi = plain, prefix = plain;
+  window.window = 3;
+  alibi.alibi_slopes = alibi_slopes(4);
+  for (std::size_t i = 0; i < batch.segments.size(); ++i) prefix.prefixes.push_back(std::min(static_cast<std::int64_t>(i + 2) % 4, batch.segments[i].length()));
+  return {plain, window, alibi, prefix};
+}
+
+TEST_P(AttentionOf, BehindKeysAndValuesIsTheDefinition) {
+  auto in = inputs(4, 2);
+  in.push_back(random({5, 2, e}, at::kDouble, 4));
+  in.push_back(random({5, 2, e}, at::kDouble, 5));
+  for (const auto& layout : layouts_behind_past(batch)) {
+    const Layer found = [&](const Inputs& x) {
+      auto behind = layout;
+      behind.past = {{x[3]}, {x[4]}};
+      return attention(x[0], x[1], x[2], behind);
+    };
+    const Layer expected = [&](const Inputs& x) { return attention_behind_past(x, layout); };
+    auto inside = at::zeros({batch.rows(), t, 1}, at::kDouble);
+    for (const auto& s : batch.segments) inside[s.row].narrow(0, s.begin, s.length()).fill_(1);
+    EXPECT_LT(deviation(found(in) * inside, expected(in)), kGolden);
+    const auto weight = random(expected(in).sizes(), at::kDouble, 9) * inside;
+    const auto ours = gradients(found, in, weight), theirs = gradients(expected, in, weight);
+    for (std::size_t i = 0; i < in.size(); ++i) EXPECT_LT(deviation(ours[i], theirs[i]), kGolden) << "input " << i;
+  }
+}
+
+TEST(Attention, OverTheCacheBehindKeysAndValuesIsTheWhole) {
+  const Inputs in{random({1, 9, 4, 4}), random({1, 9, 2, 4}, at::kDouble, 2), random({1, 9, 2, 4}, at::kDouble, 3), random({3, 2, 4}, at::kDouble, 4),
+                  random({3, 2, 4}, at::kDouble, 5)};
+  for (auto layout : layouts_behind_past(rows_of({{9}}, 9))) {
+    const auto whole = attention_behind_past(in, layout);
+    layout.past = {{in[3]}, {in[4]}};
+    KvCache cache{.keys = {at::zeros({1, 12, 2, 4}, at::kDouble)}, .values = {at::zeros({1, 12, 2, 4}, at::kDouble)}, .lengths = {0}};
+    for (std::int64_t begin = 0, count = 5; begin < 9; begin += count, count = 1) {
+      const auto part = [&](const Tensor& x) { return x.narrow(1, begin, count); };
+      layout.segments = {{0, 0, count}};
+      const auto y = attention(part(in[0]), part(in[1]), part(in[2]), layout, &cache, 0);
+      cache.advance({count});
+      EXPECT_LT(deviation(y, part(whole)), kGolden) << "from " << begin;
+    }
+  }
+}
+
 // Longer than a stretch of queries, and than what bf16 counts to.
 TEST(Attention, LongWindowsAndDistances) {
   const Inputs in{random({1, 1300, 3, 8}), random({1, 1300, 3, 8}, at::kDouble, 2), random({1, 1300, 3, 8}, at::kDouble, 3)};

@@ -13,6 +13,7 @@
 //   adapter=FOLDER           PEFT adapter to attach; gradients are then of what it trains, as grad.NAME in adapter_model.safetensors
 //   new_adapter=FOLDER       a new adapter by this folder's adapter_config.json, both factors random
 //   init=pissa|olora         begins it from the base's weights instead
+//   values=1                 out also gets value.NAME of what is trained
 //   save_adapter=FOLDER      writes the attached adapter as a PEFT folder
 #include <cstdio>
 #include <map>
@@ -23,6 +24,7 @@
 #include "parallel/pass.h"
 #include "peft/adapter_io.h"
 #include "peft/registry.h"
+#include "peft/select.h"
 #include "runtime/nn/on_device.h"
 
 namespace {
@@ -86,6 +88,8 @@ NamedTensors answers(CausalLm& model, const Batch& batch, Arguments& arguments) 
     if (const auto count = arguments["greedy"]; !count.empty())
       out.emplace_back("greedy", at::tensor(greedy(model, batch.tokens_bt[0], std::stoll(count)), at::kLong));
   }
+  if (arguments["values"] == "1")
+    for (const auto* p : trained_parameters(model)) out.emplace_back("value." + p->name, p->value.detach().cpu());
   if (batch.supervised_tokens == 0) return out;
   const auto tokens = static_cast<double>(batch.supervised_tokens);
   const auto loss = Pass(model, arguments["recompute"] == "1").forward_backward(batch, 1 / tokens);

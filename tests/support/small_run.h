@@ -5,6 +5,7 @@
 #include "models/hub.h"
 #include "parallel/strategy.h"
 #include "peft/registry.h"
+#include "peft/step_rule.h"
 #include "train/optimizer.h"
 
 namespace herd::test {
@@ -40,6 +41,8 @@ inline void one_step(const RunConfig& config, Communicator& c, const StepListene
       strategies().at(config.parallel.strategy).make({model, c, config.parallel, recomputed_blocks(config.train), base.read});
   listener.strategy_made();
   AdamW optimizer(strategy->slices(), config.train);
+  const auto make = peft_methods().at(config.peft.method).make_rule;
+  const auto rule = make ? make(model, config.peft, strategy->slices(), 10) : nullptr;
   listener.optimizer_made();
   const auto rows = config.train.micro_batch_size, micro_batches = config.train.global_batch_size / (rows * c.size());
   std::vector<std::vector<std::int64_t>> tokens(static_cast<std::size_t>(rows), std::vector<std::int64_t>(kSmallRow));
@@ -52,6 +55,7 @@ inline void one_step(const RunConfig& config, Communicator& c, const StepListene
   model.random->row_ids = batch.row_ids;
   for (std::int64_t i = 0; i < micro_batches; ++i) strategy->forward_backward(batch, 0.01, i + 1 == micro_batches);
   strategy->finish_gradients();
+  if (rule) strategy->with_whole_parameters(false, [&] { rule->add_to_gradients(strategy->slices(), 1); });
   strategy->gradient_norm();
   optimizer.step(1e-3);
   strategy->values_changed();
