@@ -90,6 +90,7 @@ const CudaModule& open_module() {
                        .expected = fmt::format("version {}", kCudaModuleVersion),
                        .remedy = "build herd again: program and module belong to one build"});
   }
+  use_device_kernels(module->kernels);
   return *module;
 }
 

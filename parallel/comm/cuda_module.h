@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "parallel/comm/device_link.h"
+#include "runtime/nn/device_kernels.h"
 
 namespace herd {
 
@@ -16,11 +17,12 @@ struct CudaModule {
   std::string (*unique_id)();
   /// Makes the communicator of all ranks, on device `device` of this process. Blocks; `patience` as in DeviceLink::begin.
   std::unique_ptr<DeviceLink> (*connect)(const std::string& id, int rank, int size, int device, std::function<void()> patience);
+  const DeviceKernels* kernels;
 };
 using CudaModuleEntry = const CudaModule* (*)();
 
-/// Changes with the layout or meaning of what this header and device_link.h declare: a module of another version is refused.
-inline constexpr int kCudaModuleVersion = 1;
+/// Changes with the layout or meaning of what this header, device_link.h and device_kernels.h declare: a module of another version is refused.
+inline constexpr int kCudaModuleVersion = 2;
 
 /// The GPUs that this process may use, as its driver tells (CUDA_VISIBLE_DEVICES heeded), by UUID. Loads the driver's library alone.
 /// @throws ConfigError where there is no driver, or no GPU.
@@ -33,7 +35,7 @@ bool ranks_share_gpus();
 /// that one. @param shared ranks beyond the devices begin again at the first. @throws ConfigError for more ranks than devices.
 int device_of_rank(int local_rank, int local_size, int visible, bool shared = false);
 
-/// Opens libherd_cuda, which lies in ../lib beside the program's folder, with the libraries that it needs; once a process.
+/// Opens libherd_cuda, which lies in ../lib beside the program's folder, with the libraries that it needs, and puts its loops in use; once a process.
 /// @throws ConfigError for each thing that is missing, or of a version that herd refuses.
 const CudaModule& cuda_module();
 

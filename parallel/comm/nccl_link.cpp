@@ -261,6 +261,7 @@ std::unique_ptr<DeviceLink> connect(const std::string& id, int rank, int size, i
 }  // namespace herd
 
 extern "C" const herd::CudaModule* herd_cuda_module() {
-  static const herd::CudaModule module{.version = herd::kCudaModuleVersion, .unique_id = herd::unique_id, .connect = herd::connect};
+  static const herd::CudaModule module{.version = herd::kCudaModuleVersion, .unique_id = herd::unique_id, .connect = herd::connect,
+                                       .kernels = &herd::cuda_kernels()};
   return &module;
 }

@@ -98,6 +98,25 @@ Tensor FourBitWeight::few_rows(const Tensor& x_ni) const {
   return y_no;
 }
 
+DeviceFourBit FourBitWeight::on_device() const {
+  const auto* floats = scale_floats();
+  return {.book = &book_, .block_bits = block_bits_, .in = in(), .codes = code_bytes(), .scales = floats,
+          .bytes = double_ ? reinterpret_cast<const std::uint8_t*>(floats + 1 + nested()) : nullptr};
+}
+
+Tensor FourBitWeight::product_on_device(const Tensor& x_ni) const {
+  const auto* kernels = device_kernels(x_ni);
+  if (!kernels || x_ni.size(0) > DeviceKernels::kMostRows || in() % DeviceKernels::kUnit != 0) return QuantisedWeight::product_on_device(x_ni);
+  auto y_no = at::empty({x_ni.size(0), out()}, x_ni.options());
+  kernels->multiply_four_bit(on_device(), x_ni.contiguous(), y_no);
+  return y_no;
+}
+
+void FourBitWeight::fill_on_device(const Tensor& tile, std::int64_t first_row) const {
+  if (const auto* kernels = device_kernels(tile)) kernels->dequantise_four_bit(on_device(), first_row, tile);
+  else QuantisedWeight::fill_on_device(tile, first_row);
+}
+
 Tensor FourBitWeight::dequantised(std::int64_t begin, std::int64_t end) const {
   const auto codes = this->codes().value.narrow(0, begin, end - begin);
   const auto values = at::tensor(at::ArrayRef<float>(book_.values), codes.options().dtype(at::kFloat));

@@ -1,4 +1,5 @@
 #pragma once
+#include "runtime/nn/device_kernels.h"
 #include "runtime/nn/four_bit.h"
 #include "runtime/nn/quantised_weight.h"
 
@@ -17,6 +18,9 @@ class FourBitWeight final : public QuantisedWeight {
   void dequantise(std::int64_t row, std::int64_t begin, std::int64_t n, float* to) const override;
   void dequantise(std::int64_t row, std::int64_t begin, std::int64_t n, kernel::Bf16* to) const override;
   Tensor few_rows(const Tensor& x_ni) const override;
+  Tensor product_on_device(const Tensor& x_ni) const override;
+  void fill_on_device(const Tensor& tile, std::int64_t first_row) const override;
+  DeviceFourBit on_device() const;
 
   std::int64_t blocks() const { return (out() * in() + block_ - 1) / block_; }
   std::int64_t nested() const { return (blocks() + kernel::kNestedBlock - 1) / kernel::kNestedBlock; }

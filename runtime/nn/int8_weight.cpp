@@ -138,17 +138,9 @@ Tensor Int8Weight::dequantised(std::int64_t begin, std::int64_t end) const {
   return codes_as_int8().narrow(0, begin, end - begin).to(at::kFloat).mul_(absmax.unsqueeze(1)).mul_(1.0 / 127);
 }
 
-// Codes are whole numbers below 2⁸: bf16 and fp16 hold them as they are.
-Tensor Int8Weight::product_on_device(const Tensor& x_ni) const {
-  const auto x = x_ni.to(at::kFloat);
-  const auto stays = x.abs().lt(threshold_ > 0 ? threshold_ : INFINITY).logical_not();
-  const auto rest = x.masked_fill(stays, 0);
-  const auto absmax_n1 = rest.abs().amax(1, /*keepdim=*/true);
-  const auto codes = rest.mul_(at::full_like(absmax_n1, 127).div_(absmax_n1).nan_to_num_(0, 0, 0)).round_().to(x_ni.scalar_type());
-  auto y_no = at::mm(codes, codes_as_int8().to(x_ni.scalar_type()).t()).to(at::kFloat);
-  y_no.mul_(absmax_n1).mul_(scales().value.view(at::kFloat)).mul_(1.0 / (127 * 127));
-  if (stays.any().item<bool>()) y_no.add_(at::mm(x.masked_fill(stays.logical_not(), 0), dequantised(0, out()).t()));
-  return y_no.to(x_ni.scalar_type());
+void Int8Weight::fill_on_device(const Tensor& tile, std::int64_t first_row) const {
+  if (const auto* kernels = device_kernels(tile)) kernels->dequantise_int8(on_device(), first_row, tile);
+  else QuantisedWeight::fill_on_device(tile, first_row);
 }
 
 void Int8Weight::read(const Parameter& part, std::int64_t begin, const Tensor& out, const ReadDense& dense) const {

@@ -77,17 +77,19 @@ LossResult chunked_loss(const Tensor& hidden_btd, const Tensor& labels_bt, const
   const auto flat = hidden_btd.reshape({-1, d});
   const auto chunk = std::max<std::int64_t>(1, chunk_elements / vocab);
   at::AutoGradMode grad_mode(with_gradient);
+  Tensor sum;  // stays where it is until the last chunk: a device is waited for once
   for (std::int64_t begin = 0; begin < result.tokens; begin += chunk) {
     const auto n = std::min(chunk, result.tokens - begin);
     const auto index = rows.narrow(0, begin, n);
     auto x = take_rows(flat, index).detach();
     x.set_requires_grad(with_gradient);
     const auto loss = CrossEntropySum::apply(logits_of(x), targets.index_select(0, kept.narrow(0, begin, n)), scale);
-    result.sum += loss.item<double>();
+    sum = sum.defined() ? sum + loss.detach() : loss.detach();
     if (!with_gradient) continue;
     backward(loss, at::ones({}, loss.options()));
     if (!x.is_meta()) result.grad_hidden.view({-1, d}).index_copy_(0, index, x.grad());
   }
+  result.sum = sum.item<double>();
   return result;
 }
 

@@ -112,10 +112,12 @@ Tensor QuantisedWeight::input_gradient(const Tensor& grad) {
   }
   // Rows are what lies together there; their shares are added up in fp32.
   auto sum_ni = at::zeros(x_ni.sizes(), x_ni.options().dtype(at::kFloat));
-  const auto rows = tile_width(out_, in_, sizeof(float), 16);
+  const auto rows = device_tile_rows();
+  const auto memory = at::empty({std::min(rows, out_), in_}, g_no.options());
   for (std::int64_t begin = 0; begin < out_; begin += rows) {
-    const auto count = std::min(rows, out_ - begin);
-    sum_ni.add_(at::mm(g_no.narrow(1, begin, count), dequantised(begin, begin + count).to(g_no.scalar_type())));
+    const auto w = memory.narrow(0, 0, std::min(rows, out_ - begin));
+    fill_on_device(w, begin);
+    sum_ni.add_(at::mm(g_no.narrow(1, begin, w.size(0)), w));
   }
   return x_ni.copy_(sum_ni).view(shape);
 }
@@ -128,13 +130,24 @@ Tensor QuantisedWeight::dense() const {
   return whole;
 }
 
+std::int64_t QuantisedWeight::device_tile_rows() const {
+  constexpr std::int64_t kElements = 4 << 20;  // large enough to keep a GPU busy, small beside a layer's activations
+  return std::max<std::int64_t>(16, kElements / in_);
+}
+
+void QuantisedWeight::fill_on_device(const Tensor& tile, std::int64_t first_row) const {
+  tile.copy_(dequantised(first_row, first_row + tile.size(0)));
+}
+
 Tensor QuantisedWeight::product_on_device(const Tensor& x_ni) const {
-  constexpr std::int64_t kElements = 16 << 20;  // of a tile: large enough to keep a GPU busy, small beside a layer's activations
   auto y_no = at::empty({x_ni.size(0), out_}, x_ni.options());
-  const auto rows = std::max<std::int64_t>(16, kElements / in_);
+  const auto rows = device_tile_rows();
+  const auto memory = at::empty({std::min(rows, out_), in_}, x_ni.options());
   for (std::int64_t begin = 0; begin < out_; begin += rows) {
-    const auto count = std::min(rows, out_ - begin);
-    y_no.narrow(1, begin, count).copy_(at::mm(x_ni, dequantised(begin, begin + count).to(x_ni.scalar_type()).t()));
+    const auto w = memory.narrow(0, 0, std::min(rows, out_ - begin));
+    fill_on_device(w, begin);
+    auto part = y_no.narrow(1, begin, w.size(0));
+    at::mm_out(part, x_ni, w.t());
   }
   return y_no;
 }

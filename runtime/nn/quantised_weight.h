@@ -22,7 +22,7 @@ class QuantisedWeight : public WeightStorage {
 
   /// x · Wᵀ outside autograd.
   Tensor product(const Tensor& x) const;
-  /// The same by tensor operations, as on other devices than the CPU. x [n, in].
+  /// The same on other devices than the CPU. x [n, in].
   virtual Tensor product_on_device(const Tensor& x_ni) const;
   /// Rows [begin, end) in fp32 by tensor operations.
   virtual Tensor dequantised(std::int64_t begin, std::int64_t end) const = 0;
@@ -39,6 +39,12 @@ class QuantisedWeight : public WeightStorage {
   const Parameter& scales() const { return scales_; }
   const float* scale_floats() const { return static_cast<const float*>(scales_.value.const_data_ptr()); }
   const std::uint8_t* code_bytes() const { return static_cast<const std::uint8_t*>(codes_.value.const_data_ptr()); }
+
+  /// Rows from `first_row` on into a tile [rows, in] of any float dtype on another device than the CPU; by tensor operations, where a storage
+  /// has no loop for it.
+  virtual void fill_on_device(const Tensor& tile, std::int64_t first_row) const;
+  /// Rows of the matrix in a tile there: some 8 MiB in bf16.
+  std::int64_t device_tile_rows() const;
 
   // On the CPU, over memory.
   virtual void dequantise(std::int64_t row, std::int64_t begin, std::int64_t n, float* to) const = 0;

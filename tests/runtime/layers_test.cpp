@@ -1,10 +1,12 @@
 // Norms, activations, RoPE, embeddings, Linear's slot and matrix: closed forms, finite differences in fp64, and the fp64 goldens beside the checkout.
 #include "runtime/nn/layers.h"
 
+#include <ATen/Parallel.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <thread>
 
 #include "runtime/base/error.h"
 #include "runtime/nn/causal_lm.h"
@@ -16,6 +18,18 @@ namespace herd::test {
 namespace {
 
 constexpr double kBf16 = 0.01; // relative: the result's own rounding, 2^-8, and that of one factor
+
+// at::parallel_for's body is compiled here: without the compiler's -fopenmp it would run on one thread, and give the same results.
+TEST(Loops, RunOnAsManyThreadsAsAreSet) {
+  const auto threads = at::get_num_threads();
+  at::set_num_threads(2);
+  std::vector<std::thread::id> of(2);
+  at::parallel_for(0, 2, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (auto i = begin; i < end; ++i) of[static_cast<std::size_t>(i)] = std::this_thread::get_id();
+  });
+  at::set_num_threads(threads);
+  EXPECT_NE(of[0], of[1]);
+}
 
 // --- RMSNorm
 

@@ -8,12 +8,12 @@
 
 #include "runtime/nn/four_bit_vectors.h"
 #include "runtime/nn/matmul.h"
-#include "runtime/nn/quantise.h"
 #include "runtime/tensor/crc32.h"
 #include "tests/support/assets.h"
 #include "tests/support/counting_allocator.h"
 #include "tests/support/errors.h"
 #include "tests/support/oracles.h"
+#include "tests/support/quantised.h"
 
 namespace herd::test {
 namespace {
@@ -38,26 +38,6 @@ const nlohmann::json& golden() {
 Tensor golden_weight() {
   return from_hex(golden()["weight"], at::kShort).view({golden()["out"], golden()["in"]}).to(at::kFloat).div_(8192);
 }
-
-struct Quantised {
-  std::unique_ptr<QuantisedWeight> weight;
-  Tensor codes, scales;
-
-  /// Reads its parts in stretches of so many bytes.
-  Quantised(const Tensor& dense, const QuantOptions& options, std::int64_t stretch = 1 << 30) {
-    weight = weight_storages().at(options.method).make(Parameter(dense.sizes(), {"out", "in"}), options);
-    const auto flat = dense.to(at::kFloat).reshape(-1);
-    for_each_parameter(*weight, [&](const std::string& name, Parameter& p) {
-      EXPECT_FALSE(p.trainable);
-      auto bytes = at::empty({p.value.numel()}, at::kByte);
-      for (std::int64_t begin = 0; begin < bytes.numel(); begin += stretch)
-        weight->read(p, begin, bytes.narrow(0, begin, std::min(stretch, bytes.numel() - begin)),
-                     [&](std::int64_t from, const Tensor& out) { out.copy_(flat.narrow(0, from, out.numel())); });
-      p.value = bytes.view(p.value.sizes());
-      (name == "weight" ? codes : scales) = p.value;
-    });
-  }
-};
 
 QuantOptions options(const std::string& method, std::int64_t block = 64, bool double_quant = true) {
   return {.method = method, .block_size = block, .double_quant = double_quant};
