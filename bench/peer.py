@@ -17,6 +17,17 @@ def shard(model):
     fully_shard(model)
 
 
+def quantised(a, dtype):
+    """By bitsandbytes, as PEFT's guide to quantisation writes it; recomputation, which that guide's helper turns on, stays off as on the dense model."""
+    from peft import prepare_model_for_kbit_training
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+
+    how = BitsAndBytesConfig(load_in_8bit=True) if a.method == "int8" else BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type=a.method, bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype)
+    model = AutoModelForCausalLM.from_pretrained(a.model, dtype=dtype, quantization_config=how, device_map={"": a.device})
+    return prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", required=True)
@@ -24,7 +35,7 @@ def main():
     parser.add_argument("--rows", type=int, required=True)
     parser.add_argument("--tokens", type=int, required=True)
     parser.add_argument("--dtype", choices=["fp32", "bf16"], required=True)
-    parser.add_argument("--method", choices=["lora", "none"], required=True)
+    parser.add_argument("--method", choices=["lora", "none", "nf4", "fp4", "int8"], required=True)
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--device", default="cpu")
     a = parser.parse_args()
@@ -36,8 +47,12 @@ def main():
 
     torch.set_num_threads(a.threads)
     torch.manual_seed(0)
-    model = AutoModelForCausalLM.from_pretrained(a.model, dtype=torch.float32 if a.dtype == "fp32" else torch.bfloat16).to(a.device)
-    if a.method == "lora":
+    dtype = torch.float32 if a.dtype == "fp32" else torch.bfloat16
+    if a.method in ("lora", "none"):
+        model = AutoModelForCausalLM.from_pretrained(a.model, dtype=dtype).to(a.device)
+    else:
+        model = quantised(a, dtype)
+    if a.method != "none":
         model = get_peft_model(model, LoraConfig(r=8, lora_alpha=16, target_modules=["q_proj", "k_proj", "v_proj", "o_proj"], task_type="CAUSAL_LM"))
     ranks = int(os.environ.get("WORLD_SIZE", 1))
     if ranks > 1:

@@ -2,6 +2,7 @@
 """herd and transformers + PEFT on the same training steps, in turn, on this machine: speed and peak memory as ratios.
 
     bench/train.py [--dtype fp32 bf16] [--method lora none] [--pairs 5] [--threads 2]   herd against the peer
+    bench/train.py --method nf4 int8          LoRA on a base in few bits, besides against herd on the dense one; needs bench/requirements.txt
     bench/train.py --strategy ddp             two ranks of one thread against two independent runs of one thread at the same time
     bench/train.py --strategy zero3 --fsdp    besides against FSDP2 over gloo on two ranks
     bench/train.py --strategy zero3 --memory  peak memory of the largest rank on 1, 2 and 4 ranks
@@ -27,6 +28,7 @@ from make_work import SHAPES, make_work
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 HERE = pathlib.Path(__file__).resolve().parent
+STORAGES = ["nf4", "fp4", "int8"]  # LoRA on a base that is kept so
 WARM_UP = 2  # steps left out: first touches of memory, primitives being made
 
 
@@ -46,6 +48,8 @@ class Bench:
     def overrides(self, run, dtype, method, threads, rows, micro_rows):
         peft = ["peft.method=none"] if method == "none" else [
             "peft.method=lora", "peft.r=8", "peft.alpha=16", "peft.dropout=0", "peft.target_modules=[q_proj,k_proj,v_proj,o_proj]"]
+        if method in STORAGES:
+            peft.append(f"model.quantization.method={method}")
         return [f"model.path={self.model}", f"model.dtype={dtype}", f"model.threads={threads}", f"model.device={self.o.device}", f"data.sets=[{self.records}]",
                 f"data.max_tokens={self.o.tokens}", "data.train_on=all", f"train.max_steps={self.o.steps}", "train.epochs=100",
                 f"train.global_batch_size={rows}", f"train.micro_batch_size={micro_rows}", "train.schedule=constant", "train.warmup=0",
@@ -87,10 +91,14 @@ class Bench:
         told = json.loads(out.splitlines()[-1])
         return ranks * o.rows * o.tokens / statistics.median(told["step_s"][WARM_UP:]), told["device_bytes"] or peak
 
+    def dense(self, dtype, method):
+        return self.herd(dtype, "lora")
+
     def compare(self, dtype, method):
-        speeds, memories, sides = [], [], {"herd": [], "peer": []}
+        names = ["herd", "peer"] + (["dense"] if method in STORAGES else [])
+        speeds, memories, sides = [], [], {name: [] for name in names}
         for pair in range(self.o.pairs):
-            order = ["herd", "peer"] if pair % 2 == 0 else ["peer", "herd"]
+            order = names if pair % 2 == 0 else names[::-1]
             done = {side: getattr(self, side)(dtype, method) for side in order}
             for side, (speed, peak) in done.items():
                 sides[side].append((speed, peak))
@@ -102,6 +110,10 @@ class Bench:
         print(f"{self.o.shape} {dtype} {method}, {self.o.rows} x {self.o.tokens}, {self.o.threads} threads: "
               f"herd {median['herd'][0]:.0f} tok/s, peer {median['peer'][0]:.0f} tok/s, ratio {statistics.median(speeds):.2f}; "
               f"peak memory {median['herd'][1] / 2**20:.0f} against {median['peer'][1] / 2**20:.0f} MiB, ratio {statistics.median(memories):.2f}")
+        if "dense" in sides:
+            speed, memory = ([own[i] / other[i] for own, other in zip(sides["herd"], sides["dense"])] for i in (0, 1))
+            print(f"  against herd on the dense base, {median['dense'][0]:.0f} tok/s and {median['dense'][1] / 2**20:.0f} MiB: "
+                  f"speed {statistics.median(speed):.2f}, peak memory {statistics.median(memory):.2f}")
 
     def together(self, dtype, method, ranks=2):
         """Tokens a second of the ranks of one run, and the peak memory of the largest."""
@@ -155,7 +167,7 @@ class Bench:
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dtype", nargs="+", choices=["fp32", "bf16"], default=["fp32", "bf16"])
-    parser.add_argument("--method", nargs="+", choices=["lora", "none"], default=["lora"])
+    parser.add_argument("--method", nargs="+", choices=["lora", "none", *STORAGES], default=["lora"])
     parser.add_argument("--shape", choices=SHAPES, default="61m")
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--steps", type=int, default=10)
