@@ -63,7 +63,7 @@ int main(int argc, char** argv) {
   const auto out = number(1, 4096), in = number(2, 4096), rows = number(3, 512), pairs = number(4, 15), layers = number(6, 8);
   at::set_num_threads(static_cast<int>(number(5, 2)));
   const at::NoGradGuard no_grad;
-  const at::Device device = argc > 7 ? argv[7] : "cpu";
+  const at::Device device(argc > 7 ? argv[7] : "cpu");
   if (device.is_cuda()) cuda_module();
   const auto there = at::empty({1}, device);
   const auto wait = [&] { there.item(); };  // for all that the device has been given

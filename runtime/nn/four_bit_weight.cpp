@@ -112,9 +112,10 @@ Tensor FourBitWeight::product_on_device(const Tensor& x_ni) const {
   return y_no;
 }
 
-void FourBitWeight::fill_on_device(const Tensor& tile, std::int64_t first_row) const {
-  if (const auto* kernels = device_kernels(tile)) kernels->dequantise_four_bit(on_device(), first_row, tile);
-  else QuantisedWeight::fill_on_device(tile, first_row);
+bool FourBitWeight::fill_by_kernel(const Tensor& tile, std::int64_t first_row, std::int64_t first_column) const {
+  const auto* kernels = device_kernels(tile);
+  if (kernels) kernels->dequantise_four_bit(on_device(), first_row, first_column, tile);
+  return kernels != nullptr;
 }
 
 Tensor FourBitWeight::dequantised(std::int64_t begin, std::int64_t end) const {

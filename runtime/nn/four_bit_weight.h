@@ -19,7 +19,7 @@ class FourBitWeight final : public QuantisedWeight {
   void dequantise(std::int64_t row, std::int64_t begin, std::int64_t n, kernel::Bf16* to) const override;
   Tensor few_rows(const Tensor& x_ni) const override;
   Tensor product_on_device(const Tensor& x_ni) const override;
-  void fill_on_device(const Tensor& tile, std::int64_t first_row) const override;
+  bool fill_by_kernel(const Tensor& tile, std::int64_t first_row, std::int64_t first_column) const override;
   DeviceFourBit on_device() const;
 
   std::int64_t blocks() const { return (out() * in() + block_ - 1) / block_; }

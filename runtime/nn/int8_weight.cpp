@@ -138,9 +138,10 @@ Tensor Int8Weight::dequantised(std::int64_t begin, std::int64_t end) const {
   return codes_as_int8().narrow(0, begin, end - begin).to(at::kFloat).mul_(absmax.unsqueeze(1)).mul_(1.0 / 127);
 }
 
-void Int8Weight::fill_on_device(const Tensor& tile, std::int64_t first_row) const {
-  if (const auto* kernels = device_kernels(tile)) kernels->dequantise_int8(on_device(), first_row, tile);
-  else QuantisedWeight::fill_on_device(tile, first_row);
+bool Int8Weight::fill_by_kernel(const Tensor& tile, std::int64_t first_row, std::int64_t first_column) const {
+  const auto* kernels = device_kernels(tile);
+  if (kernels) kernels->dequantise_int8(on_device(), first_row, first_column, tile);
+  return kernels != nullptr;
 }
 
 void Int8Weight::read(const Parameter& part, std::int64_t begin, const Tensor& out, const ReadDense& dense) const {

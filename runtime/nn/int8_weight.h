@@ -23,13 +23,13 @@ class Int8Weight final : public QuantisedWeight {
   void dequantise(std::int64_t row, std::int64_t begin, std::int64_t n, kernel::Bf16* to) const override;
   Tensor few_rows(const Tensor& x_ni) const override;
   Tensor many_rows(const Tensor& x_ni) const override;
-  void fill_on_device(const Tensor& tile, std::int64_t first_row) const override;
+  bool fill_by_kernel(const Tensor& tile, std::int64_t first_row, std::int64_t first_column) const override;
   DeviceInt8 on_device() const { return {.in = in(), .codes = row(0), .absmax = scale_floats()}; }
-  /// Quantised inputs there: codes [at least n, in], and of each row its greatest quantised magnitude and whether anything was left out.
+  /// Quantised inputs there: codes [rows ≥ n, in], the rest zeros, and of each row its greatest quantised magnitude and whether anything was left out.
   struct DeviceInputs {
     Tensor codes, absmax_n, left_out_n;
   };
-  DeviceInputs quantise_on_device(const Tensor& x_ni) const;
+  DeviceInputs quantise_on_device(const Tensor& x_ni, std::int64_t rows) const;
 
   Inputs quantise_inputs(const Tensor& x_ni) const;
   Tensor left_out(const Inputs& inputs, std::int64_t begin, std::int64_t end) const;

@@ -35,12 +35,24 @@ device::Int8 plain(const DeviceInt8& w) { return {.in = w.in, .codes = w.codes, 
 
 float below(float threshold) { return threshold > 0 ? threshold : INFINITY; }
 
-void dequantise_four_bit(const DeviceFourBit& w, std::int64_t first_row, const Tensor& out_ri) {
-  need(device::dequantise(plain(w), first_row, out_ri.size(0), number_of(out_ri), out_ri.mutable_data_ptr(), stream_of(out_ri)), "dequantise");
+device::Tile place(const Tensor& tile_rc, std::int64_t first_row, std::int64_t first_column) {
+  return {.first_row = first_row, .first_column = first_column, .rows = tile_rc.size(0), .columns = tile_rc.size(1), .to = tile_rc.mutable_data_ptr()};
 }
 
-void dequantise_int8(const DeviceInt8& w, std::int64_t first_row, const Tensor& out_ri) {
-  need(device::dequantise(plain(w), first_row, out_ri.size(0), number_of(out_ri), out_ri.mutable_data_ptr(), stream_of(out_ri)), "dequantise");
+void dequantise_four_bit(const DeviceFourBit& w, std::int64_t first_row, std::int64_t first_column, const Tensor& tile_rc) {
+  need(device::dequantise(plain(w), place(tile_rc, first_row, first_column), number_of(tile_rc), stream_of(tile_rc)), "dequantise");
+}
+
+void dequantise_int8(const DeviceInt8& w, std::int64_t first_row, std::int64_t first_column, const Tensor& tile_rc) {
+  need(device::dequantise(plain(w), place(tile_rc, first_row, first_column), number_of(tile_rc), stream_of(tile_rc)), "dequantise");
+}
+
+void scale_int8(const DeviceInt8& w, std::int64_t first_row, const Tensor& products_nr, const Tensor& absmax_n, const Tensor& left_out_nr,
+                const Tensor& y_nr) {
+  const device::Scaling s{.products = products_nr.const_data_ptr<std::int32_t>(), .x_absmax = absmax_n.const_data_ptr<float>(),
+                          .w_absmax = w.absmax + first_row, .left_out = left_out_nr.defined() ? left_out_nr.const_data_ptr<float>() : nullptr,
+                          .n = y_nr.size(0), .r = y_nr.size(1), .y_stride = y_nr.stride(0), .y = y_nr.mutable_data_ptr()};
+  need(device::scale(s, number_of(y_nr), stream_of(y_nr)), "scale");
 }
 
 void multiply_four_bit(const DeviceFourBit& w, const Tensor& x_ni, const Tensor& y_no) {
@@ -66,7 +78,7 @@ void quantise_int8(const Tensor& x_ni, float threshold, const Tensor& codes_ni, 
 
 const DeviceKernels& cuda_kernels() {
   static const DeviceKernels kernels{.dequantise_four_bit = dequantise_four_bit, .dequantise_int8 = dequantise_int8,
-                                     .multiply_four_bit = multiply_four_bit, .multiply_int8 = multiply_int8, .quantise_int8 = quantise_int8};
+                                     .multiply_four_bit = multiply_four_bit, .multiply_int8 = multiply_int8, .quantise_int8 = quantise_int8, .scale_int8 = scale_int8};
   return kernels;
 }
 

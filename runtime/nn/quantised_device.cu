@@ -50,30 +50,44 @@ __device__ float scale_of(const FourBit& w, const Books& books, std::int64_t num
 }
 
 template <class T, int kBytes>
-__global__ void dequantise_four_bit(const FourBit w, std::int64_t first_byte, std::int64_t packs, Pack<T, 2 * kBytes>* out) {
+__global__ void dequantise_four_bit(const FourBit w, const Tile tile) {
   __shared__ Books books;
   bring(w, books);
+  const auto packs = tile.columns / (2 * kBytes);  // a row
   const auto step = static_cast<std::int64_t>(gridDim.x) * kThreads;
-  for (auto i = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x; i < packs; i += step) {
-    const auto byte = first_byte + i * kBytes;
-    const auto codes = *reinterpret_cast<const Pack<std::uint8_t, kBytes>*>(w.codes + byte);
-    const auto scale = scale_of(w, books, 2 * byte);
+  for (auto i = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x; i < tile.rows * packs; i += step) {
+    const auto number = (tile.first_row + i / packs) * w.in + tile.first_column + i % packs * (2 * kBytes);
+    const auto codes = *reinterpret_cast<const Pack<std::uint8_t, kBytes>*>(w.codes + number / 2);
+    const auto scale = scale_of(w, books, number);
     Pack<T, 2 * kBytes> numbers;
 #pragma unroll
     for (int j = 0; j < kBytes; ++j) {
       numbers.of[2 * j] = As<T>::narrow(__fmul_rn(books.values[codes.of[j] >> 4], scale));
       numbers.of[2 * j + 1] = As<T>::narrow(__fmul_rn(books.values[codes.of[j] & 15], scale));
     }
-    out[i] = numbers;
+    static_cast<Pack<T, 2 * kBytes>*>(tile.to)[i] = numbers;
   }
 }
 
+__device__ float dequantised(const Int8& w, std::int64_t row, std::int64_t column) {
+  return __fmul_rn(__fmul_rn(static_cast<float>(w.codes[row * w.in + column]), w.absmax[row]), kOver127);
+}
+
 template <class T>
-__global__ void dequantise_int8(const Int8 w, std::int64_t first_row, std::int64_t count, T* out) {
+__global__ void dequantise_int8(const Int8 w, const Tile tile) {
   const auto step = static_cast<std::int64_t>(gridDim.x) * kThreads;
-  for (auto i = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x; i < count; i += step) {
-    const auto row = first_row + i / w.in;
-    out[i] = As<T>::narrow(__fmul_rn(__fmul_rn(static_cast<float>(w.codes[first_row * w.in + i]), w.absmax[row]), kOver127));
+  for (auto i = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x; i < tile.rows * tile.columns; i += step)
+    static_cast<T*>(tile.to)[i] = As<T>::narrow(dequantised(w, tile.first_row + i / tile.columns, tile.first_column + i % tile.columns));
+}
+
+template <class T>
+__global__ void scale_int8(const Scaling s) {
+  const auto step = static_cast<std::int64_t>(gridDim.x) * kThreads;
+  for (auto i = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x; i < s.n * s.r; i += step) {
+    const auto row = i / s.r, column = i % s.r;
+    const auto scale = __fmul_rn(__fmul_rn(s.x_absmax[row], kOver127 * kOver127), s.w_absmax[column]);
+    const auto product = __fmul_rn(static_cast<float>(s.products[i]), scale);
+    static_cast<T*>(s.y)[row * s.y_stride + column] = As<T>::narrow(s.left_out ? __fadd_rn(product, s.left_out[i]) : product);
   }
 }
 
@@ -144,7 +158,7 @@ __global__ void multiply_int8(const Int8 w, const Int8Inputs inputs, std::int64_
       const auto* x = static_cast<const T*>(inputs.x) + r * w.in;
       for (std::int64_t k = lane; k < w.in; k += kWarp) {
         const auto factor = As<T>::wide(x[k]);
-        if (!(fabsf(factor) < inputs.below)) rest += factor * __fmul_rn(__fmul_rn(static_cast<float>(row[k]), w.absmax[o]), kOver127);
+        if (!(fabsf(factor) < inputs.below)) rest += factor * dequantised(w, o, k);
       }
       rest = over_warp(rest);
     }
@@ -209,20 +223,22 @@ void with_rows(std::int64_t n, F f) {
 
 }  // namespace
 
-cudaError_t dequantise(const FourBit& w, std::int64_t first_row, std::int64_t rows, Number number, void* out, cudaStream_t stream) {
-  const auto first = first_row * w.in / 2, bytes = rows * w.in / 2;
+cudaError_t dequantise(const FourBit& w, const Tile& tile, Number number, cudaStream_t stream) {
   return with(number, [&]<class T>(T) {
     const auto run = [&]<int kBytes>(Count<kBytes>) {
-      dequantise_four_bit<T, kBytes><<<blocks_for(bytes / kBytes), kThreads, 0, stream>>>(w, first, bytes / kBytes, static_cast<Pack<T, 2 * kBytes>*>(out));
+      dequantise_four_bit<T, kBytes><<<blocks_for(tile.rows * tile.columns / (2 * kBytes)), kThreads, 0, stream>>>(w, tile);
     };
-    if (w.in % 8 == 0) run(Count<4>{});
+    if (w.in % 8 == 0 && tile.first_column % 8 == 0 && tile.columns % 8 == 0) run(Count<4>{});
     else run(Count<1>{});
   });
 }
 
-cudaError_t dequantise(const Int8& w, std::int64_t first_row, std::int64_t rows, Number number, void* out, cudaStream_t stream) {
-  const auto count = rows * w.in;
-  return with(number, [&]<class T>(T) { dequantise_int8<T><<<blocks_for(count), kThreads, 0, stream>>>(w, first_row, count, static_cast<T*>(out)); });
+cudaError_t dequantise(const Int8& w, const Tile& tile, Number number, cudaStream_t stream) {
+  return with(number, [&]<class T>(T) { dequantise_int8<T><<<blocks_for(tile.rows * tile.columns), kThreads, 0, stream>>>(w, tile); });
+}
+
+cudaError_t scale(const Scaling& s, Number number, cudaStream_t stream) {
+  return with(number, [&]<class T>(T) { scale_int8<T><<<blocks_for(s.n * s.r), kThreads, 0, stream>>>(s); });
 }
 
 cudaError_t multiply(const FourBit& w, const void* x, std::int64_t n, std::int64_t out, Number number, void* y, cudaStream_t stream) {

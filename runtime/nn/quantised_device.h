@@ -32,11 +32,26 @@ struct Int8Inputs {
   float below;  ///< the threshold; infinity: none
 };
 
-cudaError_t dequantise(const FourBit& w, std::int64_t first_row, std::int64_t rows, Number number, void* out, cudaStream_t stream);
-cudaError_t dequantise(const Int8& w, std::int64_t first_row, std::int64_t rows, Number number, void* out, cudaStream_t stream);
+/// A tile of the matrix, and where it goes, row by row.
+struct Tile {
+  std::int64_t first_row, first_column, rows, columns;
+  void* to;
+};
+
+cudaError_t dequantise(const FourBit& w, const Tile& tile, Number number, cudaStream_t stream);
+cudaError_t dequantise(const Int8& w, const Tile& tile, Number number, cudaStream_t stream);
 cudaError_t multiply(const FourBit& w, const void* x, std::int64_t n, std::int64_t out, Number number, void* y, cudaStream_t stream);
 cudaError_t multiply(const Int8& w, const Int8Inputs& inputs, std::int64_t n, std::int64_t out, Number number, void* y, cudaStream_t stream);
 cudaError_t quantise(const void* x, std::int64_t n, std::int64_t in, float below, Number number, std::int8_t* codes, float* absmax,
                      std::uint8_t* left_out, cudaStream_t stream);
+
+/// As DeviceKernels::scale_int8: n rows of r numbers.
+struct Scaling {
+  const std::int32_t* products;
+  const float *x_absmax, *w_absmax, *left_out;  ///< left_out: null where nothing was
+  std::int64_t n, r, y_stride;
+  void* y;
+};
+cudaError_t scale(const Scaling& s, Number number, cudaStream_t stream);
 
 }  // namespace herd::device

@@ -40,11 +40,10 @@ class QuantisedWeight : public WeightStorage {
   const float* scale_floats() const { return static_cast<const float*>(scales_.value.const_data_ptr()); }
   const std::uint8_t* code_bytes() const { return static_cast<const std::uint8_t*>(codes_.value.const_data_ptr()); }
 
-  /// Rows from `first_row` on into a tile [rows, in] of any float dtype on another device than the CPU; by tensor operations, where a storage
-  /// has no loop for it.
-  virtual void fill_on_device(const Tensor& tile, std::int64_t first_row) const;
-  /// Rows of the matrix in a tile there: some 8 MiB in bf16.
-  std::int64_t device_tile_rows() const;
+  /// Fills a tile [rows, columns] from that row and column on by a loop on its device; false where the storage has none for such tensors.
+  virtual bool fill_by_kernel(const Tensor& tile, std::int64_t first_row, std::int64_t first_column) const;
+  /// Elements of a tile there, some 8 MiB in bf16: large enough to keep a GPU busy, small beside a layer's activations.
+  static constexpr std::int64_t kDeviceTile = 4 << 20;
 
   // On the CPU, over memory.
   virtual void dequantise(std::int64_t row, std::int64_t begin, std::int64_t n, float* to) const = 0;
@@ -62,6 +61,8 @@ class QuantisedWeight : public WeightStorage {
   static std::int64_t tile_width(std::int64_t extent, std::int64_t length, std::int64_t element_size, std::int64_t unit);
 
  private:
+  Tensor gradient_on_device(const Tensor& g_no) const;
+  Tensor gradient_by_rows(const Tensor& g_no) const;
   void fill_tile(const Tensor& tile, std::int64_t first_row, std::int64_t first_column) const;
 
   std::int64_t out_, in_;
