@@ -2,7 +2,8 @@
 """Each PEFT method from its recipe in configs/peft: what it trains, needs and learns, as lines of a table.
 
     bench/methods.py                      speed and memory: the 61M LLaMA of bench/train.py, batch 4 x 256, in rounds; ratios to LoRA's
-    bench/methods.py --learn [--steps N]  a real checkpoint on a Chain-of-Thought set: held-out loss before and after, beside LoRA's fall
+    bench/methods.py --learn [--steps N]  a real checkpoint on a Chain-of-Thought set: held-out loss before and after, and its fall below the
+                                          checkpoint's by LoRA's
     bench/methods.py --learn --only prefix prompt
 
 Runs in the test environment's Python, like bench/train.py; --learn reads the assets beside the checkout.
@@ -86,7 +87,7 @@ class Bench:
                 f"train.max_steps={self.o.steps}", "train.epochs=100", "train.evaluate_first=true", f"train.evaluate_every={self.o.steps} steps",
                 "train.global_batch_size=16", "train.micro_batch_size=16", "train.warmup=0.03", f"peft.tinit={self.o.steps // 10}",
                 f"peft.tfinal={self.o.steps // 3}", "peft.delta_t=5"]
-        falls = {}
+        start, falls = None, {}
         print("| method | trainable parameters | learning rate | held-out loss before | after | fall by LoRA's |\n|---|---|---|---|---|---|")
         for name in names:
             own_rate = any("learning_rate" in (ROOT / "configs" / f"{include}.yaml").read_text() for include in METHODS[name][0])
@@ -94,7 +95,8 @@ class Bench:
             lines, _, trainable = self.run(name, self.fitting(name, work) + rate)
             told = max(line["learning_rate"] for line in lines if "learning_rate" in line)
             held_out = [line["held_out_loss"] for line in lines if "held_out_loss" in line]
-            falls[name] = held_out[0] - held_out[-1]
+            start = start or held_out[0]  # LoRA begins as no change: the checkpoint's own
+            falls[name] = start - held_out[-1]
             print(f"| {name} | {trainable:,} | {told:g} | {held_out[0]:.4f} | {held_out[-1]:.4f} | {falls[name] / falls['lora']:.2f} |", flush=True)
 
     @staticmethod

@@ -1,0 +1,63 @@
+"""Every PEFT method as a run of two ranks: it goes on from a checkpoint bit for bit, and what it leaves is the same."""
+
+import subprocess
+import sys
+import unittest
+
+from herd_run import HERD, Job
+
+STEPS = 10
+# What a method needs beside its name on a model of two small blocks.
+NEEDS = {
+    "lora": ["peft.use_dora=true", "peft.r=4"],
+    "adalora": ["peft.init_r=4", "peft.target_r=2", "peft.tinit=2", "peft.tfinal=3", "peft.delta_t=1"],
+    "prompt": ["peft.num_virtual_tokens=6", "data.max_tokens=186"],
+    "p_tuning": ["peft.num_virtual_tokens=6", "data.max_tokens=186", "peft.encoder=lstm", "peft.encoder_hidden_size=16"],
+    "prefix": ["peft.num_virtual_tokens=6", "data.max_tokens=186", "peft.prefix_projection=true", "peft.encoder_hidden_size=16"],
+    "freeze": ["peft.trainable_blocks=1"],
+    "bitfit": ["model.family=qwen2"],  # which has biases
+    **{f"adapter_{kind}": ["peft.bottleneck_size=8"] for kind in ("h", "p", "parallel")},
+}
+
+
+def methods():
+    listed = subprocess.run([HERD, "peft", "list"], capture_output=True, text=True, check=True).stdout
+    return [line.split()[0] for line in listed.split("\n\n")[0].splitlines()]
+
+
+class Methods(unittest.TestCase):
+    def setUp(self):
+        self.job = Job()
+        self.addCleanup(self.job.close)
+
+    def train(self, name, *overrides):
+        done = self.job.train(name, "train.epochs=100", f"train.max_steps={STEPS}", "train.learning_rate=1e-2", "checkpoint.every=4 steps",
+                              "checkpoint.keep=10", "checkpoint.save_best=false", *overrides)
+        self.assertEqual(done.code, 0, done)
+        return self.job.metrics(name), self.job.metrics(name, "gradient_norm")
+
+    def left(self, name):
+        """The bytes of weights that a run leaves."""
+        folder = self.job.run_folder(name)
+        files = [path for kind in ("adapter", "model") for path in sorted((folder / kind).glob("*.safetensors"))]
+        self.assertTrue(files, list(folder.iterdir()))
+        return {path.name: path.read_bytes() for path in files}
+
+    def test_each_goes_on_bit_for_bit(self):
+        self.assertGreater(len(methods()), 10)
+        for method in methods():
+            with self.subTest(method):
+                options = [f"peft.method={method}", "parallel.strategy=zero2", *NEEDS.get(method, [])]
+                whole, norms = self.train(f"{method}-whole", *options)
+                self.assertEqual(len(whole), STEPS)
+                checkpoint = self.job.run_folder(f"{method}-whole") / "checkpoints/step-4"
+                rest, rest_norms = self.train(f"{method}-rest", *options, f"resume={checkpoint}")
+                self.assertEqual(sorted(rest), list(range(5, STEPS + 1)))
+                for step in rest:
+                    self.assertEqual((rest[step], rest_norms[step]), (whole[step], norms[step]), step)
+                self.assertGreater(len(set(whole.values())), STEPS / 2)
+                self.assertEqual(self.left(f"{method}-rest"), self.left(f"{method}-whole"))
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
