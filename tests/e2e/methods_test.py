@@ -1,28 +1,10 @@
 """Every PEFT method as a run of two ranks: it goes on from a checkpoint bit for bit, and what it leaves is the same."""
 
-import subprocess
-import sys
 import unittest
 
-from herd_run import HERD, Job
+from herd_run import NEEDS, Job, names_of
 
 STEPS = 10
-# What a method needs beside its name on a model of two small blocks.
-NEEDS = {
-    "lora": ["peft.use_dora=true", "peft.r=4"],
-    "adalora": ["peft.init_r=4", "peft.target_r=2", "peft.tinit=2", "peft.tfinal=3", "peft.delta_t=1"],
-    "prompt": ["peft.num_virtual_tokens=6", "data.max_tokens=186"],
-    "p_tuning": ["peft.num_virtual_tokens=6", "data.max_tokens=186", "peft.encoder=lstm", "peft.encoder_hidden_size=16"],
-    "prefix": ["peft.num_virtual_tokens=6", "data.max_tokens=186", "peft.prefix_projection=true", "peft.encoder_hidden_size=16"],
-    "freeze": ["peft.trainable_blocks=1"],
-    "bitfit": ["model.family=qwen2"],  # which has biases
-    **{f"adapter_{kind}": ["peft.bottleneck_size=8"] for kind in ("h", "p", "parallel")},
-}
-
-
-def methods():
-    listed = subprocess.run([HERD, "peft", "list"], capture_output=True, text=True, check=True).stdout
-    return [line.split()[0] for line in listed.split("\n\n")[0].splitlines()]
 
 
 class Methods(unittest.TestCase):
@@ -44,8 +26,9 @@ class Methods(unittest.TestCase):
         return {path.name: path.read_bytes() for path in files}
 
     def test_each_goes_on_bit_for_bit(self):
-        self.assertGreater(len(methods()), 10)
-        for method in methods():
+        methods = names_of("peft")
+        self.assertGreater(len(methods), 10)
+        for method in methods:
             with self.subTest(method):
                 options = [f"peft.method={method}", "parallel.strategy=zero2", *NEEDS.get(method, [])]
                 whole, norms = self.train(f"{method}-whole", *options)

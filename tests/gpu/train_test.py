@@ -8,14 +8,14 @@ import os
 import sys
 import unittest
 
-from herd_run import Job
+from herd_run import NEEDS, Job, names_of
 
 DRY = bool(os.environ.get("HERD_TEST_DRY"))
 DEVICE = "cpu" if DRY else "cuda"
 STRATEGIES = {"ddp": [], "zero1": [], "zero2": [], "zero3": [], "hsdp": ["parallel.shard_degree=1"]}
 # Of each step's loss. fp32: sums in another order, carried on by the steps. bf16: a number rounded the other way is 1/256 off, and what is
 # computed with it moves likewise (tests/parallel/zero_test.cpp).
-BOUNDS = {"fp32": 1e-4, "bf16": 1 / 64}
+BOUNDS = {"fp32": 1e-4, "bf16": 1 / 64, "fp16": 1 / 512}
 
 
 def gpus():
@@ -63,8 +63,25 @@ class Train(unittest.TestCase):
         self.compare([*lora, "model.quantization.method=nf4"], ["parallel.strategy=zero3"])
         self.compare([*lora, "model.quantization.method=int8"], [], "bf16")
 
+    def test_every_family(self):
+        families = names_of("model")
+        self.assertGreater(len(families), 10)
+        for family in families:
+            with self.subTest(family):
+                self.job.take_family(family)
+                self.compare([f"model.family={family}", "peft.method=lora", "peft.target_modules=all-linear"], [])
+        self.job.take_family("llama")
+
+    def test_every_method(self):
+        for method in names_of("peft"):
+            with self.subTest(method):
+                self.compare([f"peft.method={method}", *NEEDS.get(method, [])], ["parallel.strategy=zero2"])
+
+    def test_half_precision(self):
+        self.compare(["peft.method=none"], [], "fp16")
+
     def test_losses_follow_the_cpus(self):
-        for dtype in BOUNDS:
+        for dtype in ("fp32", "bf16"):
             for method in ("none", "lora"):
                 for strategy, more in STRATEGIES.items():
                     with self.subTest(strategy, dtype=dtype, method=method):

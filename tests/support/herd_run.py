@@ -4,6 +4,7 @@ import importlib.util
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -24,6 +25,29 @@ _spec.loader.exec_module(quickstart_data)
 
 SMALL = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
          "max_position_embeddings": 192, "tie_word_embeddings": "true"}
+
+
+# What some families' configurations do not know, or cannot do without.
+WITHOUT = {"baichuan": ["num_key_value_heads"], "chatglm": ["num_key_value_heads"],
+           **{family: ["intermediate_size", "num_key_value_heads"] for family in ("gpt2", "bloom", "moss", "codegen")}}
+BESIDES = {"moss": {"rotary_dim": 4}, "codegen": {"rotary_dim": 4}}
+# What a method needs beside its name on such a model.
+NEEDS = {
+    "lora": ["peft.use_dora=true", "peft.r=4"],
+    "adalora": ["peft.init_r=4", "peft.target_r=2", "peft.tinit=2", "peft.tfinal=3", "peft.delta_t=1"],
+    "prompt": ["peft.num_virtual_tokens=6", "data.max_tokens=186"],
+    "p_tuning": ["peft.num_virtual_tokens=6", "data.max_tokens=186", "peft.encoder=lstm", "peft.encoder_hidden_size=16"],
+    "prefix": ["peft.num_virtual_tokens=6", "data.max_tokens=186", "peft.prefix_projection=true", "peft.encoder_hidden_size=16"],
+    "freeze": ["peft.trainable_blocks=1"],
+    "bitfit": ["model.family=qwen2"],  # which has biases
+    **{f"adapter_{kind}": ["peft.bottleneck_size=8"] for kind in ("h", "p", "parallel")},
+}
+
+
+def names_of(*command):
+    """What a command's list names: the words at the beginning of its lines, apart from what is said of them."""
+    listed = subprocess.run([HERD, *command, "list"], capture_output=True, text=True, check=True).stdout
+    return re.findall(r"^([a-z0-9_]+) {2}", listed, re.MULTILINE)
 
 
 class Finished:
@@ -95,9 +119,14 @@ class Job:
         self.write("tokenizer/tokenizer.json", tokenizer)
         self.write("tokenizer/tokenizer_config.json", config)
         self.write("data.json", self.records)
-        shape = ", ".join(f"{key}: {value}" for key, value in SMALL.items())
+        self.take_family("llama")
+
+    def take_family(self, family):
+        """Makes the recipe's model one of this family."""
+        keys = {**{key: value for key, value in SMALL.items() if key not in WITHOUT.get(family, ())}, **BESIDES.get(family, {})}
+        shape = ", ".join(f"{key}: {value}" for key, value in keys.items())
         (self.folder / "recipe.yaml").write_text(f"""\
-model: {{family: llama, tokenizer: {self.folder}/tokenizer, threads: 1, config: {{{shape}}}}}
+model: {{family: {family}, tokenizer: {self.folder}/tokenizer, threads: 1, config: {{{shape}}}}}
 data: {{sets: [{self.folder}/data.json], max_tokens: 192, held_out: 8}}
 train: {{epochs: 2, learning_rate: 3e-3, global_batch_size: 8, micro_batch_size: 2}}
 run: {{folder: {self.folder}/runs, plot: false, tensorboard: false}}
