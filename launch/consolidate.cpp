@@ -24,18 +24,20 @@ RunConfig config_of(const Manifest& manifest, const fs::path& checkpoint) {
   return config;
 }
 
-// "alpaca 0123…": a name and a fingerprint, as the run's fingerprints join them.
-Provenance provenance_of(const Fingerprints& stored) {
+// "alpaca 0123…": a name and a fingerprint, as the run's fingerprints join them; and "91ab… as nf4 in blocks of 64".
+Provenance provenance_of(const Fingerprints& stored, const std::optional<QuantOptions>& quantization) {
   const auto get = [&](const char* name) {
     const auto at = stored.find(name);
     return at == stored.end() ? std::string() : at->second;
   };
   const auto text = get("template");
   const auto space = text.rfind(' ');
+  const auto base = get("base model");
   return {.template_name = text.substr(0, space),
           .template_fingerprint = space == std::string::npos ? "" : text.substr(space + 1),
           .tokenizer_fingerprint = get("tokenizer"),
-          .base_fingerprint = get("base model")};
+          .base_fingerprint = base.substr(0, base.find(' ')),
+          .base_quantization = quantization ? quantisation_text(*quantization) : ""};
 }
 
 void move_base(RunConfig& config, const fs::path& base) {
@@ -61,7 +63,7 @@ RunParts parts_without_memory(const RunConfig& config, const Manifest& manifest)
   PeftStart start{.read = parts.base.read};
   if (begins_from_base(config.peft)) start.seed = static_cast<std::uint64_t>(config.model.seed);  // its start is a part of the result
   parts.peft = attach(parts.model(), config.peft, start);
-  parts.provenance = provenance_of(manifest.fingerprints);
+  parts.provenance = provenance_of(manifest.fingerprints, config.model.quantization);
   return parts;
 }
 
@@ -105,7 +107,8 @@ ConsolidateReport consolidate(const ConsolidateRequest& request) {
   fetch_base(config);
   const auto parts = parts_without_memory(config, manifest);
   compare_fingerprints(manifest.fingerprints,
-                       {{"base model", parts.base.fingerprint}, {"tokenizer", parts.vocabulary.tokenizer->fingerprint}}, checkpoint);
+                       {{"base model", base_identity(parts.base.fingerprint, config.model.quantization)}, {"tokenizer", parts.vocabulary.tokenizer->fingerprint}},
+                       checkpoint);
   write_result(parts, config, staging.path(), rule_in_json(manifest.state),
                values_in(checkpoint, parts.base.read));
   staging.commit();

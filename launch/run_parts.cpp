@@ -73,7 +73,8 @@ RunParts load_parts(const RunConfig& config, int threads) {
   parts.provenance = {.template_name = parts.dataset.template_name,
                       .template_fingerprint = parts.dataset.template_fingerprint,
                       .tokenizer_fingerprint = parts.dataset.tokenizer_fingerprint,
-                      .base_fingerprint = parts.base.fingerprint};
+                      .base_fingerprint = parts.base.fingerprint,
+                      .base_quantization = config.model.quantization ? quantisation_text(*config.model.quantization) : ""};
   return parts;
 }
 
@@ -128,6 +129,10 @@ std::string describe_adapter(const PeftOptions& o) {
 
 bool makes_adapter(const PeftOptions& options) { return !peft_methods().at(options.method).peft_type.empty(); }
 
+std::string base_identity(const std::string& fingerprint, const std::optional<QuantOptions>& quantization) {
+  return fingerprint.empty() || !quantization ? fingerprint : fingerprint + " as " + describe_quantisation(*quantization);
+}
+
 Fingerprints fingerprints(const RunParts& parts, const RunConfig& config) {
   std::string trained;
   int tensors = 0;
@@ -137,8 +142,7 @@ Fingerprints fingerprints(const RunParts& parts, const RunConfig& config) {
     ++tensors;
   });
   const auto meaning = makes_adapter(parts) ? fmt::format("{}, options {}", scale_of(parts.peft), meaning_of(parts.peft)) : "";
-  const auto& quantization = config.model.quantization;
-  return {{"base model", parts.base.fingerprint + (quantization ? " as " + describe_quantisation(*quantization) : "")},
+  return {{"base model", base_identity(parts.base.fingerprint, config.model.quantization)},
           {"tokenizer", parts.provenance.tokenizer_fingerprint},
           {"template", parts.provenance.template_name + " " + parts.provenance.template_fingerprint},
           {"adapter", fmt::format("{} of {} tensors {}{}", parts.peft.method, tensors, fingerprint(trained), meaning)},

@@ -50,6 +50,9 @@ std::string describe_adapter(const PeftOptions& options);
 bool makes_adapter(const PeftOptions& options);
 inline bool makes_adapter(const RunParts& parts) { return makes_adapter(parts.peft); }
 
+/// What tells a base from others: its fingerprint, and how its matrices are kept. Empty where the fingerprint is.
+std::string base_identity(const std::string& fingerprint, const std::optional<QuantOptions>& quantization);
+
 /// What a checkpoint of this run belongs to.
 Fingerprints fingerprints(const RunParts& parts, const RunConfig& config);
 

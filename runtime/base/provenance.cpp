@@ -11,11 +11,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::array<std::pair<const char*, std::string Provenance::*>, 4> kKeys{{
+constexpr std::array<std::pair<const char*, std::string Provenance::*>, 5> kKeys{{
     {"template", &Provenance::template_name},
     {"template_fingerprint", &Provenance::template_fingerprint},
     {"tokenizer_fingerprint", &Provenance::tokenizer_fingerprint},
     {"base_fingerprint", &Provenance::base_fingerprint},
+    {"base_quantization", &Provenance::base_quantization},
 }};
 
 }  // namespace

@@ -11,6 +11,7 @@ struct Provenance {
   std::string template_name, template_fingerprint;  ///< the prompt template of training (data/template.h)
   std::string tokenizer_fingerprint;                ///< Tokenizer::fingerprint
   std::string base_fingerprint;                     ///< of the model that training started from (models/hub.h)
+  std::string base_quantization{};                  ///< how its matrices were kept meanwhile (quantisation_text); dense where empty
 
   bool operator==(const Provenance&) const = default;
 };

@@ -37,6 +37,9 @@ Int8Weight::Int8Weight(const Parameter& dense, double threshold)
     : QuantisedWeight(dense, dense.value.sizes(), dense.value.size(0) * static_cast<std::int64_t>(sizeof(float))),
       threshold_(static_cast<float>(threshold)) {}
 
+// Steps of 1/127 of a token's greatest magnitude, which lies some four times its rms out; rounding is uniform within a step.
+double Int8Weight::input_rounding() const { return 4 / (127 * std::sqrt(12.0)); }
+
 void Int8Weight::dequantise(std::int64_t i, std::int64_t begin, std::int64_t n, float* to) const {
   kernel::dequantise(row(i) + begin, scale_floats()[i], n, to);
 }

@@ -14,6 +14,7 @@ class Int8Weight final : public QuantisedWeight {
   void read(const Parameter& part, std::int64_t begin, const Tensor& out, const ReadDense& dense) const override;
   Tensor dequantised(std::int64_t begin, std::int64_t end) const override;
   Tensor product_on_device(const Tensor& x_ni) const override;
+  double input_rounding() const override;
 
  private:
   struct Inputs;

@@ -14,6 +14,7 @@ class Weight final : public WeightStorage {
   Tensor multiply(const Tensor& x) override { return quantised ? quantised->multiply(x) : matmul_transposed(x, matrix()); }
   Tensor input_gradient(const Tensor& grad) override { return quantised ? quantised->input_gradient(grad) : frozen_input_gradient(grad, matrix()); }
   Tensor dense() const override { return quantised ? quantised->dense() : matrix().detach().to(at::kFloat).contiguous(); }
+  double input_rounding() const override { return quantised ? quantised->input_rounding() : 0; }
   void visit(Visitor& v) override { quantised ? quantised->visit(v) : v("weight", parameter); }
 
   /// [out, in], on the parameter's own memory.
@@ -70,6 +71,9 @@ void keep_quantised(Linear& linear, std::unique_ptr<QuantisedWeight> weight) {
 
 void Linear::set_weight(const Tensor& matrix) {
   const at::NoGradGuard no_grad;
+  auto& storage = weight_of(*this);
+  if (storage.quantised) materialise(storage.parameter, storage.parameter.value.scalar_type());
+  storage.quantised.reset();
   weight().value.copy_(layout_ == WeightLayout::kInOut ? matrix.t() : matrix);
 }
 

@@ -2,6 +2,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "runtime/nn/parameter.h"
 
@@ -19,6 +20,8 @@ class WeightStorage {
   virtual Tensor input_gradient(const Tensor& grad) = 0;
   /// The matrix [out, in] in fp32, contiguous, for merging and export.
   virtual Tensor dense() const = 0;
+  /// The rms of what a product rounds its input by, over the input's own; 0: inputs are taken as they are.
+  virtual double input_rounding() const { return 0; }
   virtual void visit(Visitor& v) = 0;
 };
 
@@ -61,14 +64,15 @@ class Linear {
 
   /// The dense matrix as it lies, see layout(). @throws ShapeError where the storage is not dense.
   Parameter& weight();
-  /// Overwrites it. @param matrix [out, in]. @throws as weight().
+  /// Puts a dense matrix in the place of what is kept, in few bits or not, in the dense one's dtype. @param matrix [out, in].
   void set_weight(const Tensor& matrix);
   WeightLayout layout() const { return layout_; }
   bool has_dense_weight() const;
   WeightStorage& storage() { return *storage_; }
   Parameter& bias() { return bias_; }  ///< undefined value where there is none
 
-  void fill_slot(std::unique_ptr<LinearSlot> slot) { slot_ = std::move(slot); }
+  /// @return what was there.
+  std::unique_ptr<LinearSlot> fill_slot(std::unique_ptr<LinearSlot> slot) { return std::exchange(slot_, std::move(slot)); }
   LinearSlot* slot() { return slot_.get(); }
 
   void visit(Visitor& v);

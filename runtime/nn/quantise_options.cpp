@@ -25,6 +25,22 @@ void QuantOptions::validate() const {
   if ((block_size & (block_size - 1)) != 0) throw InvalidSetting("block_size", std::to_string(block_size), "a power of two");
 }
 
+std::string quantisation_text(const QuantOptions& options) {
+  auto copy = options;
+  Schema schema;
+  describe(schema, copy);
+  return to_flow(schema.store());
+}
+
+QuantOptions quantisation_from(const std::string& text, const std::string& who) {
+  QuantOptions options;
+  Schema schema;
+  describe(schema, options);
+  schema.check_with([&] { options.validate(); });
+  schema.load(parse_yaml(text, Origin{.source = who}, false));
+  return options;
+}
+
 std::string describe_quantisation(const QuantOptions& o) {
   if (o.method == "int8") return fmt::format("int8, inputs from {:g} on apart", o.threshold);
   return fmt::format("{} in blocks of {}{}", o.method, o.block_size, o.double_quant ? ", double quantised" : "");

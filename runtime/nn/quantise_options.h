@@ -24,4 +24,9 @@ void describe(Schema& s, QuantOptions& o);
 /// "nf4 in blocks of 64, double quantised": what tells one quantisation of a base from another.
 std::string describe_quantisation(const QuantOptions& options);
 
+/// All of it on one line that reads back, as herd.json keeps it: `{method: nf4, block_size: 64, …}`.
+std::string quantisation_text(const QuantOptions& options);
+/// The way back. @param who the file, for errors. @throws ConfigError.
+QuantOptions quantisation_from(const std::string& text, const std::string& who);
+
 }  // namespace herd

@@ -196,6 +196,34 @@ TEST_P(EveryStorage, IsTheSameOnTwoRanks) {
         << name;
 }
 
+// What is merged is the dequantised matrix, updated or not: nothing but the order of fp32 sums tells the two apart, and what int8 rounds of inputs.
+TEST_P(EveryStorage, MergesIntoADenseModel) {
+  for (const auto& options : {exact(), QuantOptions{.method = GetParam().storage, .block_size = 32}}) {
+    const auto opened = open(options);
+    auto& model = *opened.model;
+    fill(model, opened.read);
+    attach(model, {.method = "lora", .r = 4}, 5);  // on some layers, as the family has it
+    for_each_parameter(model, [](const std::string& name, Parameter& p) {
+      if (p.trainable && name.ends_with("lora_B.weight")) p.value.detach().fill_(0.05);
+    });
+    std::int64_t quantised = 0;
+    for_each_linear(model, [&](const std::string&, Linear& linear) { quantised += !linear.has_dense_weight(); });
+    const auto batch = probe_batch(model);
+    const auto before = probe_logits(model, batch);
+    const auto bound = merge_bound(model, at::kFloat);
+    const auto merged = merge_adapter(model);
+    EXPECT_EQ(merged.dequantised, quantised);
+    EXPECT_GT(merged.updated, 0);
+    EXPECT_LT(merged.updated, quantised);
+    for_each_linear(model, [](const std::string& name, Linear& linear) { EXPECT_TRUE(linear.has_dense_weight()) << name; });
+    const auto found = deviation(before, probe_logits(model, batch));
+    EXPECT_LT(found.relative(), options.threshold < 1 ? 1e-4 : bound);
+    if (options.threshold < 1) {
+      EXPECT_LT(found.divergence, 1e-6);
+    }
+  }
+}
+
 TEST_P(EveryStorage, IsNotTrainedItself) {
   const auto opened = open(exact());
   EXPECT_THROW(attach(*opened.model, {.method = "none"}, 1), ConfigError);

@@ -45,6 +45,27 @@ class QuantisedBase(unittest.TestCase):
                 self.generate("--adapter", adapter, "--quantization", method, "--dtype", "bf16")
                 # It belongs to the base, however that is kept.
                 self.generate("--adapter", adapter)
+                self.assert_merges_into_what_it_was_trained_on(method, adapter)
+
+    def assert_merges_into_what_it_was_trained_on(self, method, adapter):
+        merged = self.job.folder / f"merged-{method}"
+        done = run("merge", "--model", self.base, "--adapter", adapter, "--output", merged, "--dtype", "fp32")
+        self.assertEqual(done.code, 0, done)
+        self.assertIn(f"the base was kept as {method}", done.output)
+        print(done.output, flush=True)
+        answer = run("generate", "--model", merged, "--instruction", "Say something", "--max-new-tokens", 8)
+        self.assertEqual(answer.code, 0, answer)
+
+    def test_a_checkpoint_is_the_adapter_that_its_run_left(self):
+        done = self.train("kept", "nf4", "train.max_steps=2", "model.quantization.block_size=32", ranks=1)
+        self.assertEqual(done.code, 0, done)
+        written = self.job.run_folder("kept") / "adapter"
+        out = self.job.folder / "consolidated"
+        done = run("checkpoint", "consolidate", self.job.run_folder("kept"), out)
+        self.assertEqual(done.code, 0, done)
+        for name in ("adapter_model.safetensors", "adapter_config.json", "herd.json"):
+            self.assertEqual((out / name).read_bytes(), (written / name).read_bytes(), name)
+        self.assertIn("block_size: 32", json.loads((out / "herd.json").read_text())["base_quantization"])
 
     def test_another_storage_does_not_go_on(self):
         done = self.train("first", "nf4", "train.max_steps=2", "checkpoint.every=1 steps", ranks=1)

@@ -359,7 +359,7 @@ class MergeIntoLlama(Merge):
         self.write({}, **ADAPTERS["all linear layers"][1])
         expected = reference(self.loaded(self.adapter), self.tokens)["logits"]
         before = sorted(p.name for p in self.folder.iterdir())
-        refused = self.merge("--dtype", "bf16", "--bound", "1e-5")
+        refused = self.merge("--dtype", "bf16", "--max-deviation", "1e-5")
         self.assertNotEqual(refused.returncode, 0)
         self.assertIn("at most 1e-05 relative", refused.stderr)
         self.assertEqual(sorted(p.name for p in self.folder.iterdir()), before)  # nothing left half-written

@@ -253,7 +253,7 @@ TEST(Merge, GivesOnePlainModelWithTheSameLogits) {
   o.bias = TrainedBiases::kAll;
   const auto model = adapted(o), base = toy_model();
   const auto before = logits(*model);
-  EXPECT_EQ(merge_adapter(*model), 4);
+  EXPECT_EQ(merge_adapter(*model).updated, 4);
   const auto found = deviation(before, logits(*model));
   EXPECT_LT(found.relative(), merge_bound(*model, at::kFloat));
   EXPECT_GT(deviation(before, logits(*base)).relative(), 100 * merge_bound(*model, at::kFloat));  // the adapter does something
@@ -310,6 +310,51 @@ TEST(Merge, BoundHoldsForRoundedWeights) {
   const auto rounded = deviation(before, logits(*adapter)).relative();
   EXPECT_LT(rounded, bound);
   EXPECT_GT(rounded, bound / 20);
+}
+
+// ‖rounded − exact‖ over ‖exact‖ and over ‖exact − base‖, by hand, of the layer where the latter is greatest.
+TEST(Merge, TellsWhatRoundingCosts) {
+  const auto model = adapted(options());
+  std::map<std::string, Tensor> base, exact;
+  for_each_linear(*model, [&](const std::string& name, Linear& linear) {
+    if (linear.slot()) base[name] = linear.storage().dense().to(at::kDouble);
+  });
+  const auto again = adapted(options());
+  merge_adapter(*again);
+  for_each_linear(*again, [&](const std::string& name, Linear& linear) { exact[name] = linear.storage().dense().to(at::kDouble); });
+  double of_update = 0, of_matrix = 0;
+  std::string layer;
+  for (const auto& [name, before] : base) {
+    const auto x = exact.at(name);
+    const auto lost = (x.to(at::kBFloat16).to(at::kDouble) - x).norm().item<double>();
+    if (const auto share = lost / (x - before).norm().item<double>(); share > of_update)
+      of_update = share, of_matrix = lost / x.norm().item<double>(), layer = name;
+  }
+  const auto found = merge_adapter(*model, at::kBFloat16).rounding;
+  EXPECT_EQ(found.layer, layer);
+  EXPECT_NEAR(found.of_update, of_update, 1e-4 * of_update);
+  EXPECT_NEAR(found.of_matrix, of_matrix, 1e-4 * of_matrix);
+  EXPECT_LT(of_matrix, 0x1p-9);
+  for_each_linear(*model, [&](const std::string& name, Linear& linear) {
+    const auto w = linear.storage().dense();
+    if (base.contains(name)) {
+      EXPECT_TRUE(at::equal(w, w.to(at::kBFloat16).to(at::kFloat))) << name;
+    }
+  });
+}
+
+TEST(Merge, MeasuresTheNextTokensDistribution) {
+  const auto a = at::tensor({1.0, 2.0, 0.5, 0.0, 0.0, 3.0}, at::kFloat).view({1, 2, 3}), b = at::tensor({1.5, 1.0, 0.5, 0.0, 0.0, 3.0}, at::kFloat).view({1, 2, 3});
+  const auto found = deviation(a, b);
+  EXPECT_DOUBLE_EQ(found.greatest, 1);
+  EXPECT_DOUBLE_EQ(found.mean, 0.25);
+  EXPECT_DOUBLE_EQ(found.scale, 3);
+  EXPECT_DOUBLE_EQ(found.same_choice, 0.5);
+  double expected = 0, sum_a = 0, sum_b = 0;
+  const double x[] = {1, 2, 0.5}, y[] = {1.5, 1, 0.5};
+  for (int i = 0; i < 3; ++i) sum_a += std::exp(x[i]), sum_b += std::exp(y[i]);
+  for (int i = 0; i < 3; ++i) expected += std::exp(x[i]) / sum_a * (x[i] - std::log(sum_a) - y[i] + std::log(sum_b));
+  EXPECT_NEAR(found.divergence, expected / 2, 1e-12);
 }
 
 }  // namespace
