@@ -13,8 +13,10 @@ namespace {
 
 struct Text {
   Text(const Prompt& prompt, std::size_t index, const Tokenizer& tokenizer, const std::vector<std::string>& stop)
-      : number(index), length(static_cast<std::int64_t>(prompt.ids.size())), stream(tokenizer, prompt.ids, stop, prompt.output) {}
-  std::size_t number;      // of its prompt
+      : place(index), number(prompt.number.value_or(index)), length(static_cast<std::int64_t>(prompt.ids.size())),
+        stream(tokenizer, prompt.ids, stop, prompt.output) {}
+  std::size_t place;       // of its prompt among the run's
+  std::size_t number;      // Prompt::number
   std::int64_t length;     // of prompt and answer
   TextStream stream;
   Generation generation;
@@ -67,15 +69,15 @@ class Run {
 
  private:
   // Runs a prompt alone, into the slot behind those in use: its numbers are those of a run without company.
-  void begin(std::size_t number) {
-    const auto& prompt = prompts_[number];
+  void begin(std::size_t place) {
+    const auto& prompt = prompts_[place];
     const auto tokens = static_cast<std::int64_t>(prompt.ids.size());
     cache_.reserve(tokens, held());
     auto view = cache_.view(static_cast<std::int64_t>(texts_.size()), {0});
     const auto batch = plain_batch({std::vector<std::int64_t>(prompt.ids.begin(), prompt.ids.end())});
     const auto last_b1d = model_.hidden(batch, &view).narrow(1, tokens - 1, 1);
     cache_.keep(static_cast<std::int64_t>(texts_.size()), view);
-    texts_.emplace_back(prompt, number, tokenizer_, options_.stop);
+    texts_.emplace_back(prompt, place, tokenizer_, options_.stop);
     if (!take(texts_.back(), logits(last_b1d)[0])) end(texts_.size() - 1);
   }
 
@@ -117,14 +119,14 @@ class Run {
     tell(text, text.stream.finish());
     if (text.stream.stopped()) text.generation.finish = FinishReason::kStop;
     text.generation.text = text.stream.text();
-    const auto number = text.number;
-    done_[number] = std::move(text.generation);
+    const auto place = text.place, number = text.number;
+    done_[place] = std::move(text.generation);
     if (row + 1 < texts_.size()) {
       cache_.copy(static_cast<std::int64_t>(texts_.size()) - 1, static_cast<std::int64_t>(row), texts_.back().length - 1);
       texts_[row] = std::move(texts_.back());
     }
     texts_.pop_back();
-    if (listener_.on_done) listener_.on_done(number, done_[number]);
+    if (listener_.on_done) listener_.on_done(number, done_[place]);
   }
 
   void tell(const Text& text, const std::string& piece) const {
@@ -196,7 +198,7 @@ void Generator::check(std::span<const Prompt> prompts) const {
   for (std::size_t i = 0; i < prompts.size(); ++i) {
     const auto& ids = prompts[i].ids;
     const auto refuse = [&](std::string found, std::string expected, const char* remedy) {
-      throw DataError({.who = prompts[i].name.empty() ? fmt::format("prompt {}", i + 1) : prompts[i].name,
+      throw DataError({.who = prompts[i].name.empty() ? fmt::format("prompt {}", prompts[i].number.value_or(i) + 1) : prompts[i].name,
                        .found = std::move(found),
                        .expected = std::move(expected),
                        .remedy = remedy});

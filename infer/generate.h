@@ -1,5 +1,6 @@
 #pragma once
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -25,6 +26,7 @@ struct Prompt {
   std::vector<TokenId> ids;
   std::string (*output)(std::string_view) = nullptr;  ///< see TextStream
   std::string name{};                                 ///< for errors; empty: `prompt 3`
+  std::optional<std::size_t> number{};                ///< keys its random numbers, and is what listeners are told; none: its place
 };
 
 enum class FinishReason {
@@ -49,7 +51,7 @@ struct GenerationListener {
 
 /// Answers prompts with a causal language model. Each prompt is run once through the model, then token by token over cached keys and
 /// values, several texts side by side; one that ends gives its place to the next prompt.
-/// Text i draws its random numbers by (seed, i, position): the same text whatever is generated beside it, up to the rounding of
+/// Text i (Prompt::number) draws its random numbers by (seed, i, position): the same text whatever is generated beside it, up to the rounding of
 /// matrix products of another height.
 class Generator {
  public:
@@ -59,10 +61,10 @@ class Generator {
   /// @return a generation a prompt, in the prompts' order.
   /// @throws DataError naming a prompt that is empty, fills the context, or holds ids that the model lacks; before anything is generated.
   std::vector<Generation> run(std::span<const Prompt> prompts, const GenerationListener& listener = {});
-
- private:
+  /// What run() refuses, beforehand.
   void check(std::span<const Prompt> prompts) const;
 
+ private:
   CausalLm& model_;
   const Tokenizer& tokenizer_;
   std::vector<TokenId> eos_;

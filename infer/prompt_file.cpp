@@ -34,6 +34,7 @@ Question question(const Json& record, std::string name) {
   if (is_text) out.text = text_of(record, "prompt", out.name);
   out.record.instruction = text_of(record, "instruction", out.name);
   out.record.input = text_of(record, "input", out.name);
+  if (record.contains("adapter")) out.adapter = record["adapter"].is_null() ? "" : text_of(record, "adapter", out.name);
   return out;
 }
 

@@ -12,11 +12,13 @@ namespace herd {
 struct Question {
   std::optional<std::string> text;  ///< `prompt`: text as it is; else `record` goes through the template
   Record record;                    ///< `instruction` and `input` (may be missing)
+  std::optional<std::string> adapter{};  ///< which one answers it; empty (or null in the file): none
   std::string json;                 ///< the whole record, for the answer's line
   std::string name;                 ///< `prompts.jsonl:3`, or `prompts.json: record 3`
 };
 
-/// Reads JSON lines, or a JSON array, of {"prompt": …} or {"instruction": …, "input": …} records; other fields are kept.
+/// Reads JSON lines, or a JSON array, of {"prompt": …} or {"instruction": …, "input": …} records, perhaps with
+/// `adapter`: a name, or null; other fields are kept.
 /// @throws IoError; DataError with file and line or record where one is broken, has both or neither, or a field is no string.
 std::vector<Question> read_questions(const std::string& path);
 

@@ -283,6 +283,12 @@ PeftOptions attach_adapter(CausalLm& model, const fs::path& folder, const Adapte
   stored.adapter = folder.string();  // whose parts are those that a folder keeps
   options = attach(model, stored, start);
   options.adapter.clear();
+  // What it trained of the base itself gets memory of its own: the base's stays as it is.
+  for (auto* p : trained_parameters(model)) {
+    if (p->value.is_meta()) continue;
+    p->value = p->value.detach().clone();
+    p->value.set_requires_grad(true);
+  }
   load_adapter_weights(model, folder, base.read);
   if (model.has_prefix() && model.facts.family == "bloom") follow_order_of_bloom(model, folder);
   return options;
