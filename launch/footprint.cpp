@@ -120,6 +120,7 @@ class DryRun {
     const auto batch = full_batch(std::min(most, train.micro_batch_size), row_tokens, config_.data.packing);
     model_->random->training = true;
     model_->random->row_ids = batch.row_ids;
+    model_->random->neftune_alpha = train.neftune_alpha;
     memory_.forget_peak();
     memory_.on_peak([this] { note_peak(); });
     auto count = [this, before = world_.traffic()](std::int64_t times) mutable {

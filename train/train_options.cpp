@@ -52,7 +52,11 @@ void describe(Schema& s, TrainOptions& o) {
       .known_as({"early_stopping_patience"});
   s.choice("non_finite", o.non_finite, {{"skip", NonFinite::kSkip}, {"stop", NonFinite::kStop}},
            "a loss or gradient that is not finite leaves the step out, or ends the run");
-  s.field("seed", o.seed, "seed of dropout").at_least(0);
+  s.field("seed", o.seed, "seed of dropout and of train.neftune_alpha's noise").at_least(0);
+  s.field("neftune_alpha", o.neftune_alpha,
+          "NEFTune: uniform noise of up to alpha / √(tokens · width) in a record's embeddings, in training alone; 5 to 15, 0: none")
+      .at_least(0)
+      .known_as({"neftune_noise_alpha"});
   s.section("loss_scale", o.loss_scale, "dynamic loss scaling, for model.dtype fp16 alone");
   s.choice("activation_checkpointing", o.activation_checkpointing,
            {{"none", Recompute::kNone}, {"full", Recompute::kFull}, {"selective", Recompute::kSelective}},

@@ -36,7 +36,8 @@ struct TrainOptions {
   bool evaluate_first = false;         ///< before the first step too, to compare with; never counted as the best
   std::int64_t patience = 0;           ///< evaluations without a better held-out loss before the run ends; 0: never
   NonFinite non_finite = NonFinite::kStop;
-  std::int64_t seed = 0;               ///< of dropout
+  std::int64_t seed = 0;               ///< of dropout and noise
+  double neftune_alpha = 0;            ///< noise in the embeddings (runtime/nn/embedding_noise.h); 0: none
   LossScaleOptions loss_scale;
   Recompute activation_checkpointing = Recompute::kNone;
   std::int64_t recompute_every = 2;     ///< selective: one block in so many is recomputed

@@ -132,6 +132,7 @@ class Loop {
     random.seed = static_cast<std::uint64_t>(t_.options.seed);
     random.step = state_.step;
     random.row_ids = batch.row_ids;
+    random.neftune_alpha = t_.options.neftune_alpha;
   }
 
   // Clipping as torch.nn.utils.clip_grad_norm_ does it, and the loss scale taken out, in one pass over the gradients.

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "runtime/nn/embedding_noise.h"
+
 namespace herd {
 
 void CausalLm::visit(Visitor& v) {
@@ -29,6 +31,7 @@ Context CausalLm::context_beside(const Batch& seen, const SideLeaves& leaves, Kv
 
 Tensor CausalLm::embed(const Batch& batch, const Batch& seen, const SideLeaves& leaves) {
   auto x_btd = look_up(batch.tokens_bt);
+  if (random->training && random->neftune_alpha > 0) x_btd = with_embedding_noise(x_btd, batch, *random);
   if (seen.length() != batch.length()) x_btd = with_virtual_tokens(x_btd, leaves.tokens_nd(), batch, seen);
   return enter(x_btd, seen);
 }

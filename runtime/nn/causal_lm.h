@@ -18,6 +18,7 @@ struct RandomKeys {
   std::uint64_t seed = 0;
   std::int64_t step = 0;
   std::vector<std::int64_t> row_ids;  ///< rows of the micro-batch in the global batch
+  double neftune_alpha = 0;           ///< of the noise in the embeddings, in training (embedding_noise.h); 0: none
 };
 
 /// Everything a block needs beside x: positions' angles, who attends to whom, the cache.

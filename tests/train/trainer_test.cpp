@@ -189,6 +189,23 @@ TEST(Trainer, EvaluatesBeforeTheFirstStepWhereAsked) {
   EXPECT_EQ(run(setting, &saved).metrics.front().step, 6) << "not again after a resume";
 }
 
+TEST(Trainer, NoiseIsTheSameOnAnyNumberOfRanksAndInNoEvaluation) {
+  Setting setting{.held_out = 11};
+  const auto plain = run(setting);
+  setting.options.neftune_alpha = 5;
+  setting.options.evaluate_first = true;
+  const auto alone = run(setting);
+  setting.ranks = 3;
+  const auto spread = run(setting);
+  const auto losses = alone.values(metric::kLoss), others = spread.values(metric::kLoss);
+  ASSERT_EQ(losses.size(), others.size());
+  for (std::size_t i = 0; i < losses.size(); ++i) EXPECT_NEAR(losses[i], others[i], 1e-4);
+  EXPECT_GT(std::abs(losses.front() - plain.values(metric::kLoss).front()), 1e-3);
+  // Before the first step nothing but noise could tell the two runs apart.
+  setting.options.neftune_alpha = 0;
+  EXPECT_EQ(spread.values(metric::kHeldOutLoss).front(), run(setting).values(metric::kHeldOutLoss).front());
+}
+
 TEST(Trainer, ASignalOfOneRankEndsAllAtTheSameStepAfterASave) {
   const auto result = run({.ranks = 3, .signal_at_step = 4});
   EXPECT_EQ(result.outcome.reason, StopReason::kSignal);
@@ -205,8 +222,9 @@ TEST(Trainer, ASaveThatFailsInTheBackgroundEndsAllRanksAtTheStepsEnd) {
 }
 
 TEST(Trainer, ContinuesBitForBit) {
-  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+  for (const auto& [dtype, noise] : std::vector<std::pair<at::ScalarType, double>>{{at::kFloat, 0}, {at::kBFloat16, 0}, {at::kFloat, 5}}) {
     Setting setting{.ranks = 2, .dtype = dtype};
+    setting.options.neftune_alpha = noise;
     const auto whole = run(setting);
     Saved saved;
     setting.signal_at_step = 8;  // in the middle of the second epoch
