@@ -12,6 +12,7 @@ from order import steps
 
 import torch
 from peft import AdaLoraConfig, IA3Config, LoraConfig, PeftModel, PrefixTuningConfig, PromptTuningConfig, get_peft_model
+from peft.optimizers import create_loraplus_optimizer
 from peft.utils import get_peft_model_state_dict
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
@@ -71,12 +72,16 @@ def learning_rate(step, rate):
     return rate * 0.5 * (1 + math.cos(math.pi * (step - WARMUP) / (STEPS - WARMUP)))
 
 
-def plain_loop(model, batches, rate=RATE, own_loss=False, updated=lambda step: None):
-    """The losses of fine-tuning as it is commonly written; bf16 parameters have fp32 masters. `own_loss`: a method's addition is learnt too."""
+def plain_loop(model, batches, rate=RATE, own_loss=False, updated=lambda step: None, optimizer_of=None):
+    """The losses of fine-tuning as it is commonly written; bf16 parameters have fp32 masters. `own_loss`: a method's addition is learnt too.
+    `optimizer_of`: another optimizer of a model in fp32; the rates of its groups are times of RATE."""
     parameters = [p for p in model.parameters() if p.requires_grad]
     masters = [p.detach().float().requires_grad_() for p in parameters]  # the same memory where it is fp32 already
     optimizer = torch.optim.AdamW([{"params": [p for p in masters if p.dim() > 1], "weight_decay": DECAY},
                                    {"params": [p for p in masters if p.dim() < 2], "weight_decay": 0.0}], lr=RATE)
+    if optimizer_of:
+        optimizer = optimizer_of(model)
+    times = [group["lr"] / RATE for group in optimizer.param_groups]
     losses = []
     for step, (tokens, labels, mask) in enumerate(batches):
         out = model(input_ids=tokens, attention_mask=mask, use_cache=False, labels=labels if own_loss else None)
@@ -88,8 +93,8 @@ def plain_loop(model, batches, rate=RATE, own_loss=False, updated=lambda step: N
         for p, master in zip(parameters, masters):
             master.grad = p.grad.float()
         torch.nn.utils.clip_grad_norm_(masters, 1.0)
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, rate)
+        for group, factor in zip(optimizer.param_groups, times):
+            group["lr"] = factor * learning_rate(step, rate)
         optimizer.step()
         with torch.no_grad():
             for p, master in zip(parameters, masters):
@@ -156,9 +161,9 @@ class Runs(Scratch):
             self.assertLess(distance, WEIGHTS * length(x), name)
             self.assertLess(distance, MOVED * max(length(x - start[name]), 1e-30), name)
 
-    def assert_lora_runs_agree(self, first, *overrides, packing=False, method="lora", ranks=((1, 3), (2, 2))):
+    def assert_lora_runs_agree(self, first, *overrides, packing=False, method="lora", ranks=((1, 3), (2, 2)), optimizer_of=None):
         model = self.adapted(first)
-        expected = plain_loop(model, self.batches(packing))
+        expected = plain_loop(model, self.batches(packing), optimizer_of=optimizer_of)
         theirs = get_peft_model_state_dict(model)
         for ranks, micro_batch in ranks:
             with self.subTest(ranks=ranks):
@@ -189,6 +194,15 @@ class Runs(Scratch):
             with self.subTest(method):
                 self.name = f"method-{method}"
                 self.assert_lora_runs_agree(self.new_adapter(**options), "parallel.strategy=zero3", method=method, ranks=((2, 2),))
+
+    def test_lora_plus(self):
+        """PEFT's own optimizer: B's rate is 16 times A's."""
+        plus = lambda model: create_loraplus_optimizer(model, torch.optim.AdamW, lr=RATE, loraplus_lr_ratio=16, loraplus_weight_decay=DECAY)
+        first = self.new_adapter(**ADAPTERS["two projections"])
+        self.assert_lora_runs_agree(first, "peft.lora_plus_ratio=16", optimizer_of=plus)
+        plain = plain_loop(self.adapted(first), self.batches())
+        expected = plain_loop(self.adapted(first), self.batches(), optimizer_of=plus)
+        self.assertGreater(max(abs(a - b) for a, b in zip(plain, expected)), 100 * LOSS, "the ratio did nothing: nothing was tested")
 
     def test_lora_packed(self):
         """Packed rows in herd, the same records one a row in the peer."""
