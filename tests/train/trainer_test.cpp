@@ -191,19 +191,19 @@ TEST(Trainer, EvaluatesBeforeTheFirstStepWhereAsked) {
 
 TEST(Trainer, NoiseIsTheSameOnAnyNumberOfRanksAndInNoEvaluation) {
   Setting setting{.held_out = 11};
+  setting.options.max_steps = 4;
+  setting.options.evaluate_first = true;
   const auto plain = run(setting);
   setting.options.neftune_alpha = 5;
-  setting.options.evaluate_first = true;
   const auto alone = run(setting);
-  setting.ranks = 3;
+  setting.ranks = 2;
   const auto spread = run(setting);
   const auto losses = alone.values(metric::kLoss), others = spread.values(metric::kLoss);
   ASSERT_EQ(losses.size(), others.size());
   for (std::size_t i = 0; i < losses.size(); ++i) EXPECT_NEAR(losses[i], others[i], 1e-4);
   EXPECT_GT(std::abs(losses.front() - plain.values(metric::kLoss).front()), 1e-3);
   // Before the first step nothing but noise could tell the two runs apart.
-  setting.options.neftune_alpha = 0;
-  EXPECT_EQ(spread.values(metric::kHeldOutLoss).front(), run(setting).values(metric::kHeldOutLoss).front());
+  EXPECT_EQ(alone.values(metric::kHeldOutLoss).front(), plain.values(metric::kHeldOutLoss).front());
 }
 
 TEST(Trainer, ASignalOfOneRankEndsAllAtTheSameStepAfterASave) {
