@@ -5,6 +5,7 @@
 
 #include "runtime/base/text.h"
 #include "runtime/nn/four_bit_weight.h"
+#include "runtime/nn/gptq_weight.h"
 #include "runtime/nn/int8_weight.h"
 
 namespace herd {
@@ -28,6 +29,11 @@ const Table<StorageEntry>& weight_storages() {
               return std::make_unique<FourBitWeight>(kernel::fp4_book(), dense, o.block_size, o.double_quant);
             },
             .summary = "four bits, a floating-point number of two exponent bits and one of mantissa"}},
+          {"gptq",
+           {.make = [](const Parameter& dense, const QuantOptions& o) -> std::unique_ptr<QuantisedWeight> {
+              return std::make_unique<GptqWeight>(dense, GptqOptions{.bits = o.bits.value_or(4), .group_size = o.group_size.value_or(128)});
+            },
+            .summary = "whole numbers of 2, 3, 4 or 8 bits in groups of inputs: the storage of GPTQ's folders (Frantar et al. 2023)"}},
       }};
   return table;
 }
@@ -40,7 +46,8 @@ struct Source {
   WeightLayout layout;
 };
 
-// The dense matrix as storages take it: [out, in].
+}  // namespace
+
 Parameter out_in(Linear& linear) {
   const auto& lying = linear.weight();
   if (linear.layout() == WeightLayout::kOutIn) return lying;
@@ -50,6 +57,8 @@ Parameter out_in(Linear& linear) {
   set_dtype(turned, lying.value.scalar_type());
   return turned;
 }
+
+namespace {
 
 // A stretch of that, where it lies transposed: of each of its rows there what the stretch's rows have of it.
 void read_turned(const Parameter& lying, std::int64_t begin, const Tensor& out, const ReadParameter& read) {

@@ -16,6 +16,9 @@ struct StorageEntry {
 /// Every storage but the dense one, by its name in `model.quantization.method`.
 const Table<StorageEntry>& weight_storages();
 
+/// A linear layer's dense matrix as storages take it: [out, in], whichever way it lies.
+Parameter out_in(Linear& linear);
+
 /// Puts quantised storages, on the meta device, in the place of the dense ones of a model on the meta device.
 /// @param read where the dense values come from; may be empty where no values will be asked for.
 /// @return where all values come from now: parts are quantised from the dense matrix as they are read, a stretch at a time, in fp32 whatever the

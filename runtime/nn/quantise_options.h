@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,7 @@ struct QuantOptions {
   std::int64_t block_size = 64;
   bool double_quant = true;
   double threshold = 6;
+  std::optional<std::int64_t> bits, group_size;  ///< gptq; none: the folder's own, 4 and 128 for random weights
   bool head = false;
   std::vector<std::string> skip_modules;
 

@@ -40,7 +40,7 @@ Tensor golden_weight() {
 }
 
 QuantOptions options(const std::string& method, std::int64_t block = 64, bool double_quant = true) {
-  return {.method = method, .block_size = block, .double_quant = double_quant};
+  return {.method = method, .block_size = block, .double_quant = double_quant, .group_size = block};
 }
 
 TEST(Quantised, FourBitsAreThoseOfBitsandbytes) {
@@ -85,7 +85,7 @@ TEST(Quantised, Int8IsThatOfBitsandbytes) {
 // Whatever stretch a rank reads, it gets the bytes of the whole.
 TEST(Quantised, IsReadInAnyStretches) {
   const auto w = random({24, 80}, at::kFloat);
-  for (const auto& o : {options("int8"), options("nf4", 32), options("nf4", 64, false), options("fp4", 128)}) {
+  for (const auto& o : {options("int8"), options("nf4", 32), options("nf4", 64, false), options("fp4", 128), options("gptq", 16)}) {
     SCOPED_TRACE(describe_quantisation(o));
     const Quantised whole(w, o);
     for (const std::int64_t stretch : {1, 7, 64}) {
@@ -162,7 +162,8 @@ TEST_P(QuantisedProducts, LearnThroughThemTheInputAlone) {
 INSTANTIATE_TEST_SUITE_P(All, QuantisedProducts,
                          testing::Values(Case{"int8", 96, 40, 64, true}, Case{"int8", 344, 128, 64, true}, Case{"nf4", 34, 6, 32, true},
                                          Case{"nf4", 344, 128, 64, true}, Case{"nf4", 2048, 48, 64, false}, Case{"fp4", 80, 50, 32, true},
-                                         Case{"fp4", 172, 64, 128, false}));
+                                         Case{"fp4", 172, 64, 128, false}, Case{"gptq", 96, 40, 32, true}, Case{"gptq", 344, 128, 43, true},
+                                         Case{"gptq", 2048, 48, -1, true}));
 
 // Each token's outlying inputs meet the weight itself: nothing large is rounded, and no other token notices.
 TEST(Quantised, Int8KeepsOutlyingInputs) {
@@ -182,7 +183,7 @@ TEST(Quantised, Int8KeepsOutlyingInputs) {
 }
 
 TEST(Quantised, NotANumberShows) {
-  for (const auto* method : {"int8", "nf4"})
+  for (const auto* method : {"int8", "nf4", "gptq"})
     for (const std::int64_t rows : {1, 8}) {
       auto x = random({rows, 64}, at::kFloat);
       x[0][3] = std::numeric_limits<float>::quiet_NaN();
@@ -227,7 +228,7 @@ TEST(Quantised, NoProductHoldsTheDenseMatrix) {
   const auto w = random({kOut, kIn}, at::kFloat);
   const auto threads = at::get_num_threads();
   at::set_num_threads(2);
-  for (const auto* method : {"int8", "nf4"}) {
+  for (const auto* method : {"int8", "nf4", "gptq"}) {
     Quantised q(w, options(method));
     const auto x = random({kRows, kIn}, at::kBFloat16), g = random({kRows, kOut}, at::kBFloat16);
     CountingAllocator memory;
@@ -242,7 +243,7 @@ TEST(Quantised, NoProductHoldsTheDenseMatrix) {
     EXPECT_LT(peak_of([&] { q.weight->product(x[0]); }), kOut * 8 + kIn * 32 + 65536) << method;
     EXPECT_LT(peak_of([&] { q.weight->input_gradient(g); }), kRows * kIn * 2 + kRows * kOut * 2 + tiles) << method;
     const auto kept = static_cast<double>(q.codes.nbytes() + q.scales.nbytes()) / static_cast<double>(bf16);
-    EXPECT_LT(kept, std::string(method) == "nf4" ? 0.26 : 0.51);
+    EXPECT_LT(kept, std::string(method) == "nf4" ? 0.26 : std::string(method) == "gptq" ? 0.28 : 0.51);
   }
   at::set_num_threads(threads);
 }
@@ -250,6 +251,11 @@ TEST(Quantised, NoProductHoldsTheDenseMatrix) {
 TEST(Quantised, RefusesWhatItCannotKeep) {
   EXPECT_THROW(Quantised(random({4, 33}), options("nf4")), ConfigError);
   EXPECT_THROW(options("nf4", 48).validate(), ConfigError);
+  EXPECT_THROW(Quantised(random({8, 64}), options("gptq", 48)), ConfigError);  // which does not divide 64
+  EXPECT_THROW(Quantised(random({4, 64}), options("gptq", 32)), ConfigError);  // four zero points of four bits are half a word
+  auto five = options("gptq", 32);
+  five.bits = 5;
+  EXPECT_THROW(five.validate(), ConfigError);
   Quantised q(random({4, 32}), options("nf4"));
   for_each_parameter(*q.weight, [](const std::string&, Parameter& p) { EXPECT_THROW(p.set_trainable(true), ConfigError); });
 }
