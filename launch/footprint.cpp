@@ -187,7 +187,7 @@ std::unique_ptr<CausalLm> model_shape(const RunConfig& config, std::int64_t toke
     model = make_model_from(stored);
     if (!options.extend_vocab.empty()) model = make_model_from(with_vocabulary(stored, tokens));
     set_dtype(*model, scalar_type(options.dtype));
-    if (options.quantization) quantise(*model, *options.quantization, {});
+    keep_as_told(*model, stored, options.quantization, options.path);
   }
   attach(*model, config.peft, std::nullopt);
   return model;

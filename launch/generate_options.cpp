@@ -115,7 +115,7 @@ void declare(CLI::App& app, GenerateOptions& o) {
       ->option_text("fp32|bf16|fp16 [fp32]")
       ->transform(CLI::CheckedTransformer(dtypes));
   app.add_option("--quantization", o.quantization, "how the linear layers are kept, as model.quantization of training does by default")
-      ->option_text("int8|nf4|fp4 [dense]")
+      ->option_text("int8|nf4|fp4|gptq [as the folder is]")
       ->check(CLI::IsMember(weight_storages().names()));
   app.add_option("--threads", o.threads, "0: the machine's cores")->capture_default_str();
 }

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "data/tokenizer/tokenizer.h"
+#include "models/gptq_folder.h"
 #include "runtime/base/text.h"
 #include "runtime/tensor/weights.h"
 
@@ -30,11 +31,12 @@ void add_where(Names& out, const Names& names, const auto& wanted) {
 bool is_meta_part(const std::string& name) { return name.starts_with("consolidated.") && name.ends_with(".pth"); }
 
 Names model_files(const Names& names, bool with_weights) {
-  constexpr std::array kBeside{"config.json", "generation_config.json", "herd.json"};
+  constexpr std::array kBeside{"config.json", "generation_config.json", "herd.json", "quantize_config.json"};
   Names out;
   add_where(out, names, [&](const auto& name) { return has({kBeside.begin(), kBeside.end()}, name) || is_tokenizer_file(name); });
   if (has(names, "config.json")) {
-    const auto weights = weight_files_among(names);
+    auto weights = weight_files_among(names);
+    if (const auto quantised = gptq_file_among(names); weights.empty() && quantised) weights.push_back(*quantised);
     if (with_weights && weights.empty())
       nothing(names, "weights: model.safetensors or pytorch_model.bin, whole or in shards with their index");
     if (with_weights) out.insert(out.end(), weights.begin(), weights.end());

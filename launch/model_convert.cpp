@@ -63,6 +63,9 @@ ConvertReport convert_folder(const ConvertRequest& request) {
   const auto dtype = request.dtype.empty() ? stored_format(*stored.weights) : number_formats().at(request.dtype);
   if (to_meta || !request.family.empty()) stored = as_family(stored, to_meta ? "llama" : request.family);
   const auto loaded = open_stored_model(stored.config.dump(2), stored.weights, dtype, request.source.string());
+  if (to_meta && loaded.gptq)
+    throw ConfigError({.who = request.source.string(), .found = describe_quantisation(as_options(*loaded.gptq)), .expected = "a dense model for Meta's form",
+                       .remedy = "take the unquantised folder"});
   ConvertReport report{.family = loaded.model->facts.family, .dtype = format_name(dtype)};
   for_each_parameter(*loaded.model, [&](const std::string&, Parameter& p) { report.parameters += p.value.numel(); });
   if (to_meta) {

@@ -19,7 +19,7 @@ namespace fs = std::filesystem;
 class Inspector {
  public:
   Inspector(const fs::path& folder, bool check)
-      : folder_(folder), check_(check), config_(read_hub_config(folder)), weights_(open_hub_weights(folder)) {}
+      : folder_(folder), check_(check), config_(read_hub_config(folder)), weights_(std::make_shared<const Weights>(open_hub_weights(folder))) {}
 
   Inspection run() {
     line("folder", folder_.string());
@@ -46,14 +46,14 @@ class Inspector {
   }
 
   void weights() {
-    const auto files = weights_.files().size();
+    const auto files = weights_->files().size();
     const auto where = files == 0   ? std::string("Meta's consolidated files")
-                       : files == 1 ? weights_.files().front().path().filename().string()
-                                    : plural(static_cast<std::int64_t>(files), "shard") + " like " + weights_.files().front().path().filename().string();
+                       : files == 1 ? weights_->files().front().path().filename().string()
+                                    : plural(static_cast<std::int64_t>(files), "shard") + " like " + weights_->files().front().path().filename().string();
     std::map<std::string, std::pair<std::int64_t, std::uint64_t>> formats;
-    for (const auto& name : weights_.names()) {
-      auto& [count, bytes] = formats[std::string(dtype_name(weights_.info(name).dtype))];
-      ++count, bytes += weights_.info(name).bytes;
+    for (const auto& name : weights_->names()) {
+      auto& [count, bytes] = formats[std::string(dtype_name(weights_->info(name).dtype))];
+      ++count, bytes += weights_->info(name).bytes;
     }
     std::vector<std::string> parts;
     for (const auto& [dtype, of] : formats) parts.push_back(fmt::format("{} {} ({})", plural(of.first, "tensor"), dtype, human_bytes(of.second)));
@@ -100,25 +100,33 @@ class Inspector {
   }
 
   void fit() {
-    const auto matched = match(*model_, weights_);
+    std::optional<GptqConfig> gptq;
+    auto stored = weights_;
+    try {
+      stored = keep_as_stored(*model_, config_, weights_, folder_.string(), gptq);
+    } catch (const Error& error) {
+      return bad("does not fit", error.what());
+    }
+    if (gptq) line("layers", describe_quantisation(as_options(*gptq)));
+    const auto matched = match(*model_, *stored);
     if (!matched.ignored.empty()) line("left out", fmt::format("{} that herd computes itself, like {}", plural(static_cast<std::int64_t>(matched.ignored.size()), "buffer"), matched.ignored.front()));
     if (const auto problems = matched.problems(); !problems.empty()) bad("does not fit", problems);
     else line("fits", "every tensor that config.json describes is there, in its shape");
     try {
-      check_tied(*model_, weights_, folder_.string());
+      check_tied(*model_, *stored, folder_.string());
     } catch (const IoError& error) {
       bad("head", error.complaint().found + "; expected " + error.complaint().expected + ": " + error.complaint().remedy);
     }
   }
 
   void values() {
-    for (const auto& file : weights_.files()) verify(file);
+    for (const auto& file : weights_->files()) verify(file);
     for (const auto& entry : fs::directory_iterator(folder_))
-      if (weights_.files().empty() && entry.path().extension() == ".pth") verify(open_weight_file(entry.path()));
+      if (weights_->files().empty() && entry.path().extension() == ".pth") verify(open_weight_file(entry.path()));
     std::int64_t broken = 0;
-    for (const auto& name : weights_.names()) {
+    for (const auto& name : weights_->names()) {
       try {
-        check_finite(name, weights_.view(name));
+        check_finite(name, weights_->view(name));
       } catch (const IoError& error) {
         ++broken;
         bad("values", error.complaint().who + ": " + error.complaint().found);
@@ -137,7 +145,7 @@ class Inspector {
   const fs::path& folder_;
   bool check_;
   std::string config_;
-  Weights weights_;
+  std::shared_ptr<const Weights> weights_;
   std::unique_ptr<CausalLm> model_;
   Inspection out_;
 };

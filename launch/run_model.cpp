@@ -7,11 +7,23 @@ namespace {
 
 std::string name_of(const RunVocabulary& vocabulary) { return "tokenizer " + vocabulary.folder.string(); }
 
+// A longer model is made anew, dense, and its values are read by the old one's.
+void check_dense(CausalLm& model) {
+  for_each_linear(model, [](const std::string& name, Linear& linear) {
+    if (linear.has_dense_weight()) return;
+    throw ConfigError({.who = "a longer vocabulary",
+                       .found = "a base in few bits (" + name + ")",
+                       .expected = "a dense one",
+                       .remedy = "herd model extend makes the dense base longer; quantise that one"});
+  });
+}
+
 }  // namespace
 
 LoadedModel with_new_rows(LoadedModel base, const RunVocabulary& vocabulary) {
   const auto& extension = vocabulary.extension;
   if (!extension) return base;
+  check_dense(*base.model);
   check_vocabulary(base.model->facts, extension->old_tokens, name_of(vocabulary));
   return grow_vocabulary(std::move(base), {.first = extension->old_pieces, .means = extension->old_ids});
 }

@@ -158,11 +158,8 @@ std::string read_hub_config(const fs::path& folder, const std::string& family) {
                    .remedy = fs::exists(folder / "adapter_config.json") ? "this is an adapter: give its base model here, the folder as the adapter"
                                                                         : ""});
   auto json = parse_config(read_file(file), file.string());
-  if (json.contains("quantization_config"))
-    throw ConfigError({.who = file.string(),
-                       .found = "'quantization_config'",
-                       .expected = "weights in fp32, bf16 or fp16",
-                       .remedy = "take the model's unquantised folder"});
+  json = with_quantize_config(std::move(json), folder);
+  read_gptq_config(json, file.string());
   if (family == "auto") return json.dump(2);
   const auto refuse = [&] {
     throw ConfigError({.who = file.string(),
@@ -181,7 +178,9 @@ std::string read_hub_config(const fs::path& folder, const std::string& family) {
 std::unique_ptr<CausalLm> make_model_from(const std::string& config) { return make_model(parse_config(config, "config.json")); }
 
 Weights open_hub_weights(const fs::path& folder) {
-  return !has_weights(folder) && is_meta_folder(folder) ? open_meta_weights(folder) : open_weights(folder);
+  if (has_weights(folder)) return open_weights(folder);
+  if (is_meta_folder(folder)) return open_meta_weights(folder);
+  return open_weights(gptq_file_in(folder).value_or(folder));
 }
 
 std::string hub_fingerprint(CausalLm& model, const Weights& weights) {
@@ -219,11 +218,20 @@ std::int64_t check_vocabulary(const ModelFacts& facts, std::int64_t tokens, cons
                      .remedy = "take the tokenizer of the model's own folder"});
 }
 
-LoadedModel open_stored_model(const std::string& config, const std::shared_ptr<const Weights>& weights, at::ScalarType dtype, const std::string& who) {
+std::shared_ptr<const Weights> keep_as_stored(CausalLm& model, const std::string& config, const std::shared_ptr<const Weights>& weights,
+                                              const std::string& who, std::optional<GptqConfig>& found) {
+  found = read_gptq_config(parse_config(config, who), who);
+  if (!found && !holds_gptq(*weights)) return weights;
+  if (!found) found.emplace();
+  return keep_gptq(model, weights, *found, [&](const std::string& name) { return stored_name(model, *weights, name); }, who);
+}
+
+LoadedModel open_stored_model(const std::string& config, const std::shared_ptr<const Weights>& files, at::ScalarType dtype, const std::string& who) {
   LoadedModel opened;
   opened.config = config;
   opened.model = make_model_from(opened.config);
   set_dtype(*opened.model, dtype);
+  const auto weights = keep_as_stored(*opened.model, config, files, who, opened.gptq);
   const auto matched = match(*opened.model, *weights);
   complain(matched, *opened.model, who);
   check_tied(*opened.model, *weights, who);
@@ -254,28 +262,56 @@ LoadedModel open_dense(const ModelOptions& options, std::int64_t tokens) {
   return opened;
 }
 
+[[noreturn]] void refuse_rounding(const std::string& folder) {
+  throw ConfigError({.who = "model.quantization.method",
+                     .found = "gptq for " + folder + ", a dense folder",
+                     .expected = "one that GPTQ has quantised: it needs text to look at",
+                     .remedy = "herd quantize " + folder + " OUTPUT --calibration FILE, then model.path=OUTPUT; nf4 needs no text"});
+}
+
+void keep_as_asked(LoadedModel& opened, const std::optional<QuantOptions>& asked, const std::string& folder) {
+  if (!asked) return;
+  if (opened.gptq) return check_storage(*asked, *opened.gptq, folder);
+  if (asked->method == "gptq" && !folder.empty()) refuse_rounding(folder);
+  opened.read = quantise(*opened.model, *asked, opened.read);
+}
+
 }  // namespace
+
+void keep_as_told(CausalLm& model, const std::string& config, const std::optional<QuantOptions>& asked, const std::string& folder) {
+  auto told = read_gptq_config(parse_config(config, folder), folder);
+  const auto file = told || folder.empty() || has_weights(folder) ? std::nullopt : gptq_file_in(folder);
+  if (file) {  // whose tensors alone tell
+    keep_as_stored(model, config, std::make_shared<const Weights>(open_weights(*file)), folder, told);
+    if (asked) check_storage(*asked, *told, folder);
+    return;
+  }
+  if (told && asked) check_storage(*asked, *told, folder);
+  if (told) quantise(model, as_options(*told), {});
+  else if (asked && asked->method == "gptq" && !folder.empty()) refuse_rounding(folder);
+  else if (asked) quantise(model, *asked, {});
+}
 
 LoadedModel open_model(const ModelOptions& options, std::int64_t tokens) {
   auto opened = open_dense(options, tokens);
-  if (options.quantization) opened.read = quantise(*opened.model, *options.quantization, opened.read);
+  keep_as_asked(opened, options.quantization, options.path);
   return opened;
 }
 
 LoadedModel describe_model(const ModelOptions& options, std::int64_t tokens) {
   const fs::path folder = options.path;
-  if (folder.empty() || has_weights(folder) || is_meta_folder(folder)) return open_model(options, tokens);
+  if (folder.empty() || has_weights(folder) || is_meta_folder(folder) || gptq_file_in(folder)) return open_model(options, tokens);
   LoadedModel described;
   described.config = read_hub_config(folder, options.family);
   described.model = make_model_from(described.config);
   set_dtype(*described.model, scalar_type(options.dtype));
-  if (options.quantization) quantise(*described.model, *options.quantization, {});
+  keep_as_told(*described.model, described.config, options.quantization, options.path);
   return described;
 }
 
 LoadedModel load_hub_folder(const fs::path& folder, at::ScalarType dtype, const std::string& family, const std::optional<QuantOptions>& quantization) {
   auto loaded = open_hub_folder(folder, dtype, family);
-  if (quantization) loaded.read = quantise(*loaded.model, *quantization, loaded.read);
+  keep_as_asked(loaded, quantization, folder.string());
   fill(*loaded.model, loaded.read);
   loaded.read = nullptr;
   return loaded;

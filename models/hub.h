@@ -1,11 +1,13 @@
 #pragma once
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "models/gptq_folder.h"
 #include "models/model_options.h"
 #include "runtime/base/provenance.h"
 #include "runtime/nn/causal_lm.h"
@@ -20,18 +22,21 @@ struct LoadedModel {
   ReadParameter read;       ///< where the values of parameters on the meta device come from, by the Parameter's place in the model
   std::string config;       ///< the hub's `config.json`, as text
   std::string fingerprint;  ///< see hub_fingerprint; that of the dense base, however it is kept
+  std::optional<GptqConfig> gptq{};  ///< how its folder's own layers are quantised; none: they are dense there
 };
 
 at::ScalarType scalar_type(Precision precision);
 
 /// `config.json` of a Hugging Face folder. @param family a name of families(), or auto: what the file says.
-/// @throws IoError where there is none or it is no JSON object; ConfigError where the weights are quantised.
+/// The quantize_config.json beside it becomes its `quantization_config`.
+/// @throws IoError where there is none or it is no JSON object; ConfigError where the weights are quantised otherwise than by GPTQ.
 std::string read_hub_config(const std::filesystem::path& folder, const std::string& family = "auto");
 
 /// The model that `config` (the text of a config.json) describes, on the meta device.
 std::unique_ptr<CausalLm> make_model_from(const std::string& config);
 
-/// The tensors of a Hugging Face folder (see open_weights), or of one of Meta's under Hugging Face's names. @throws IoError where there are none.
+/// The tensors of a Hugging Face folder (see open_weights), of one of Meta's under Hugging Face's names, or of the one file that GPTQ's tools left.
+/// @throws IoError where there are none.
 Weights open_hub_weights(const std::filesystem::path& folder);
 
 /// Where each parameter of a model lies among tensors, and what does not fit.
@@ -58,6 +63,11 @@ void check_tied(CausalLm& model, const Weights& weights, const std::string& who)
 /// @throws ConfigError with both sizes.
 std::int64_t check_vocabulary(const ModelFacts& facts, std::int64_t tokens, const std::string& who);
 
+/// Puts GPTQ storages in the place of the layers that a folder's files keep so, and gives its tensors under the names of their parts; where there are
+/// none, the same tensors. @param found what the files say. @throws as keep_gptq.
+std::shared_ptr<const Weights> keep_as_stored(CausalLm& model, const std::string& config, const std::shared_ptr<const Weights>& weights,
+                                              const std::string& who, std::optional<GptqConfig>& found);
+
 /// A config.json and its tensors as a model on the meta device, which says where its values come from: the files' pages, converted to `dtype`.
 /// @throws IoError listing all missing and unexpected tensors, ShapeError where shapes alone differ. @param who what errors call it.
 LoadedModel open_stored_model(const std::string& config, const std::shared_ptr<const Weights>& weights, at::ScalarType dtype, const std::string& who);
@@ -73,6 +83,10 @@ LoadedModel load_hub_folder(const std::filesystem::path& folder, at::ScalarType 
 /// @throws ConfigError where the options name neither a folder nor a config.
 LoadedModel open_model(const ModelOptions& options, std::int64_t tokens);
 
+/// What a model on the meta device is kept as, where nobody asks for values: as its config says, else as `asked`. @throws ConfigError where they
+/// differ, or a dense folder is to be kept as only herd quantize can. @param folder what the error calls it; empty: random weights.
+void keep_as_told(CausalLm& model, const std::string& config, const std::optional<QuantOptions>& asked, const std::string& folder);
+
 /// The same where values are not asked for: a folder may lack its weights; the fingerprint is empty then, and `read` too.
 LoadedModel describe_model(const ModelOptions& options, std::int64_t tokens);
 
@@ -81,6 +95,7 @@ struct HubSave {
   std::optional<Provenance> provenance;       ///< becomes herd.json
   std::optional<std::int64_t> bos, eos, pad;  ///< token ids for config.json, where it names none
   std::uint64_t max_shard_bytes = std::uint64_t{5'000'000'000};
+  std::map<std::string, NamedTensors> instead{};  ///< tensors in the place of a parameter, by its name
   bool replace = false;                       ///< take the place of a folder that is there
   ParameterValues values;                     ///< where they are not in the model's own memory
   std::function<void(const std::filesystem::path& folder)> beside{};  ///< writes more files beside the weights
@@ -88,7 +103,7 @@ struct HubSave {
 
 /// Writes a folder that transformers and `load_hub_folder` read: config.json, safetensors in the parameters' dtype, copies.
 /// All or nothing: a neighbour is written, synced and renamed. @param config text of the config.json that the model was made from.
-/// @throws IoError; also where `folder` is there, is not empty and is not to be replaced.
+/// @throws IoError; also where `folder` is there, is not empty and is not to be replaced; ConfigError for a model that is kept in few bits.
 void save_hub_folder(CausalLm& model, const std::string& config, const std::filesystem::path& folder, const HubSave& save = {});
 
 }  // namespace herd

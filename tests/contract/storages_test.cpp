@@ -68,7 +68,7 @@ Opened open_toy(const std::string& family, const std::optional<QuantOptions>& qu
 class EveryStorage : public testing::TestWithParam<Case> {
  protected:
   // No input of int8 is rounded: its answers are those of its dequantised weights then.
-  QuantOptions exact() const { return {.method = GetParam().storage, .block_size = 32, .threshold = 1e-30}; }
+  QuantOptions exact() const { return {.method = GetParam().storage, .block_size = 32, .threshold = 1e-30, .group_size = 8}; }
   Opened open(const std::optional<QuantOptions>& quantization) const { return open_toy(GetParam().family, quantization); }
   static PeftOptions lora() {
     PeftOptions o{.method = "lora", .r = 4};
@@ -145,7 +145,7 @@ TEST_P(EveryStorage, IsTheSameOnTwoRanks) {
     Found found;
     std::mutex mutex;
     run_threads(ranks, [&](Communicator& c) {
-      const auto opened = open(QuantOptions{.method = GetParam().storage, .block_size = 32});
+      const auto opened = open(QuantOptions{.method = GetParam().storage, .block_size = 32, .group_size = 8});
       auto& model = *opened.model;
       attach_moved(model);
       ParallelOptions parallel;
@@ -171,7 +171,7 @@ TEST_P(EveryStorage, IsTheSameOnTwoRanks) {
       }
     });
     run_threads(ranks, [&](Communicator& c) {
-      const auto opened = open(QuantOptions{.method = GetParam().storage, .block_size = 32});
+      const auto opened = open(QuantOptions{.method = GetParam().storage, .block_size = 32, .group_size = 8});
       attach_moved(*opened.model);
       ParallelOptions parallel;
       parallel.shard_degree = ranks;

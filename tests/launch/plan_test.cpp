@@ -176,7 +176,7 @@ TEST(Footprint, OfEveryStorage) {
     for (const auto& strategy : {"ddp", "zero3"})
       for (const int ranks : {1, 2}) {
         auto config = small_run(strategy, "lora", shape(), ranks, 2);
-        config.model.quantization = QuantOptions{.method = storage};
+        config.model.quantization = QuantOptions{.method = storage, .group_size = 32};
         config.model.dtype = Precision::kBf16;
         const auto measured = measure(config, ranks);
         for (int rank = 0; rank < ranks; ++rank) {
@@ -187,7 +187,7 @@ TEST(Footprint, OfEveryStorage) {
               << storage << " " << strategy << " rank " << rank;
           config.model.quantization.reset();
           EXPECT_EQ(planned.parameters, footprint(config, {.ranks = ranks, .rank = rank}, kSmallRow, 0).parameters) << "numbers of the model, however they are kept";
-          config.model.quantization = QuantOptions{.method = storage};
+          config.model.quantization = QuantOptions{.method = storage, .group_size = 32};
         }
       }
 }
@@ -199,7 +199,7 @@ TEST(Footprint, OfQuantisedLlama) {
   auto config = small_run("ddp", "lora", llama, 1, 1);
   config.model.dtype = Precision::kBf16;
   const auto dense = static_cast<double>(footprint(config, {}, 512, 0).memory.parameters);
-  for (const auto& [storage, most] : {std::pair{"nf4", 0.30}, std::pair{"fp4", 0.30}, std::pair{"int8", 0.55}}) {
+  for (const auto& [storage, most] : {std::pair{"nf4", 0.30}, std::pair{"fp4", 0.30}, std::pair{"gptq", 0.30}, std::pair{"int8", 0.55}}) {
     config.model.quantization = QuantOptions{.method = storage};
     EXPECT_LT(static_cast<double>(footprint(config, {}, 512, 0).memory.parameters), most * dense) << storage;
   }
