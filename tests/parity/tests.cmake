@@ -24,3 +24,5 @@ set_tests_properties(parity/train PROPERTIES PROCESSORS 2)
 # A longer vocabulary: the commands, and whole runs.
 herd_python_test(parity/extend TIMEOUT 600)
 set_tests_properties(parity/extend PROPERTIES PROCESSORS 2)
+herd_python_test(parity/gptq)
+set_tests_properties(parity/gptq PROPERTIES PROCESSORS 2)
