@@ -10,7 +10,6 @@
 #include "models/registry.h"
 #include "runtime/base/file.h"
 #include "runtime/base/text.h"
-#include "runtime/nn/quantise.h"
 #include "runtime/tensor/dtype.h"
 
 namespace herd {
@@ -40,13 +39,6 @@ std::string tied_matrix(CausalLm& model) {
   return name;
 }
 
-// A folder saved from the model without its head leaves the first part of all names out (transformers' base_model_prefix), as BLOOM's do.
-std::string stored_name(const CausalLm& model, const Weights& weights, const std::string& name) {
-  const auto prefix = model.block_name(0).substr(0, model.block_name(0).find('.') + 1);
-  const auto rest = name.starts_with(prefix) ? name.substr(prefix.size()) : name;
-  return weights.contains(name) || !weights.contains(rest) ? name : rest;
-}
-
 void list(std::string& text, const char* title, const std::vector<std::string>& items) {
   constexpr std::size_t kListed = 20;
   if (items.empty()) return;
@@ -56,6 +48,12 @@ void list(std::string& text, const char* title, const std::vector<std::string>& 
 }
 
 }  // namespace
+
+std::string stored_name(const CausalLm& model, const Weights& weights, const std::string& name) {
+  const auto prefix = model.block_name(0).substr(0, model.block_name(0).find('.') + 1);
+  const auto rest = name.starts_with(prefix) ? name.substr(prefix.size()) : name;
+  return weights.contains(name) || !weights.contains(rest) ? name : rest;
+}
 
 HubMatch match(CausalLm& model, const Weights& weights) {
   const auto& family = families().at(model.facts.family);
@@ -218,14 +216,6 @@ std::int64_t check_vocabulary(const ModelFacts& facts, std::int64_t tokens, cons
                      .remedy = "take the tokenizer of the model's own folder"});
 }
 
-std::shared_ptr<const Weights> keep_as_stored(CausalLm& model, const std::string& config, const std::shared_ptr<const Weights>& weights,
-                                              const std::string& who, std::optional<GptqConfig>& found) {
-  found = read_gptq_config(parse_config(config, who), who);
-  if (!found && !holds_gptq(*weights)) return weights;
-  if (!found) found.emplace();
-  return keep_gptq(model, weights, *found, [&](const std::string& name) { return stored_name(model, *weights, name); }, who);
-}
-
 LoadedModel open_stored_model(const std::string& config, const std::shared_ptr<const Weights>& files, at::ScalarType dtype, const std::string& who) {
   LoadedModel opened;
   opened.config = config;
@@ -262,35 +252,7 @@ LoadedModel open_dense(const ModelOptions& options, std::int64_t tokens) {
   return opened;
 }
 
-[[noreturn]] void refuse_rounding(const std::string& folder) {
-  throw ConfigError({.who = "model.quantization.method",
-                     .found = "gptq for " + folder + ", a dense folder",
-                     .expected = "one that GPTQ has quantised: it needs text to look at",
-                     .remedy = "herd quantize " + folder + " OUTPUT --calibration FILE, then model.path=OUTPUT; nf4 needs no text"});
-}
-
-void keep_as_asked(LoadedModel& opened, const std::optional<QuantOptions>& asked, const std::string& folder) {
-  if (!asked) return;
-  if (opened.gptq) return check_storage(*asked, *opened.gptq, folder);
-  if (asked->method == "gptq" && !folder.empty()) refuse_rounding(folder);
-  opened.read = quantise(*opened.model, *asked, opened.read);
-}
-
 }  // namespace
-
-void keep_as_told(CausalLm& model, const std::string& config, const std::optional<QuantOptions>& asked, const std::string& folder) {
-  auto told = read_gptq_config(parse_config(config, folder), folder);
-  const auto file = told || folder.empty() || has_weights(folder) ? std::nullopt : gptq_file_in(folder);
-  if (file) {  // whose tensors alone tell
-    keep_as_stored(model, config, std::make_shared<const Weights>(open_weights(*file)), folder, told);
-    if (asked) check_storage(*asked, *told, folder);
-    return;
-  }
-  if (told && asked) check_storage(*asked, *told, folder);
-  if (told) quantise(model, as_options(*told), {});
-  else if (asked && asked->method == "gptq" && !folder.empty()) refuse_rounding(folder);
-  else if (asked) quantise(model, *asked, {});
-}
 
 LoadedModel open_model(const ModelOptions& options, std::int64_t tokens) {
   auto opened = open_dense(options, tokens);

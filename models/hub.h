@@ -39,6 +39,10 @@ std::unique_ptr<CausalLm> make_model_from(const std::string& config);
 /// @throws IoError where there are none.
 Weights open_hub_weights(const std::filesystem::path& folder);
 
+/// The name that a model's tensor has among stored ones: its own, or without its first part, as folders saved without the head leave it out
+/// (transformers' base_model_prefix; BLOOM's do).
+std::string stored_name(const CausalLm& model, const Weights& weights, const std::string& name);
+
 /// Where each parameter of a model lies among tensors, and what does not fit.
 struct HubMatch {
   std::vector<std::pair<const Parameter*, std::string>> places;
@@ -83,8 +87,11 @@ LoadedModel load_hub_folder(const std::filesystem::path& folder, at::ScalarType 
 /// @throws ConfigError where the options name neither a folder nor a config.
 LoadedModel open_model(const ModelOptions& options, std::int64_t tokens);
 
-/// What a model on the meta device is kept as, where nobody asks for values: as its config says, else as `asked`. @throws ConfigError where they
-/// differ, or a dense folder is to be kept as only herd quantize can. @param folder what the error calls it; empty: random weights.
+/// Keeps an opened model's layers as a recipe asks; none: as they are. @param folder where the model lies; empty: random weights.
+/// @throws ConfigError where the folder is quantised already as something else, or is dense and to be kept as only herd quantize can.
+void keep_as_asked(LoadedModel& opened, const std::optional<QuantOptions>& asked, const std::string& folder);
+
+/// The same of a model on the meta device whose values nobody asks for: as its config says, else as `asked`.
 void keep_as_told(CausalLm& model, const std::string& config, const std::optional<QuantOptions>& asked, const std::string& folder);
 
 /// The same where values are not asked for: a folder may lack its weights; the fingerprint is empty then, and `read` too.

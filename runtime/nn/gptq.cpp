@@ -34,41 +34,79 @@ HERD_INLINE std::uint8_t code_at(const std::uint8_t* packed, std::int64_t place)
   return static_cast<std::uint8_t>((value >> shift) & ((1u << kBits) - 1));
 }
 
-template <int kBits>
-HERD_INLINE void unpack(const std::uint8_t* packed, std::int64_t begin, std::int64_t n, std::uint8_t* codes) {
+// In a format of 32 bits eight codes are one vector, shifted lane by lane.
+template <int kBits, class T>
+HERD_INLINE void unpack(const std::uint8_t* packed, std::int64_t begin, std::int64_t n, T* codes) {
   std::int64_t i = 0;
-  if constexpr (kBits == 8) {
-    std::memcpy(codes, packed + begin, static_cast<std::size_t>(n));
-    return;
-  }
   for (; i < n && (begin + i) % kTogether != 0; ++i) codes[i] = code_at<kBits>(packed, begin + i);
   for (; i + kTogether <= n; i += kTogether) {
-    std::uint64_t together = 0;
-    std::memcpy(&together, packed + (begin + i) / kTogether * kBits, kBits);
-    for (int k = 0; k < kTogether; ++k) codes[i + k] = static_cast<std::uint8_t>((together >> (kBits * k)) & ((1u << kBits) - 1));
+    const auto* bytes = packed + (begin + i) / kTogether * kBits;
+    if constexpr (kBits == 8) {
+#pragma omp simd
+      for (int k = 0; k < kTogether; ++k) codes[i + k] = bytes[k];
+    } else {
+      std::uint32_t together = 0;
+      std::memcpy(&together, bytes, kBits);
+#pragma omp simd
+      for (int k = 0; k < kTogether; ++k) codes[i + k] = static_cast<T>((together >> (kBits * k)) & ((1u << kBits) - 1));
+    }
   }
   for (; i < n; ++i) codes[i] = code_at<kBits>(packed, begin + i);
 }
 
+HERD_INLINE bool are_one_group(const std::int32_t* groups, std::int64_t n) {
+  std::int32_t others = 0;
+#pragma omp simd reduction(| : others)
+  for (std::int64_t i = 0; i < n; ++i) others |= groups[i] ^ groups[0];
+  return others == 0;
+}
+
+HERD_INLINE float value(const GroupedRow& row, std::int32_t group, std::int32_t code) {
+  return from_half(row.scales[group]) * static_cast<float>(code - row.zeros[group]);
+}
+
 template <int kBits, class S>
 HERD_INLINE void dequantise_all(const GroupedRow& row, std::int64_t begin, std::int64_t n, S* out) {
-  std::uint8_t codes[kChunk];
+  std::int32_t codes[kChunk];
   for (std::int64_t at = 0; at < n; at += kChunk) {
     const auto count = std::min(kChunk, n - at);
     unpack<kBits>(row.codes, begin + at, count, codes);
     const auto* groups = row.groups + begin + at;
-    std::int32_t others = 0;
-    for (std::int64_t i = 0; i < count; ++i) others |= groups[i] ^ groups[0];
-    if (others == 0) {
+    if (are_one_group(groups, count)) {
       const float scale = from_half(row.scales[groups[0]]);
-      const int zero = row.zeros[groups[0]];
+      const std::int32_t zero = row.zeros[groups[0]];
 #pragma omp simd
-      for (std::int64_t i = 0; i < count; ++i) store(out, at + i, scale * static_cast<float>(static_cast<int>(codes[i]) - zero));
+      for (std::int64_t i = 0; i < count; ++i) store(out, at + i, scale * static_cast<float>(codes[i] - zero));
     } else {
-      for (std::int64_t i = 0; i < count; ++i)
-        store(out, at + i, from_half(row.scales[groups[i]]) * static_cast<float>(static_cast<int>(codes[i]) - row.zeros[groups[i]]));
+      for (std::int64_t i = 0; i < count; ++i) store(out, at + i, value(row, groups[i], codes[i]));
     }
   }
+}
+
+// A chunk's numbers are summed in lanes, and the lanes when all is done.
+template <int kBits>
+HERD_INLINE float dot_all(const GroupedRow& row, const float* x, std::int64_t n) {
+  constexpr std::int64_t kLanes = 16;
+  alignas(64) float lanes[kLanes] = {};
+  std::int32_t codes[kChunk];
+  float rest = 0;
+  for (std::int64_t at = 0; at < n; at += kChunk) {
+    const auto count = std::min(kChunk, n - at);
+    unpack<kBits>(row.codes, at, count, codes);
+    const auto* groups = row.groups + at;
+    if (count == kChunk && are_one_group(groups, count)) {
+      const float scale = from_half(row.scales[groups[0]]);
+      const std::int32_t zero = row.zeros[groups[0]];
+      for (std::int64_t i = 0; i < kChunk; i += kLanes) {
+#pragma omp simd
+        for (std::int64_t k = 0; k < kLanes; ++k) lanes[k] += scale * static_cast<float>(codes[i + k] - zero) * x[at + i + k];
+      }
+    } else {
+      for (std::int64_t i = 0; i < count; ++i) rest += value(row, groups[i], codes[i]) * x[at + i];
+    }
+  }
+  for (const float lane : lanes) rest += lane;
+  return rest;
 }
 
 template <class S>
@@ -86,11 +124,13 @@ HERD_INLINE void dequantise_row(const GroupedRow& row, std::int64_t begin, std::
 HERD_EVERY_CPU void dequantise(const GroupedRow& row, std::int64_t begin, std::int64_t n, float* out) { dequantise_row(row, begin, n, out); }
 HERD_EVERY_CPU void dequantise(const GroupedRow& row, std::int64_t begin, std::int64_t n, Bf16* out) { dequantise_row(row, begin, n, out); }
 
-HERD_EVERY_CPU float dot(const float* a, const float* b, std::int64_t n) {
-  float sum = 0;
-#pragma omp simd reduction(+ : sum)
-  for (std::int64_t i = 0; i < n; ++i) sum += a[i] * b[i];
-  return sum;
+HERD_EVERY_CPU float dot(const GroupedRow& row, const float* x, std::int64_t n) {
+  switch (row.bits) {
+    case 2: return dot_all<2>(row, x, n);
+    case 3: return dot_all<3>(row, x, n);
+    case 4: return dot_all<4>(row, x, n);
+    default: return dot_all<8>(row, x, n);
+  }
 }
 
 void pack_codes(int bits, const std::uint8_t* codes, std::int64_t n, std::uint8_t* packed) {

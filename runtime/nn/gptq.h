@@ -21,8 +21,8 @@ struct GroupedRow {
 void dequantise(const GroupedRow& row, std::int64_t begin, std::int64_t n, float* out);
 void dequantise(const GroupedRow& row, std::int64_t begin, std::int64_t n, Bf16* out);
 
-/// Σ a·b.
-float dot(const float* a, const float* b, std::int64_t n);
+/// Σ w[k]·x[k] over the first n columns.
+float dot(const GroupedRow& row, const float* x, std::int64_t n);
 
 /// n codes, a byte each, as a stream of bits; n · bits is a multiple of 8.
 void pack_codes(int bits, const std::uint8_t* codes, std::int64_t n, std::uint8_t* packed);

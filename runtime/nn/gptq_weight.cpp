@@ -59,11 +59,8 @@ Tensor GptqWeight::few_rows(const Tensor& x_ni) const {
   auto y_no = at::empty({n, out()}, x_ni.options());
   if (x_ni.is_meta()) return y_no;
   parallel_rows(out(), in(), [&](std::int64_t begin, std::int64_t end) {
-    std::vector<float> values(static_cast<std::size_t>(in()));
-    for (auto i = begin; i < end; ++i) {
-      dequantise(i, 0, in(), values.data());
-      for (std::int64_t k = 0; k < n; ++k) data_of<float>(y_no)[k * out() + i] = kernel::dot(values.data(), data_of<float>(x_ni) + k * in(), in());
-    }
+    for (auto i = begin; i < end; ++i)
+      for (std::int64_t k = 0; k < n; ++k) data_of<float>(y_no)[k * out() + i] = kernel::dot(row(i), data_of<float>(x_ni) + k * in(), in());
   });
   return y_no;
 }

@@ -43,8 +43,11 @@ def quantised(model, layers, bits, group_size, act_order, turned=False):
 LLAMA = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
-def small_llama(**options):
-    return random_llama(hidden_size=64, intermediate_size=96, num_hidden_layers=2, **options)
+def small_llama():
+    model = random_llama(hidden_size=64, intermediate_size=96, num_hidden_layers=2)
+    # Groups without negative numbers: their zero point is 0, of which one less is the greatest code.
+    model.model.layers[0].mlp.up_proj.weight.data.abs_()
+    return model
 
 
 class Folders(Scratch):
