@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import unittest
 
 from herd_run import ASSETS, Job, run
@@ -74,7 +75,17 @@ class SmallModel(unittest.TestCase):
         dense = blocks * sum(2 * rows * columns for rows, columns in shapes)
         kept = blocks * sum(rows * columns // 2 + 4 * columns + 3 * rows * columns // 16 for rows, columns in shapes)
         # Parameters of bytes begin on 64 bytes each.
-        self.assertAlmostEqual(parameters(self.base) - parameters(self.quantised), dense - kept, delta=64 * 2 * 7 * blocks)
+        found = parameters(self.quantised)
+        self.assertAlmostEqual(parameters(self.base) - found, dense - kept, delta=64 * 2 * 7 * blocks)
+        # A folder of which the tensors alone tell.
+        old = self.job.folder / "old"
+        shutil.copytree(self.quantised, old)
+        (old / "quantize_config.json").unlink()
+        (old / "model.safetensors").rename(old / "llama-4bit-16g.safetensors")
+        config = json.loads((old / "config.json").read_text())
+        del config["quantization_config"]
+        (old / "config.json").write_text(json.dumps(config))
+        self.assertEqual(parameters(old), found)
 
     def test_what_it_looks_like(self):
         done = run("model", "inspect", self.quantised)
