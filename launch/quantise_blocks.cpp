@@ -142,8 +142,9 @@ GptqMatrix quantise_layer(const Layer& layer, const BlockQuantiser& how) {
   auto matrix = how.to_nearest ? round_to_nearest(w, how.options) : gptq(w, hessian, how.options, layer.name);
   check_finite(layer.name + ".scales", matrix.scales);
   const auto found = matrix.dequantised();
+  const auto error = output_error(w, found, hessian);  // before w, which may be the layer's own memory, becomes what was found
   layer.linear->set_weight(found);
-  if (how.on_layer) how.on_layer(layer.name, output_error(w, found, hessian));
+  if (how.on_layer) how.on_layer(layer.name, error);
   return matrix;
 }
 

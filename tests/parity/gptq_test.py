@@ -201,6 +201,7 @@ class Command(unittest.TestCase):
                 self.assertEqual(done.code, 0, done)
                 texts = ["\n".join(filter(None, (r["instruction"], r["input"], r["output"]))) for r in self.job.records]
                 shown, held_out = windows_of(self.job, texts, 12)
+                errors = {name: float(error) for name, error in re.findall(r"(\S+) +error (\d\.\d+)", done.output)}
                 model = load_llama(self.base)
                 before, found = perplexity(model, held_out), load_file(output / "model.safetensors")
                 for block in range(len(model.model.layers)):
@@ -213,11 +214,15 @@ class Command(unittest.TestCase):
                         theirs = np.stack([(stored["qweight"].view(np.uint32) >> (4 * i)) & 15 for i in range(8)], 1).reshape(codes.T.shape).T
                         self.assertGreater((theirs == codes).mean(), CODES, name)
                         zero = (np.stack([(stored["qzeros"].view(np.uint32) >> (4 * i)) & 15 for i in range(8)], 2).reshape(zeros.T.shape).T + 1) % 16
-                        layer.weight.data.copy_(torch.from_numpy(stored["scales"].astype(np.float64).T[:, g_idx] * (theirs.astype(int) - zero[:, g_idx].astype(int))))
+                        dense, weight = stored["scales"].astype(np.float64).T[:, g_idx] * (theirs.astype(int) - zero[:, g_idx].astype(int)), layer.weight.detach().double().numpy()
+                        error = np.linalg.norm(x @ (weight - dense).T) / np.linalg.norm(x @ weight.T)
+                        self.assertAlmostEqual(errors[f"model.layers.{block}.{name}"], error, delta=1e-4, msg=name)
+                        self.assertGreater(error, 1e-3)
+                        layer.weight.data.copy_(torch.from_numpy(dense))
                 told = re.search(r"perplexity ([\d.]+) before, ([\d.]+) after", done.output)
                 self.assertAlmostEqual(float(told[1]), before, delta=1e-3 * before)
                 self.assertAlmostEqual(float(told[2]), perplexity(model, held_out), delta=1e-3 * before)
-                self.assertEqual(len(re.findall(r"layers\.\d\.\S+ +error 0\.\d+", done.output)), 14)
+                self.assertEqual(len(errors), 14)
                 # The folder is loaded again, and answers as transformers' model of the same numbers does.
                 self.assertLess(relative(ask(output, shown[:2])["logits"], reference(model, shown[:2])["logits"]), LOGITS)
                 settings = json.loads((output / "quantize_config.json").read_text())
