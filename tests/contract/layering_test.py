@@ -24,7 +24,7 @@ MAY_INCLUDE |= {"tests": EVERYTHING, "bench": EVERYTHING, "cmake": set()}
 OWNED = [
     (r"mpi\.h", r"parallel/.*\.cpp"),
     (r"nccl\.h", r"parallel/comm/nccl_link\.cpp"),
-    (r"(cuda|cublas|c10/cuda/|ATen/cuda/).*\.h", r"parallel/comm/nccl_.*\.(h|cpp|cu)"),  # the CUDA module alone
+    (r"(cuda|cublas|c10/cuda/|ATen/cuda/).*\.h", r"(parallel/comm/nccl_.*|runtime/nn/quantised_device)\.(h|cpp|cu)"),  # the CUDA module alone
     (r"(hdf5|H5\w*)\.h(pp)?", r"runtime/tensor/.*\.cpp|parallel/checkpoint(/.*|\w*)\.cpp"),
     (r"curl/.*", r"runtime/net/http\.cpp"),
     (r"openssl/.*", r"runtime/base/digest\.cpp"),
