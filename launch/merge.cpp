@@ -55,6 +55,7 @@ MergeReport merge_folders(const MergeRequest& request) {
   Tensor expected;
   {
     auto base = load_hub_folder(request.model, at::kFloat, "auto", storage);
+    if (base.gptq) report.storage = describe_quantisation(as_options(*base.gptq));
     auto& model = *base.model;
     batch = probe_batch(model);
     const auto untouched = probe_logits(model, batch);

@@ -20,7 +20,8 @@ std::string format_name(at::ScalarType dtype) {
 
 at::ScalarType stored_format(const Weights& weights) {
   std::map<std::string, std::uint64_t> bytes;
-  for (const auto& name : weights.names()) bytes[format_name(weights.info(name).dtype)] += weights.info(name).bytes;
+  for (const auto& name : weights.names())
+    if (const auto& info = weights.info(name); at::isFloatingType(info.dtype)) bytes[format_name(info.dtype)] += info.bytes;  // not GPTQ's codes
   const auto most = std::max_element(bytes.begin(), bytes.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
   return most == bytes.end() ? at::kFloat : number_formats().at(most->first);
 }

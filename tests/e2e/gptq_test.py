@@ -41,7 +41,8 @@ class SmallModel(unittest.TestCase):
     def generate(self, *arguments):
         self.job.write("questions.json", [{"instruction": "Say something", "input": ""}])
         output = self.job.folder / "answers.jsonl"
-        done = run("generate", "--model", self.quantised, "--file", self.job.folder / "questions.json", "--template", "alpaca", "--max-new-tokens", 8, "--output", output, *arguments)
+        model = [] if "--model" in arguments else ["--model", self.quantised]
+        done = run("generate", *model, "--file", self.job.folder / "questions.json", "--template", "alpaca", "--max-new-tokens", 8, "--output", output, *arguments)
         self.assertEqual(done.code, 0, done)
         return json.loads(output.read_text())["generated"]
 
@@ -61,7 +62,13 @@ class SmallModel(unittest.TestCase):
             self.assertEqual(done.code, 0, done)
         self.assertEqual(self.job.metrics("parts"), self.job.metrics("whole"))
         adapter = self.job.run_folder("two") / "adapter"
-        self.generate("--adapter", adapter, "--dtype", "bf16")
+        answer = self.generate("--adapter", adapter)
+        merged = self.job.folder / "merged"
+        done = run("merge", "--model", self.quantised, "--adapter", adapter, "--output", merged, "--dtype", "fp32")
+        self.assertEqual(done.code, 0, done)
+        self.assertIn("kept as gptq, 4 bits, groups of 16", done.output)
+        self.assertNotIn("quantization_config", json.loads((merged / "config.json").read_text()))
+        self.assertEqual(self.generate("--model", merged), answer)
         self.assertEqual(self.generate("--quantization", "gptq"), plain)
 
     def test_the_plan_knows_its_bytes(self):
