@@ -198,7 +198,7 @@ TEST_P(EveryStorage, IsTheSameOnTwoRanks) {
 
 // What is merged is the dequantised matrix, updated or not: nothing but the order of fp32 sums tells the two apart, and what int8 rounds of inputs.
 TEST_P(EveryStorage, MergesIntoADenseModel) {
-  for (const auto& options : {exact(), QuantOptions{.method = GetParam().storage, .block_size = 32}}) {
+  for (const auto& options : {exact(), QuantOptions{.method = GetParam().storage, .block_size = 32, .group_size = 8}}) {
     const auto opened = open(options);
     auto& model = *opened.model;
     fill(model, opened.read);
