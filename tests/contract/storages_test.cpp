@@ -13,23 +13,26 @@
 #include "runtime/nn/quantise.h"
 #include "tests/support/errors.h"
 #include "tests/support/shape_of_family.h"
+#include "tests/support/small_methods.h"
 #include "tests/support/toy_model.h"
 
 namespace herd::test {
 namespace {
 
 struct Case {
-  std::string storage, family, strategy;
+  std::string storage, family, strategy, method;
 };
 
-std::ostream& operator<<(std::ostream& out, const Case& c) { return out << c.storage << " on " << c.family << " by " << c.strategy; }
+std::ostream& operator<<(std::ostream& out, const Case& c) { return out << c.method << " on " << c.storage << " on " << c.family << " by " << c.strategy; }
 
-// Every storage meets every family and every strategy.
+// Every storage meets every family, every strategy and every method that leaves its base alone.
 std::vector<Case> cases() {
   std::vector<Case> all;
   const auto spread = strategies().names();
+  auto methods = peft_methods().names();
+  std::erase_if(methods, [](const auto& name) { return peft_methods().at(name).peft_type.empty(); });
   for (const auto& storage : weight_storages().names())
-    for (const auto& family : families().names()) all.push_back({storage, family, spread[all.size() % spread.size()]});
+    for (const auto& family : families().names()) all.push_back({storage, family, spread[all.size() % spread.size()], methods[all.size() % methods.size()]});
   return all;
 }
 
@@ -46,7 +49,7 @@ Opened open_toy(const std::string& family, const std::optional<QuantOptions>& qu
                                       .num_hidden_layers = 2,
                                       .num_attention_heads = 4,
                                       .num_key_value_heads = 2,
-                                      .max_position_embeddings = 64,
+                                      .max_position_embeddings = 96,
                                       .initializer_range = 0.2,
                                       .tie_word_embeddings = tied});
   const auto config = hub_config(o, kToyVocab);
@@ -70,16 +73,10 @@ class EveryStorage : public testing::TestWithParam<Case> {
   // No input of int8 is rounded: its answers are those of its dequantised weights then.
   QuantOptions exact() const { return {.method = GetParam().storage, .block_size = 32, .threshold = 1e-30, .group_size = 8}; }
   Opened open(const std::optional<QuantOptions>& quantization) const { return open_toy(GetParam().family, quantization); }
-  static PeftOptions lora() {
-    PeftOptions o{.method = "lora", .r = 4};
-    o.target_modules = {{"all-linear"}, true};
-    return o;
-  }
-  static void attach_moved(CausalLm& model) {
-    attach(model, lora(), 5);
-    for_each_parameter(model, [](const std::string& name, Parameter& p) {
-      if (p.trainable && name.ends_with("lora_B.weight")) p.value.detach().fill_(0.05);
-    });
+  PeftOptions method() const { return small_method(GetParam().method, GetParam().family); }
+  void attach_moved(CausalLm& model) const {
+    attach(model, method(), 5);
+    shake(model);
   }
 };
 
@@ -115,8 +112,8 @@ TEST_P(EveryStorage, LearnsAsItsDenseTwinDoes) {
   const auto probe = probe_batch(model);
   const auto plain = probe_logits(model, probe);
   EXPECT_LT(deviation(probe_logits(*twin, probe), plain).relative(), 1e-5);  // fp32 sums in another order, through two blocks
-  attach(model, lora(), 5);
-  EXPECT_TRUE(at::equal(probe_logits(model, probe), plain)) << "an adapter starts as no change";
+  attach(model, method(), 5);
+  EXPECT_EQ(at::equal(probe_logits(model, probe), plain), peft_methods().at(GetParam().method).starts_unchanged);
 
   const auto twin_again = dense_twin(model, open(std::nullopt));
   auto moved = open(exact());
@@ -230,7 +227,7 @@ TEST_P(EveryStorage, IsNotTrainedItself) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Tables, EveryStorage, testing::ValuesIn(cases()),
-                         [](const auto& info) { return info.param.storage + "_" + info.param.family + "_" + info.param.strategy; });
+                         [](const auto& info) { return info.param.storage + "_" + info.param.family + "_" + info.param.strategy + "_" + info.param.method; });
 
 TEST(Storages, SkipWhatIsNamed) {
   auto quantization = QuantOptions{.method = "nf4", .block_size = 32, .skip_modules = {"down_proj", "layers.1.self_attn.q_proj"}};
