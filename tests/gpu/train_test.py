@@ -8,7 +8,7 @@ import os
 import sys
 import unittest
 
-from herd_run import NEEDS, Job, names_of
+from herd_run import NEEDS, Job, names_of, run
 
 DRY = bool(os.environ.get("HERD_TEST_DRY"))
 DEVICE = "cpu" if DRY else "cuda"
@@ -62,6 +62,17 @@ class Train(unittest.TestCase):
         lora = ["peft.method=lora", "peft.r=4", "peft.target_modules=all-linear"]
         self.compare([*lora, "model.quantization.method=nf4"], ["parallel.strategy=zero3"])
         self.compare([*lora, "model.quantization.method=int8"], [], "bf16")
+
+    def test_a_folder_that_gptq_has_quantised(self):
+        self.losses("base", "train.max_steps=4")
+        folder = self.job.folder / "quantised"
+        done = run("quantize", self.job.run_folder("base") / "model", folder, "--calibration", self.job.folder / "data.json", "--group-size", 16, "--act-order",
+                   "--samples", 8, "--tokens", 64)
+        self.assertEqual(done.code, 0, done)
+        self.job.take_model(f"path: {folder}")
+        for dtype in ("fp32", "bf16"):
+            self.compare(["peft.method=lora", "peft.target_modules=all-linear", "peft.r=3"], [], dtype)
+        self.job.take_family("llama")
 
     def test_every_family(self):
         families = names_of("model")

@@ -125,8 +125,12 @@ class Job:
         """Makes the recipe's model one of this family."""
         keys = {**{key: value for key, value in SMALL.items() if key not in WITHOUT.get(family, ())}, **BESIDES.get(family, {})}
         shape = ", ".join(f"{key}: {value}" for key, value in keys.items())
+        self.take_model(f"family: {family}, tokenizer: {self.folder}/tokenizer, config: {{{shape}}}")
+
+    def take_model(self, model):
+        """Makes the recipe's model this one."""
         (self.folder / "recipe.yaml").write_text(f"""\
-model: {{family: {family}, tokenizer: {self.folder}/tokenizer, threads: 1, config: {{{shape}}}}}
+model: {{threads: 1, {model}}}
 data: {{sets: [{self.folder}/data.json], max_tokens: 192, held_out: 8}}
 train: {{epochs: 2, learning_rate: 3e-3, global_batch_size: 8, micro_batch_size: 2}}
 run: {{folder: {self.folder}/runs, plot: false, tensorboard: false}}
