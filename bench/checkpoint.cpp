@@ -8,9 +8,9 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstring>
 
+#include "bench/timing.h"
 #include "parallel/checkpoint/store.h"
 #include "parallel/comm/threads.h"
 #include "runtime/base/file.h"
@@ -19,18 +19,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using namespace herd;
-
-template <class F>
-double seconds(F f) {
-  const auto began = std::chrono::steady_clock::now();
-  f();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
-}
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
 
 /// The shapes of a model's states: large matrices and some small vectors.
 std::vector<NamedSlice> make_slices(std::int64_t bytes, int rank, int ranks) {

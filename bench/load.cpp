@@ -11,9 +11,9 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdlib>
 
+#include "bench/timing.h"
 #include "models/hub.h"
 
 namespace {
@@ -21,24 +21,12 @@ namespace {
 namespace fs = std::filesystem;
 using namespace herd;
 
-template <class F>
-double seconds(F f) {
-  const auto began = std::chrono::steady_clock::now();
-  f();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
-}
-
 /// Of this process, or of the children that have ended.
 double cpu_seconds(int whose) {
   rusage usage{};
   getrusage(whose, &usage);
   const auto of = [](const timeval& t) { return static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_usec); };
   return of(usage.ru_utime) + of(usage.ru_stime);
-}
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
 }
 
 struct Bounds {

@@ -8,9 +8,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdlib>
 
+#include "bench/timing.h"
 #include "parallel/comm/cuda_module.h"
 #include "runtime/nn/matmul.h"
 #include "runtime/nn/quantise.h"
@@ -18,18 +18,6 @@
 namespace {
 
 using namespace herd;
-
-template <class F>
-double seconds(F f) {
-  const auto began = std::chrono::steady_clock::now();
-  f();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
-}
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
 
 std::unique_ptr<QuantisedWeight> quantised(const Tensor& dense, const std::string& method, at::Device device) {
   auto weight = weight_storages().at(method).make(Parameter(dense.sizes(), {"out", "in"}), {.method = method});
