@@ -98,7 +98,7 @@ class Device(unittest.TestCase):
         self.found("torch")
         self.assert_refused("a CUDA module that does not load", "build herd again", gpus=2)
         self.module()
-        self.assert_refused("libherd_cuda.so: version -1", "expected version 1", gpus=2)
+        self.assert_refused("libherd_cuda.so: version -1", "expected version 2", gpus=2)
 
     def test_backend_of_another_device(self):
         self.assert_refused("parallel.backend", "'mpi', which is for model.device=cpu", overrides=["parallel.backend=mpi"])
@@ -121,7 +121,7 @@ class Device(unittest.TestCase):
                 f"m = ctypes.CDLL({str(MODULE)!r}, mode=2); m.herd_cuda_module.restype = ctypes.POINTER(ctypes.c_int); print(m.herd_cuda_module()[0])")
         environment = {**herd_run.os.environ, "LD_LIBRARY_PATH": str(libraries)}
         done = subprocess.run([sys.executable, "-c", load], capture_output=True, text=True, env=environment)
-        self.assertEqual(done.stdout.strip(), "1", done.stderr)
+        self.assertEqual(done.stdout.strip(), "2", done.stderr)
 
 
 if __name__ == "__main__":
