@@ -75,6 +75,7 @@ class Bench:
             for name in names if i % 2 == 0 else names[::-1]:
                 lines, peak, trainable = self.run(name, self.fitting(name, work))
                 rounds[-1][name] = statistics.median(line["tokens_per_s"] for line in lines[WARM_UP:] if "tokens_per_s" in line), peak, trainable
+                print(f"  round {i + 1}, {name}: {rounds[-1][name][0]:.0f} tok/s", file=sys.stderr, flush=True)
         print("| method | trainable parameters | peak memory, MiB | by LoRA's | speed by LoRA's | merges into |\n|---|---|---|---|---|---|")
         for name in names:
             memory = statistics.median(r[name][1] for r in rounds)
