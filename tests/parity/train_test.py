@@ -11,7 +11,7 @@ from herd_run import Job
 from order import steps
 
 import torch
-from peft import AdaLoraConfig, IA3Config, LoraConfig, PeftModel, PrefixTuningConfig, PromptTuningConfig, get_peft_model
+from peft import AdaLoraConfig, IA3Config, LoraConfig, PeftModel, PrefixTuningConfig, PromptEncoderConfig, PromptTuningConfig, get_peft_model
 from peft.optimizers import create_loraplus_optimizer
 from peft.utils import get_peft_model_state_dict
 from safetensors.torch import load_file
@@ -229,6 +229,38 @@ class Runs(Scratch):
                     found = self.train(name, f"peft.method={method}", f"peft.adapter={first}", "train.micro_batch_size=2", f"train.learning_rate={rate}", ranks=ranks)
                     folder = self.job.run_folder(name) / "adapter"
                     self.assert_same_run(found, expected, load_file(folder / "adapter_model.safetensors"), theirs, load_file(first / "adapter_model.safetensors"))
+
+    def test_encoders(self):
+        """They are in no folder: PEFT's begin with the numbers that herd's begin with, by seed and name."""
+        tokens, labels, _ = batch(self.rows[:1])
+        for method, config, overrides in (
+            ("p_tuning", PromptEncoderConfig(task_type="CAUSAL_LM", num_virtual_tokens=5, encoder_hidden_size=20), ["peft.encoder_hidden_size=20"]),
+            ("p_tuning", PromptEncoderConfig(task_type="CAUSAL_LM", num_virtual_tokens=5, encoder_reparameterization_type="LSTM", encoder_hidden_size=12),
+             ["peft.encoder=lstm", "peft.encoder_hidden_size=12"]),
+            ("prefix", PrefixTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=5, prefix_projection=True, encoder_hidden_size=28),
+             ["peft.prefix_projection=true", "peft.encoder_hidden_size=28"]),
+        ):
+            title = "-".join([method, *(word.split("=")[1] for word in overrides)])
+            with self.subTest(title):
+                model = get_peft_model(self.load(), config)
+                first = self.folder / title
+                model.save_pretrained(first)
+                begun = ask(self.base, tokens, labels, new_adapter=first, values=1)
+                encoder = model.prompt_encoder["default"]
+                with torch.no_grad():
+                    for name, p in encoder.named_parameters():
+                        p.copy_(begun[f"value.prompt_encoder.{name}"])
+                expected = plain_loop(model, self.batches())
+                theirs = get_peft_model_state_dict(model)
+                for ranks in (1, 2):
+                    name = f"{title}-{ranks}"
+                    found = self.train(name, f"peft.method={method}", "peft.num_virtual_tokens=5", *overrides, "model.seed=3", "train.micro_batch_size=2", ranks=ranks)
+                    self.assertLess(max(abs(a - b) for a, b in zip(found, expected, strict=True)), LOSS)
+                    self.assertLess(min(expected), expected[0] - 0.2, "nothing was learnt: nothing was tested")
+                    ours = load_file(self.job.run_folder(name) / "adapter" / "adapter_model.safetensors")
+                    self.assertEqual(ours.keys(), theirs.keys())
+                    for key, x in theirs.items():
+                        self.assertLess(length(ours[key] - x), WEIGHTS * length(x), key)
 
     def test_adalora(self):
         torch.manual_seed(4)
