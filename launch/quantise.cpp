@@ -26,10 +26,12 @@ LoadedModel open_dense(const QuantiseRequest& request, at::ScalarType dtype) {
                      .remedy = "take the unquantised folder"});
 }
 
-void check_tokens(const QuantiseRequest& request, const ModelFacts& facts) {
-  if (request.tokens <= facts.max_positions) return;
+std::int64_t window_of(const QuantiseRequest& request, const ModelFacts& facts) {
+  constexpr std::int64_t kTokens = 2048;  // the paper's
+  const auto tokens = request.tokens.value_or(std::min(kTokens, facts.max_positions));
+  if (tokens <= facts.max_positions) return tokens;
   throw ConfigError({.who = "--tokens",
-                     .found = std::to_string(request.tokens),
+                     .found = std::to_string(tokens),
                      .expected = "at most " + std::to_string(facts.max_positions) + ", the model's max_position_embeddings",
                      .remedy = "--tokens " + std::to_string(facts.max_positions)});
 }
@@ -42,12 +44,12 @@ QuantiseReport quantise_folder(const QuantiseRequest& request) {
   std::map<std::string, NamedTensors> tensors;
   {
     const auto loaded = open_dense(request, number_formats().at(request.dtype));
-    check_tokens(request, loaded.model->facts);
+    const auto tokens = window_of(request, loaded.model->facts);
     const auto tokenizer = load_tokenizer(request.model);
     check_vocabulary(loaded.model->facts, tokenizer->vocab_size(), request.model.string());
-    const auto calibration = read_calibration(request.calibration, request.evaluate, request.samples, request.tokens, *tokenizer);
+    const auto calibration = read_calibration(request.calibration, request.evaluate, request.samples, tokens, *tokenizer);
     auto found = quantise_blocks(loaded, calibration, {request.options, request.method == "rtn", request.on_layer});
-    report = {.layers = found.layers.size(), .shown = calibration.shown.size(), .held_out = calibration.held_out.size(),
+    report = {.layers = found.layers.size(), .shown = calibration.shown.size(), .held_out = calibration.held_out.size(), .tokens = tokens,
               .perplexity_before = found.perplexity_before, .perplexity_after = found.perplexity_after};
     for (const auto& [name, matrix] : found.layers) tensors.emplace(name + ".weight", published(matrix, request.options.bits, name));
   }

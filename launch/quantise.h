@@ -1,6 +1,7 @@
 #pragma once
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "runtime/nn/gptq_matrix.h"
@@ -14,13 +15,15 @@ struct QuantiseRequest {
   std::filesystem::path evaluate;     ///< likewise; empty: the last part of the calibration file
   std::string method = "gptq";        ///< gptq, or rtn: round to nearest
   GptqOptions options;
-  std::int64_t samples = 128, tokens = 2048;
+  std::int64_t samples = 128;
+  std::optional<std::int64_t> tokens;  ///< of a window; else 2048, or the model's context where that is less
   std::string dtype = "fp32";         ///< of the arithmetic
   std::function<void(const std::string& layer, double error)> on_layer;
 };
 
 struct QuantiseReport {
   std::size_t layers = 0, shown = 0, held_out = 0;  ///< windows of `tokens`
+  std::int64_t tokens = 0;
   double perplexity_before = 0, perplexity_after = 0;
 };
 

@@ -23,7 +23,7 @@ int quantise(QuantiseRequest request) {
   };
   const auto report = quantise_folder(request);
   const auto windows = [&](std::size_t count) {
-    return fmt::format("{} of {}", plural(static_cast<std::int64_t>(count), "window"), plural(request.tokens, "token"));
+    return fmt::format("{} of {}", plural(static_cast<std::int64_t>(count), "window"), plural(report.tokens, "token"));
   };
   fmt::print("(a layer's error: what the change of its matrix changes of its output, as a part of that, over {})\n", windows(report.shown));
   fmt::print("perplexity {:.4f} before, {:.4f} after: {:+.2f} %, on {} held out\n", report.perplexity_before, report.perplexity_after,
@@ -50,7 +50,7 @@ int quantise_command(int argc, char** argv) {
   app.add_flag("--symmetric", o.symmetric, "no zero points: the middle code is zero");
   app.add_option("--damp", o.damp, "of the Hessian's mean diagonal, added to it")->check(CLI::Range(1e-6, 10.0))->capture_default_str();
   app.add_option("--samples", request.samples, "windows of the text to look at, at most")->check(CLI::Range(1, 1 << 20))->capture_default_str();
-  app.add_option("--tokens", request.tokens, "of a window")->check(CLI::Range(2, 1 << 20))->capture_default_str();
+  app.add_option("--tokens", request.tokens, "of a window; default: 2048, or the model's context where that is less")->check(CLI::Range(2, 1 << 20));
   app.add_option("--evaluate", request.evaluate, "a text or records to take perplexities on; default: the last tenth of --calibration, left out")->check(CLI::ExistingFile);
   app.add_option("--method", request.method, "gptq; rtn: round to nearest, to compare with")->check(CLI::IsMember({"gptq", "rtn"}))->capture_default_str();
   app.add_option("--dtype", request.dtype, "of the arithmetic; what stays dense is copied as it is stored")->check(CLI::IsMember({"fp32", "bf16"}))->capture_default_str();

@@ -98,6 +98,11 @@ class SmallModel(unittest.TestCase):
         done = run("model", "inspect", self.quantised)
         self.assertEqual(done.code, 0, done)
         self.assertIn("gptq, 4 bits, groups of 16", done.output)
+        # Left out, a window is as long as the model's context, of which the records fill few.
+        whole = self.job.write("long.txt", " ".join(record["output"] for record in self.job.records) * 20)
+        done = run("quantize", self.base, self.job.folder / "whole", "--calibration", whole, "--group-size", 16, "--samples", 2)
+        self.assertEqual(done.code, 0, done)
+        self.assertIn("2 windows of 192 tokens", done.output)
         again = self.quantise(self.job.folder / "again", "--act-order")
         self.assertEqual(again.code, 0, again)
         self.assertEqual((self.job.folder / "again/model.safetensors").read_bytes(), (self.quantised / "model.safetensors").read_bytes())
