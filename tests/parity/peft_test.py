@@ -1,6 +1,7 @@
 """Methods against PEFT: the same adapter gives the same logits and gradients, either reads what the other wrote; merged folders in transformers."""
 
 import json
+import os
 import pathlib
 import subprocess
 import tempfile
@@ -92,6 +93,16 @@ def plain_names(answers):
     return {plain(name): x for name, x in answers.items()}
 
 
+class Runs:
+    """Pickled, it calls os.system when it is loaded."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.path}",)
+
+
 class Adapters(Scratch):
     adapters = ADAPTERS
     random = staticmethod(lambda **options: random_llama(**{"num_hidden_layers": 2, **options}))
@@ -180,6 +191,15 @@ class OnLlama(Exchange):
         ours = ask(self.base, self.tokens, adapter=self.adapter, dtype="bf16")["logits"]
         distance = [(x - exact).square().mean().sqrt() for x in (ours, theirs)]
         self.assertLess(distance[0], LOW_PRECISION * distance[1])
+
+    def test_a_pickle_that_calls_is_refused(self):
+        self.write(r=4)
+        ran = self.folder / "ran"
+        (self.adapter / "adapter_model.safetensors").unlink()
+        torch.save({"base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight": Runs(ran)}, self.adapter / "adapter_model.bin")
+        with self.assertRaisesRegex(Refused, "(?s)adapter_model.bin.*'posix.system'.*nothing of it has been run"):
+            ask(self.base, self.tokens, adapter=self.adapter)
+        self.assertFalse(ran.exists())
 
     def test_what_herd_does_not_compute_is_refused(self):
         self.write({}, r=4, target_modules=["q_proj"], lora_bias=True)

@@ -8,6 +8,7 @@
 #include "peft/select.h"
 #include "runtime/base/error.h"
 #include "tests/support/errors.h"
+#include "tests/support/small_methods.h"
 #include "tests/support/toy_model.h"
 
 namespace herd::test {
@@ -170,12 +171,22 @@ TEST(Bitfit, TrainsEveryBias) {
 }
 
 TEST(Methods, GradientsAreTheLosssSlopes) {
+  std::vector<PeftOptions> all;
   for (const std::string method : {"ia3", "adapter_h", "adapter_p", "adapter_parallel"}) {
-    auto o = options(method);
-    o.learn_scaling = true;
-    o.dropout = method == "ia3" ? 0 : 0.25;
+    all.push_back(options(method));
+    all.back().learn_scaling = true;
+    all.back().dropout = method == "ia3" ? 0 : 0.25;
+  }
+  for (const std::string method : {"adalora", "prompt", "p_tuning", "prefix"}) all.push_back(small_method(method, "llama"));
+  all.push_back(small_method("p_tuning", "llama"));
+  all.back().encoder = PromptEncoderKind::kLstm;
+  all.push_back(small_method("prefix", "llama"));
+  all.back().prefix_projection = false;
+  for (const auto& o : all) {
+    const auto& method = o.method;
     Layer l(o);
     auto& model = *l.model;
+    shake(model);
     auto batch = plain_batch({{3, 1, 4, 1, 5, 9, 2, 6}, {2, 7, 1, 8, 2, 8, 1, 8}});
     batch.labels_bt = batch.tokens_bt.clone();
     batch.labels_bt.narrow(1, 0, 1).fill_(kIgnoreLabel);
