@@ -22,9 +22,7 @@ class SmallModel(unittest.TestCase):
     def setUpClass(cls):
         cls.job = Job(records=32)
         cls.addClassCleanup(cls.job.close)
-        made = cls.job.train("base", "train.max_steps=6", ranks=1)
-        assert made.code == 0, made
-        cls.base = cls.job.run_folder("base") / "model"
+        cls.base = cls.job.made_model()
         cls.quantised = cls.job.folder / "quantised"
         done = cls.quantise(cls.quantised, "--act-order")
         assert done.code == 0, done

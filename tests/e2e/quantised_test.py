@@ -15,9 +15,7 @@ class QuantisedBase(unittest.TestCase):
     def setUpClass(cls):
         cls.job = Job(records=32)
         cls.addClassCleanup(cls.job.close)
-        made = cls.job.train("base", "train.max_steps=6", ranks=1)
-        assert made.code == 0, made
-        cls.base = cls.job.run_folder("base") / "model"
+        cls.base = cls.job.made_model()
 
     def train(self, name, method, *overrides, ranks=2):
         return self.job.train(name, "model.config=null", f"model.path={self.base}", f"model.quantization.method={method}", *LORA, *overrides, ranks=ranks)

@@ -64,9 +64,8 @@ class Train(unittest.TestCase):
         self.compare([*lora, "model.quantization.method=int8"], [], "bf16")
 
     def test_a_folder_that_gptq_has_quantised(self):
-        self.losses("base", "train.max_steps=4")
         folder = self.job.folder / "quantised"
-        done = run("quantize", self.job.run_folder("base") / "model", folder, "--calibration", self.job.folder / "data.json", "--group-size", 16, "--act-order",
+        done = run("quantize", self.job.made_model(), folder, "--calibration", self.job.folder / "data.json", "--group-size", 16, "--act-order",
                    "--samples", 8, "--tokens", 64)
         self.assertEqual(done.code, 0, done)
         self.job.take_model(f"path: {folder}")

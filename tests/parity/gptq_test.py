@@ -189,9 +189,7 @@ class Command(unittest.TestCase):
     def setUpClass(cls):
         cls.job = Job(records=48)
         cls.addClassCleanup(cls.job.close)
-        made = cls.job.train("base", "train.max_steps=12", ranks=1)
-        assert made.code == 0, made
-        cls.base = cls.job.run_folder("base") / "model"
+        cls.base = cls.job.made_model(12)
 
     def test_codes_are_the_papers_on_transformers_activations(self):
         for title, words, options in (("plain", [], dict(act_order=False, symmetric=False)), ("ordered", ["--act-order", "--symmetric"], dict(act_order=True, symmetric=True))):

@@ -24,6 +24,16 @@ class Refused(Exception):
     """herd ended with an error; its message is the text."""
 
 
+class Runs:
+    """Pickled, it calls os.system when it is loaded."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.path}",)
+
+
 def ask(model, tokens=None, labels=None, segments=None, **options):
     """The probe's answers by name; `tokens` and `labels` are [b, t], `segments` rows of (row, begin, end)."""
     with tempfile.TemporaryDirectory() as scratch:
