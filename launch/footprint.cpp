@@ -49,8 +49,7 @@ std::int64_t bytes_of_states(AdamW& optimizer, StepRule* rule) {
 
 // How many steps a run has is nothing that its states depend on.
 std::unique_ptr<StepRule> make_rule(CausalLm& model, const PeftOptions& options, std::span<Slice> slices) {
-  const auto make = peft_methods().at(options.method).make_rule;
-  return make ? make(model, options, slices, options.tinit + options.tfinal + 1) : nullptr;
+  return make_step_rule(model, options, slices, options.tinit + options.tfinal + 1);
 }
 
 // What all ranks' files hold: the optimizer's states of whole parameters.

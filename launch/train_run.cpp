@@ -23,11 +23,6 @@ std::unique_ptr<Strategy> make_strategy(const RunConfig& config, const RunParts&
                                                          .read = parts.base.read});
 }
 
-std::unique_ptr<StepRule> make_rule(const RunParts& parts, Strategy& strategy, std::int64_t steps) {
-  const auto make = peft_methods().at(parts.peft.method).make_rule;
-  return make ? make(parts.model(), parts.peft, strategy.slices(), steps) : nullptr;
-}
-
 JournalOptions journal_options(const RunConfig& config, const Batches& batches, std::int64_t step, bool resumed, at::Device device) {
   return {.first_step = step,
           .total_steps = planned_steps(config.train, batches),
@@ -98,7 +93,7 @@ TrainOutcome train_run(const ResolvedRun& run, const RunFolder& folder, Communic
                   factor ? [&](const Parameter& p) { return factor(config.peft, p); } : std::function<double(const Parameter&)>());
   const auto order = sample_order(config);
   const Batches batches(parts.dataset.train, order, parts.dataset.pad_token);
-  const auto rule = agree(communicator, [&] { return make_rule(parts, *strategy, planned_steps(config.train, batches)); });
+  const auto rule = agree(communicator, [&] { return make_step_rule(parts.model(), parts.peft, strategy->slices(), planned_steps(config.train, batches)); });
   std::optional<Batches> held_out;
   if (!parts.dataset.held_out.empty())
     held_out.emplace(parts.dataset.held_out, held_out_order(order, parts.dataset.held_out.size()), parts.dataset.pad_token);

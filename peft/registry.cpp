@@ -126,4 +126,9 @@ std::vector<std::string> readers_of(const std::string& key) {
   return readers;
 }
 
+std::unique_ptr<StepRule> make_step_rule(CausalLm& model, const PeftOptions& options, std::span<Slice> slices, std::int64_t total_steps) {
+  const auto make = peft_methods().at(options.method).make_rule;
+  return make ? make(model, options, slices, total_steps) : nullptr;
+}
+
 }  // namespace herd

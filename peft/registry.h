@@ -4,6 +4,7 @@
 
 #include "peft/method.h"
 #include "peft/peft_options.h"
+#include "peft/step_rule.h"
 #include "runtime/base/registry.h"
 
 namespace herd {
@@ -23,6 +24,10 @@ bool is_of_run(const std::string& key);
 PeftOptions attach(CausalLm& model, PeftOptions options, const PeftStart& start);
 /// The same for a base that is not on the meta device, or whose values no new parameter begins from.
 PeftOptions attach(CausalLm& model, PeftOptions options, std::optional<std::uint64_t> seed);
+
+/// What the method of `options` does at an optimizer's step of a run of so many, over the slices that this rank updates; null: nothing.
+/// @throws ConfigError for a run that it does not fit.
+std::unique_ptr<StepRule> make_step_rule(CausalLm& model, const PeftOptions& options, std::span<Slice> slices, std::int64_t total_steps);
 
 /// Fills in what options leave to the family. @throws ConfigError where it says nothing.
 void complete(PeftOptions& options, const std::string& family);

@@ -41,8 +41,7 @@ inline void one_step(const RunConfig& config, Communicator& c, const StepListene
       strategies().at(config.parallel.strategy).make({model, c, config.parallel, recomputed_blocks(config.train), base.read});
   listener.strategy_made();
   AdamW optimizer(strategy->slices(), config.train);
-  const auto make = peft_methods().at(config.peft.method).make_rule;
-  const auto rule = make ? make(model, config.peft, strategy->slices(), 10) : nullptr;
+  const auto rule = make_step_rule(model, config.peft, strategy->slices(), 10);
   listener.optimizer_made();
   const auto rows = config.train.micro_batch_size, micro_batches = config.train.global_batch_size / (rows * c.size());
   std::vector<std::vector<std::int64_t>> tokens(static_cast<std::size_t>(rows), std::vector<std::int64_t>(kSmallRow));
