@@ -17,7 +17,7 @@ std::string fingerprint_of(const Records& records, const DataOptions& options, c
                                   static_cast<int>(options.overlong), static_cast<int>(options.unsupervised), options.seed,
                                   records.records.size());
   for (const auto& record : records.records)
-    bytes += fingerprint(record.instruction) + fingerprint(record.input) + fingerprint(record.output);
+    bytes += fingerprint(content_of(record));
   return fingerprint(bytes);
 }
 

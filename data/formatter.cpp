@@ -91,7 +91,7 @@ class Formatter {
   }
 
   [[noreturn]] void fail_unsupervised(const Record& record, std::size_t prompt_length) const {
-    const auto found = record.output.empty() ? std::string("an empty output, so no token to learn")
+    const auto found = record.turns.back().text.empty() ? std::string("an empty output, so no token to learn")
                                              : fmt::format("a prompt of {} tokens, so no token to learn within max_tokens", prompt_length);
     throw DataError({.who = describe(record.source, records_.files),
                      .found = found,

@@ -77,7 +77,7 @@ class RecordSink final : public nlohmann::json_sax<Json> {
 
   bool string(string_t& text) override {
     if (depth_ != record_depth_ || field_ < 0) return value("a string");
-    auto& place = *std::array{&current_.instruction, &current_.input, &current_.output}[index()];
+    auto& place = *std::array{&current_.turns[0].text, &current_.turns[0].input, &current_.turns[1].text}[index()];
     place = text;  // a copy is as long as the text; the parser's own buffer may be twice that
     return true;
   }
@@ -125,6 +125,7 @@ class RecordSink final : public nlohmann::json_sax<Json> {
   std::size_t index() const { return static_cast<std::size_t>(field_); }
 
   void begin_record() {
+    current_ = instruction_record({}, {}, {}, current_.source);
     current_.source.record = ++count_;
     current_.source.line = *line_;
     seen_ = {};
@@ -143,7 +144,7 @@ class RecordSink final : public nlohmann::json_sax<Json> {
       fail(fmt::format("no field '{}'", kFields[i]), "the fields 'instruction', 'input' and 'output'",
            close.empty() ? "" : fmt::format("is '{}' meant to be '{}'?", close, kFields[i]));
     }
-    out_.records.push_back(std::exchange(current_, Record{{}, {}, {}, current_.source}));
+    out_.records.push_back(current_);
   }
 
   /// A value that is neither a record nor the text of a field: fine inside other fields, wrong anywhere else.
@@ -213,6 +214,22 @@ void read_file(const std::string& path, std::uint32_t file, Records& out) {
 }
 
 }  // namespace
+
+Record instruction_record(std::string instruction, std::string input, std::string output, Source source) {
+  Record out;
+  out.turns = {{.role = Role::kUser, .text = std::move(instruction), .input = std::move(input)}, {.role = Role::kAssistant, .text = std::move(output)}};
+  out.source = source;
+  return out;
+}
+
+std::string content_of(const Record& record) {
+  std::string out = record.system;
+  for (const auto& turn : record.turns) {
+    out += fmt::format("\x1e{}{}\x1f", static_cast<int>(turn.role), turn.supervised ? *turn.supervised ? "+" : "-" : "");
+    out += turn.text + '\x1f' + turn.input;
+  }
+  return record.rejected.empty() ? out : out + "\x1erejected\x1f" + record.rejected;
+}
 
 std::string describe(const Source& source, std::span<const std::string> files) {
   return fmt::format("{}:{} (record {})", files[source.file], source.line, source.record);

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -12,11 +13,37 @@ struct Source {
   bool operator==(const Source&) const = default;
 };
 
-/// One instruction, the input it works on (empty where there is none) and the answer to learn. All text is valid UTF-8.
-struct Record {
-  std::string instruction, input, output;
-  Source source;
+/// Who speaks. A tool's call and the thoughts before it are the model's own words, like an answer.
+enum class Role { kUser, kAssistant, kThought, kCall, kTool, kText };
+
+/// What one speaker says. kText is no conversation: text to go on learning the language from, alone in its record.
+struct Turn {
+  Role role = Role::kUser;
+  std::string text;
+  std::string input;  ///< of a user's turn: what `text` is to be applied to, where the record keeps the two apart
+  std::optional<bool> supervised = std::nullopt;  ///< whether to learn it, where the record says so; else the template's role and data.train_on do
+
+  bool operator==(const Turn&) const = default;
 };
+
+/// A conversation to learn from, and what is known of it. All text is valid UTF-8.
+struct Record {
+  std::string system;       ///< empty: the template's own
+  std::vector<Turn> turns;
+  std::string rejected;     ///< of a preference pair: the answer that is not wanted in place of the last turn
+  std::string category;     ///< as its file has it; empty: none
+  std::string language;     ///< EN, CN, …, as the catalogue writes it; empty: not known
+  double weight = 1;        ///< how often an epoch shows it, beside the set's own weight
+  Source source;
+
+  bool operator==(const Record&) const = default;
+};
+
+/// {instruction, input, output} as a conversation of one question and one answer.
+Record instruction_record(std::string instruction, std::string input, std::string output, Source source = {});
+
+/// The record's content as bytes that no other content has: what a split, a duplicate or a fingerprint goes by. Source and weight do not enter.
+std::string content_of(const Record& record);
 
 /// Records of one or more files, in the files' order.
 struct Records {

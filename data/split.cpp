@@ -14,9 +14,7 @@ namespace herd {
 namespace {
 
 std::string content_hash(const Record& record, std::uint64_t seed) {
-  std::string bytes = std::to_string(seed);
-  for (const auto* part : {&record.instruction, &record.input, &record.output}) bytes += '\0' + *part;
-  return fingerprint(bytes);
+  return fingerprint(std::to_string(seed) + '\0' + content_of(record));
 }
 
 /// The hash of the last record to keep back.

@@ -32,8 +32,7 @@ Question question(const Json& record, std::string name) {
   if (is_text == is_record) refuse(name, is_text ? "both 'prompt' and 'instruction'" : "neither 'prompt' nor 'instruction'");
   Question out{.json = record.dump(), .name = std::move(name)};
   if (is_text) out.text = text_of(record, "prompt", out.name);
-  out.record.instruction = text_of(record, "instruction", out.name);
-  out.record.input = text_of(record, "input", out.name);
+  out.record = instruction_record(text_of(record, "instruction", out.name), text_of(record, "input", out.name), "");
   if (record.contains("adapter")) out.adapter = record["adapter"].is_null() ? "" : text_of(record, "adapter", out.name);
   return out;
 }

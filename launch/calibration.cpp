@@ -15,8 +15,9 @@ using Tokens = std::span<const std::int64_t>;
 
 std::string text_of(const Record& record) {
   std::string text;
-  for (const auto* part : {&record.instruction, &record.input, &record.output})
-    if (!part->empty()) text += (text.empty() ? "" : "\n") + *part;
+  for (const auto& turn : record.turns)
+    for (const auto* part : {&turn.text, &turn.input})
+      if (!part->empty()) text += (text.empty() ? "" : "\n") + *part;
   return text;
 }
 

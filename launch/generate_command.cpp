@@ -40,7 +40,7 @@ void check_model_folder(const std::filesystem::path& folder) {
 std::vector<Question> questions(const GenerateOptions& o) {
   if (!o.file.empty()) return read_questions(o.file);
   if (o.prompt) return {{.text = o.prompt, .name = "--prompt"}};
-  return {{.record = {.instruction = *o.instruction, .input = o.input}, .name = "--instruction"}};
+  return {{.record = instruction_record(*o.instruction, o.input, ""), .name = "--instruction"}};
 }
 
 /// The prompts that one adapter answers, or the base alone, each with its number among the questions.

@@ -33,7 +33,7 @@ using testing::AllOf;
 using testing::HasSubstr;
 
 TEST(Formatter, LabelsTheResponseAndTheEnd) {
-  const auto out = format_records(records_of({{"Add.", "1 {2}", "3é", {}}}), ByteTokenizer(), options());
+  const auto out = format_records(records_of({instruction_record("Add.", "1 {2}", "3é")}), ByteTokenizer(), options());
   ASSERT_EQ(out.examples.size(), 1u);
   const auto& example = out.examples[0];
   const std::string text = std::string(kWithInput) + " 3é";
@@ -50,7 +50,7 @@ TEST(Formatter, LabelsTheResponseAndTheEnd) {
 TEST(Formatter, LabelsAllButTheFirstTokenByChoice) {
   auto all = options();
   all.train_on = TrainOn::kAll;
-  const auto out = format_records(records_of({{"Add.", "", "3", {}}}), ByteTokenizer(), all);
+  const auto out = format_records(records_of({instruction_record("Add.", "", "3")}), ByteTokenizer(), all);
   const auto& example = out.examples.at(0);
   EXPECT_EQ(example.supervised[0], 0);
   EXPECT_EQ(std::count(example.supervised.begin(), example.supervised.end(), 1), example.length() - 1);
@@ -59,7 +59,7 @@ TEST(Formatter, LabelsAllButTheFirstTokenByChoice) {
 
 TEST(Formatter, TrainsOnTheIdsThatGenerationSees) {
   const WordTokenizer tokenizer;
-  const auto records = records_of({{"Add.", "", "is three", {}}});
+  const auto records = records_of({instruction_record("Add.", "", "is three")});
   const auto example = format_records(records, tokenizer, options()).examples.at(0);
   const auto prompt = templates().at("alpaca").prompt(records.records[0]);
   auto expected = encode_prompt(tokenizer, prompt);
@@ -73,7 +73,7 @@ TEST(Formatter, TrainsOnTheIdsThatGenerationSees) {
 
 TEST(Formatter, TakesNoTokenAcrossTheBoundary) {
   const WordTokenizer tokenizer(Spaces::kTrail);  // the joint text has "Response: " as one piece, which generation never sees
-  const auto records = records_of({{"Add.", "", "is three", {}}});
+  const auto records = records_of({instruction_record("Add.", "", "is three")});
   const auto example = format_records(records, tokenizer, options()).examples.at(0);
   const auto prompt = templates().at("alpaca").prompt(records.records[0]);
   auto expected = tokenizer.encode(prompt, true);
@@ -84,7 +84,7 @@ TEST(Formatter, TakesNoTokenAcrossTheBoundary) {
 
 TEST(Formatter, CountsWhatItCuts) {
   const auto length = static_cast<std::int64_t>(std::string_view(kWithoutInput).size()) + 1;
-  const auto records = records_of({{"Add.", "", "0123456789", {}}, {"Add.", "", "3", {}}});
+  const auto records = records_of({instruction_record("Add.", "", "0123456789"), instruction_record("Add.", "", "3")});
   const auto out = format_records(records, ByteTokenizer(), options(length + 4));
   EXPECT_EQ(out.report.records, 2);
   EXPECT_EQ(out.report.truncated, 1);
@@ -99,7 +99,7 @@ TEST(Formatter, CountsWhatItCuts) {
 
 TEST(Formatter, OverlongRecordsAreSkippedOrRefusedByChoice) {
   const auto length = static_cast<std::int64_t>(std::string_view(kWithoutInput).size()) + 1;
-  const auto records = records_of({{"Add.", "", "3", {}}, {"Add.", "", "0123456789", {}}});
+  const auto records = records_of({instruction_record("Add.", "", "3"), instruction_record("Add.", "", "0123456789")});
   auto choice = options(length + 4);
   choice.overlong = Overlong::kSkip;
   const auto out = format_records(records, ByteTokenizer(), choice);
@@ -113,8 +113,8 @@ TEST(Formatter, OverlongRecordsAreSkippedOrRefusedByChoice) {
 
 TEST(Formatter, NoTokenToLearnIsNeverSilent) {
   const auto length = static_cast<std::int64_t>(std::string_view(kWithoutInput).size()) + 1;
-  for (const auto& [records, max_tokens] : {std::pair{records_of({{"Add.", "", "x", {}}, {"Add.", "", "", {}}}), length + 9},
-                                            std::pair{records_of({{"", "", "x", {}}, {"Add.", "", "y", {}}}), length}}) {
+  for (const auto& [records, max_tokens] : {std::pair{records_of({instruction_record("Add.", "", "x"), instruction_record("Add.", "", "")}), length + 9},
+                                            std::pair{records_of({instruction_record("", "", "x"), instruction_record("Add.", "", "y")}), length}}) {
     auto choice = options(max_tokens);
     EXPECT_THAT(message_of<DataError>([&] { format_records(records, ByteTokenizer(), choice); }),
                 AllOf(HasSubstr("made.json:2 (record 2)"), HasSubstr("no token to learn")));
@@ -152,7 +152,7 @@ TEST(Formatter, RealTokenizersSeeOneText) {
 }
 
 TEST(Audit, MarksWhatIsLearnt) {
-  const auto records = records_of({{"Add.", "", "is 3é", {}}});
+  const auto records = records_of({instruction_record("Add.", "", "is 3é")});
   const auto bytes = format_records(records, ByteTokenizer(), options()).examples.at(0);
   EXPECT_EQ(marked_text(bytes, ByteTokenizer(), false), "<s>" + std::string(kWithoutInput) + "⟦ is 3é</s>⟧");
   EXPECT_THAT(marked_text(bytes, ByteTokenizer(), true), testing::EndsWith("### Response:\033[1;32m is 3é</s>\033[0m"));
@@ -164,7 +164,7 @@ TEST(Audit, MarksWhatIsLearnt) {
 // Hugging Face's slow LLaMA decodes "<s>Below" or "<s> Below" by what follows: the marks must not stumble over that.
 TEST(Audit, MarksTheAnswerUnderRealTokenizers) {
   HERD_NEED_ASSET("tokenizers/llama");
-  const auto records = records_of({{"Add.", "1", "Is 答 3é.\nDone", {}}});
+  const auto records = records_of({instruction_record("Add.", "1", "Is 答 3é.\nDone")});
   for (const auto* folder : {"tokenizers/llama", "models/stories260k", "tokenizers/qwen2"}) {
     const auto tokenizer = load_tokenizer(test::assets() / folder);
     if (!tokenizer->eos) tokenizer->eos = tokenizer->token_to_id("<|endoftext|>");

@@ -49,11 +49,11 @@ TEST_F(RecordFiles, ReadsArraysAndLinesByContent) {
   const auto read = read_records(std::vector{array, lines});
 
   ASSERT_EQ(read.records.size(), 4u);
-  EXPECT_EQ(read.records[0].instruction, "ié\n");
-  EXPECT_EQ(read.records[0].output, "o");
-  EXPECT_EQ(read.records[1].output, "答");
-  EXPECT_EQ(read.records[1].input, "x");
-  EXPECT_EQ(read.records[3].instruction, "l");
+  EXPECT_EQ(read.records[0].turns[0].text, "ié\n");
+  EXPECT_EQ(read.records[0].turns[1].text, "o");
+  EXPECT_EQ(read.records[1].turns[1].text, "答");
+  EXPECT_EQ(read.records[1].turns[0].input, "x");
+  EXPECT_EQ(read.records[3].turns[0].text, "l");
   EXPECT_EQ(read.records[0].source, (Source{0, 1, 3}));
   EXPECT_EQ(read.records[1].source, (Source{0, 2, 4}));
   EXPECT_EQ(read.records[2].source, (Source{1, 1, 1}));
@@ -83,10 +83,10 @@ TEST_F(RecordFiles, AnInputMayBeMissingOrNull) {
   const auto lines = file("b.jsonl", "{\"instruction\": \"k\", \"input\": null, \"output\": \"q\", \"context\": null}\r\n" + line("l", "r"));
   const auto read = read_records(std::vector{array, lines});
   ASSERT_EQ(read.records.size(), 4u);
-  EXPECT_EQ(read.records[1].input, "");
-  EXPECT_EQ(read.records[1].output, "p");
-  EXPECT_EQ(read.records[2].input, "");
-  EXPECT_EQ(read.records[2].instruction, "k");
+  EXPECT_EQ(read.records[1].turns[0].input, "");
+  EXPECT_EQ(read.records[1].turns[1].text, "p");
+  EXPECT_EQ(read.records[2].turns[0].input, "");
+  EXPECT_EQ(read.records[2].turns[0].text, "k");
   EXPECT_EQ(read.without_input, 2);
 }
 
@@ -111,10 +111,10 @@ TEST_F(RecordFiles, EmptyDataIsAnError) {
 
 TEST(Template, AlpacaIsByteForByteAlpaca) {
   const auto& alpaca = templates().at("alpaca");
-  EXPECT_EQ(alpaca.prompt({"Add.", "1 {2}", "3", {}}), kWithInput);
-  EXPECT_EQ(alpaca.prompt({"Add.", "", "3", {}}), kWithoutInput);
-  EXPECT_EQ(alpaca.answer({"Add.", "", "3", {}}), " 3");
-  EXPECT_EQ(alpaca.answer({"Add.", "", "", {}}), "");
+  EXPECT_EQ(alpaca.prompt(instruction_record("Add.", "1 {2}", "3")), kWithInput);
+  EXPECT_EQ(alpaca.prompt(instruction_record("Add.", "", "3")), kWithoutInput);
+  EXPECT_EQ(alpaca.answer(instruction_record("Add.", "", "3")), " 3");
+  EXPECT_EQ(alpaca.answer(instruction_record("Add.", "", "")), "");
 }
 
 std::string filled(std::string text, const std::string& slot, const std::string& value) {
@@ -127,8 +127,8 @@ TEST(Template, AlpacaEqualsTheCollectedFacts) {
   if (!std::filesystem::exists(path)) GTEST_SKIP() << "no " << path;
   const auto facts = nlohmann::json::parse(std::ifstream(path)).at("alpaca_cot.PROMPT_DICT");
   const auto& alpaca = templates().at("alpaca");
-  EXPECT_EQ(alpaca.prompt({"I", "X", "", {}}), filled(filled(facts.at("prompt_input"), "{instruction}", "I"), "{input}", "X"));
-  EXPECT_EQ(alpaca.prompt({"I", "", "", {}}), filled(facts.at("prompt_no_input"), "{instruction}", "I"));
+  EXPECT_EQ(alpaca.prompt(instruction_record("I", "X", "")), filled(filled(facts.at("prompt_input"), "{instruction}", "I"), "{input}", "X"));
+  EXPECT_EQ(alpaca.prompt(instruction_record("I", "", "")), filled(facts.at("prompt_no_input"), "{instruction}", "I"));
 }
 
 // Holds for every template there will be.
@@ -136,7 +136,7 @@ TEST(Template, OutputUndoesAnswerAndNamesAreKnown) {
   std::set<std::string> fingerprints;
   for (const auto& [name, entry] : templates()) {
     for (const auto* output : {"yes", "two\nlines ", "\n", "答案", " spaced"})
-      EXPECT_EQ(entry.output(entry.answer({"i", "x", output, {}})), output) << name;
+      EXPECT_EQ(entry.output(entry.answer(instruction_record("i", "x", output))), output) << name;
     EXPECT_TRUE(fingerprints.insert(template_fingerprint(name)).second) << name;
   }
   EXPECT_THROW(templates().at("alpacca"), ConfigError);
@@ -145,13 +145,13 @@ TEST(Template, OutputUndoesAnswerAndNamesAreKnown) {
 Records numbered(int count, int copies = 1) {
   Records out{.files = {"made.json"}, .records = {}};
   for (int i = 0; i < count; ++i)
-    for (int c = 0; c < copies; ++c) out.records.push_back({"question " + std::to_string(i), "", "answer", {0, static_cast<std::uint32_t>(i), 0}});
+    for (int c = 0; c < copies; ++c) out.records.push_back(instruction_record("question " + std::to_string(i), "", "answer", {0, static_cast<std::uint32_t>(i), 0}));
   return out;
 }
 
 std::set<std::string> questions(const Records& records) {
   std::set<std::string> out;
-  for (const auto& record : records.records) out.insert(record.instruction);
+  for (const auto& record : records.records) out.insert(record.turns[0].text);
   return out;
 }
 

@@ -72,7 +72,7 @@ class GenerateCommand : public test::CommandTest {
 };
 
 TEST_F(GenerateCommand, AnInstructionReadsAsTrainingWroteIt) {
-  const auto prompt = templates().at("alpaca").prompt({.instruction = "Add.", .input = "1 2", .output = "", .source = {}});
+  const auto prompt = templates().at("alpaca").prompt(instruction_record("Add.", "1 2", ""));
   const auto plain = answer(folder("model"), {"--prompt", prompt});
   EXPECT_EQ(answer(folder("model"), {"--instruction", "Add.", "--input", "1 2", "--template", "alpaca", "--raw"}), plain);
   EXPECT_EQ(answer(folder("model"), {"--instruction", "Add.", "--input", "1 2", "--template", "alpaca"}),
