@@ -31,10 +31,10 @@ struct Stretch {
   bool special = false;
 };
 
-std::vector<Stretch> stretches(const Example& example, const Tokenizer& tokenizer) {
+std::vector<Stretch> stretches(const ExampleView& example, const Tokenizer& tokenizer) {
   std::vector<Stretch> out;
-  for (std::size_t i = 0; i < example.tokens.size(); ++i) {
-    const bool special = tokenizer.role(example.tokens[i]) == TokenRole::kSpecial;
+  for (std::size_t i = 0; i < static_cast<std::size_t>(example.length()); ++i) {
+    const bool special = tokenizer.role(example.token(static_cast<std::int64_t>(i))) == TokenRole::kSpecial;
     if (out.empty() || special || out.back().special) out.push_back({i, i, special});
     out.back().end = i + 1;
   }
@@ -63,13 +63,15 @@ class MarkedText {
 
 /// Adds a stretch of text, run by run. A run is not decoded alone, as a tokenizer may treat a text's first token in a way of its own:
 /// its text is what decoding up to its end has more than decoding up to its start.
-void add_runs(MarkedText& out, const Example& example, const Stretch& stretch, const Tokenizer& tokenizer) {
-  const auto tokens = std::span(example.tokens).subspan(stretch.begin, stretch.end - stretch.begin);
+void add_runs(MarkedText& out, const ExampleView& example, const Stretch& stretch, const Tokenizer& tokenizer) {
+  const auto all = example.tokens();
+  const auto tokens = std::span(all).subspan(stretch.begin, stretch.end - stretch.begin);
+  const auto learnt = [&](std::size_t i) { return example.supervised(static_cast<std::int64_t>(stretch.begin + i)); };
   const auto whole = tokenizer.decode(tokens, false);
   std::size_t written = 0;
   for (std::size_t i = 0; i < tokens.size(); ++i) {
-    const bool marked = example.supervised[stretch.begin + i];
-    if (i + 1 < tokens.size() && marked == static_cast<bool>(example.supervised[stretch.begin + i + 1])) continue;
+    const bool marked = learnt(i);
+    if (i + 1 < tokens.size() && marked == learnt(i + 1)) continue;
     const auto part = tokenizer.decode(tokens.first(i + 1), false);
     const auto common = std::mismatch(part.begin(), part.end(), whole.begin(), whole.end()).first - part.begin();
     const auto end = std::max(written, whole_characters(whole, static_cast<std::size_t>(common)));
@@ -85,20 +87,20 @@ struct Fill {
 
 Fill packed_fill(const Dataset& dataset, const DataOptions& data) {
   std::vector<std::int64_t> lengths;
-  for (const auto& example : dataset.train) lengths.push_back(example.length());
+  for (std::int64_t i = 0; i < dataset.train.size(); ++i) lengths.push_back(dataset.train.length(i));
   const auto order = permutation(static_cast<std::int64_t>(lengths.size()), data.seed, 0);
-  const auto rows = pack_rows(order, lengths, data.max_tokens).size();
+  const auto rows = pack_rows(order, lengths, data.max_tokens, {data.seed, 0}).size();
   return {rows, share(dataset.train_report.tokens, rows * data.max_tokens)};
 }
 
 /// Places spent when `micro_batch` rows are padded to the longest among them, in the first epoch's order.
 double padded_fill(const Dataset& dataset, const DataOptions& data, std::size_t micro_batch) {
-  const auto order = permutation(static_cast<std::int64_t>(dataset.train.size()), data.seed, 0);
+  const auto order = permutation(dataset.train.size(), data.seed, 0);
   std::int64_t places = 0;
   for (std::size_t begin = 0; begin < order.size(); begin += micro_batch) {
     const auto end = std::min(begin + micro_batch, order.size());
     std::int64_t longest = 0;
-    for (auto i = begin; i < end; ++i) longest = std::max(longest, dataset.train[static_cast<std::size_t>(order[i])].length());
+    for (auto i = begin; i < end; ++i) longest = std::max(longest, dataset.train.length(order[i]));
     places += longest * static_cast<std::int64_t>(end - begin);
   }
   return share(dataset.train_report.tokens, places);
@@ -106,22 +108,23 @@ double padded_fill(const Dataset& dataset, const DataOptions& data, std::size_t 
 
 std::string samples(const Dataset& dataset, const Tokenizer& tokenizer, const DataOptions& data, const AuditOptions& options) {
   std::string out;
-  const auto order = permutation(static_cast<std::int64_t>(dataset.train.size()), data.seed, 0);
+  const auto order = permutation(dataset.train.size(), data.seed, 0);
   for (std::size_t i = 0; i < order.size() && static_cast<std::int64_t>(i) < options.samples; ++i) {
-    const auto& example = dataset.train[static_cast<std::size_t>(order[i])];
-    out += fmt::format("── {}: {} tokens, {} supervised\n{}\n\n", describe(example.source, dataset.files), example.length(),
-                       example.supervised_tokens, marked_text(example, tokenizer, options.color));
+    const auto example = dataset.train[order[i]];
+    out += fmt::format("── {}: {} tokens, {} supervised\n{}\n\n", describe(example.source(), dataset.files), example.length(),
+                       example.supervised_tokens(), marked_text(example, tokenizer, options.color));
   }
   return out;
 }
 
 }  // namespace
 
-std::string marked_text(const Example& example, const Tokenizer& tokenizer, bool color) {
+std::string marked_text(const ExampleView& example, const Tokenizer& tokenizer, bool color) {
   MarkedText out(color ? kColor : kBrackets);
   for (const auto& stretch : stretches(example, tokenizer)) {
     if (stretch.special) {
-      out.add(tokenizer.id_to_token(example.tokens[stretch.begin]), example.supervised[stretch.begin]);
+      const auto at = static_cast<std::int64_t>(stretch.begin);
+      out.add(tokenizer.id_to_token(example.token(at)), example.supervised(at));
     } else {
       add_runs(out, example, stretch, tokenizer);
     }
@@ -129,13 +132,14 @@ std::string marked_text(const Example& example, const Tokenizer& tokenizer, bool
   return out.finish();
 }
 
-std::string length_histogram(const std::vector<Example>& examples, int bars) {
+std::string length_histogram(const Examples& examples, int bars) {
   constexpr double kWidth = 50;
   std::int64_t longest = 1;
-  for (const auto& example : examples) longest = std::max(longest, example.length());
+  for (std::int64_t i = 0; i < examples.size(); ++i) longest = std::max(longest, examples.length(i));
   const auto step = (longest + bars - 1) / bars;
   std::vector<std::int64_t> counts(static_cast<std::size_t>((longest + step - 1) / step));
-  for (const auto& example : examples) ++counts[static_cast<std::size_t>((std::max<std::int64_t>(example.length(), 1) - 1) / step)];
+  for (std::int64_t i = 0; i < examples.size(); ++i)
+    ++counts[static_cast<std::size_t>((std::max<std::int64_t>(examples.length(i), 1) - 1) / step)];
   const auto most = std::max<std::int64_t>(1, *std::max_element(counts.begin(), counts.end()));
   std::string out;
   for (std::size_t i = 0; i < counts.size(); ++i) {

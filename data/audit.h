@@ -14,10 +14,10 @@ struct AuditOptions {
 };
 
 /// The example's text, special tokens included, with every run of supervised tokens marked.
-std::string marked_text(const Example& example, const Tokenizer& tokenizer, bool color);
+std::string marked_text(const ExampleView& example, const Tokenizer& tokenizer, bool color);
 
 /// Lengths in at most `bars` equal ranges, a line each: range, bar, count.
-std::string length_histogram(const std::vector<Example>& examples, int bars = 16);
+std::string length_histogram(const Examples& examples, int bars = 16);
 
 /// What a practitioner wants to see before training: samples in the order of the first epoch, lengths, counts, what was cut or left
 /// out, the share of supervised tokens, and how full the rows are, packed and padded.

@@ -9,9 +9,13 @@
 namespace herd {
 namespace {
 
-std::vector<ExampleSize> sizes_of(std::span<const Example> examples) {
+std::vector<ExampleSize> sizes_of(const Examples& examples) {
   std::vector<ExampleSize> out;
-  for (const auto& example : examples) out.push_back({example.length(), example.supervised_tokens});
+  out.reserve(static_cast<std::size_t>(examples.size()));
+  for (std::int64_t i = 0; i < examples.size(); ++i) {
+    const auto example = examples[i];
+    out.push_back({example.length(), example.supervised_tokens(), example.weight()});
+  }
   return out;
 }
 
@@ -19,8 +23,8 @@ std::int64_t* data(Tensor& tensor_bt) { return tensor_bt.mutable_data_ptr<std::i
 
 }  // namespace
 
-Batches::Batches(std::span<const Example> examples, const SamplerOptions& options, TokenId pad_token)
-    : examples_(examples), sampler_(sizes_of(examples), options), pad_token_(pad_token) {}
+Batches::Batches(Examples examples, const SamplerOptions& options, TokenId pad_token)
+    : examples_(std::move(examples)), sampler_(sizes_of(examples_), options), pad_token_(pad_token) {}
 
 std::vector<Batch> Batches::micro_batches(std::int64_t step, int rank, int ranks, std::int64_t micro_batch_size) const {
   if (micro_batch_size < 1)
@@ -40,7 +44,7 @@ Batch Batches::collate(const StepRows& step, RowRange rows) const {
   std::int64_t longest = 0;
   for (auto i = rows.begin; i < rows.end; ++i) {
     std::int64_t length = 0;
-    for (const auto example : step.row(i)) length += examples_[static_cast<std::size_t>(example)].length();
+    for (const auto example : step.row(i)) length += examples_.length(example);
     longest = std::max(longest, length);
   }
   out.tokens_bt = at::full({rows.size(), longest}, static_cast<std::int64_t>(pad_token_), at::kLong);
@@ -52,16 +56,16 @@ Batch Batches::collate(const StepRows& step, RowRange rows) const {
     out.row_ids.push_back(i);
     std::int64_t begin = 0;
     for (const auto member : step.row(i)) {
-      const auto& example = examples_[static_cast<std::size_t>(member)];
+      const auto example = examples_[member];
       const auto at = row * longest + begin;
       for (std::int64_t t = 0; t < example.length(); ++t) {
-        const auto token = example.tokens[static_cast<std::size_t>(t)];
+        const auto token = example.token(t);
         data(out.tokens_bt)[at + t] = token;
         data(out.positions_bt)[at + t] = t;
-        if (example.supervised[static_cast<std::size_t>(t)]) data(out.labels_bt)[at + t] = token;
+        if (example.supervised(t)) data(out.labels_bt)[at + t] = token;
       }
       out.segments.push_back({row, begin, begin + example.length()});
-      out.supervised_tokens += example.supervised_tokens;
+      out.supervised_tokens += example.supervised_tokens();
       begin += example.length();
     }
   }

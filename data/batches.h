@@ -3,17 +3,17 @@
 #include <span>
 #include <vector>
 
-#include "data/formatter.h"
+#include "data/examples.h"
 #include "data/sampler.h"
 #include "runtime/nn/batch.h"
 
 namespace herd {
 
-/// Examples as the micro-batches of steps. Keeps a view of the examples: they must outlive it.
+/// Examples as the micro-batches of steps.
 class Batches {
  public:
   /// @param pad_token fills rows on the right; it belongs to no segment and is never learnt.
-  Batches(std::span<const Example> examples, const SamplerOptions& options, TokenId pad_token);
+  Batches(Examples examples, const SamplerOptions& options, TokenId pad_token);
 
   const Sampler& sampler() const { return sampler_; }
   std::int64_t steps_in_epoch(std::int64_t epoch) const { return sampler_.steps_in_epoch(epoch); }
@@ -27,7 +27,7 @@ class Batches {
  private:
   Batch collate(const StepRows& step, RowRange rows) const;
 
-  std::span<const Example> examples_;
+  Examples examples_;
   Sampler sampler_;
   TokenId pad_token_;
 };

@@ -2,23 +2,27 @@
 
 #include <cmath>
 
-#include "data/template.h"
+#include "data/template/template.h"
 
 namespace herd {
 
 void describe(Schema& s, DataOptions& o) {
   s.field("sets", o.sets, "files of instruction records (JSON or JSON lines), from the working folder, in this order; or hub:org/name/FILE")
       .known_as({"path", "data_path", "dataset", "datasets", "files"});
-  s.field("template", o.template_name, "how a record reads as text").one_of(templates().names()).known_as({"prompt_template_name"});
+  s.field("template", o.template_name, "how a record reads as text: one of `herd data templates`, or a file of that form (*.yaml)")
+      .known_as({"prompt_template_name", "conv_template", "chat_template"});
+  s.choice("objective", o.objective, {{"instructions", Objective::kInstructions}, {"text", Objective::kText}},
+           "instructions: records go through the template; text: they are plain text, joined by ends of sequence and cut into rows of max_tokens");
   s.field("max_tokens", o.max_tokens, "longest row, in tokens")
       .at_least(2)
       .known_as({"max_seq_length", "cutoff_len", "model_max_length", "max_length"});
   s.choice("train_on",
            o.train_on,
-           {{"response", TrainOn::kResponse}, {"all", TrainOn::kAll}},
-           "which tokens are learnt: the response with its end of sequence, or all but the first")
+           {{"response", TrainOn::kResponse}, {"last_response", TrainOn::kLastResponse}, {"record", TrainOn::kRecord}, {"all", TrainOn::kAll}},
+           "which tokens are learnt: the responses with their ends, the last one alone, those that a record marks itself, or all but the first token")
       .known_as({"train_on_inputs", "train_on_input"});
   s.field("packing", o.packing, "several records a row, without attention across them; false: pad to the longest of a batch");
+  s.field("group_by_length", o.group_by_length, "without packing: the rows of a step are of like length, so that little is padded");
   s.field("held_out", o.held_out, "records kept for evaluation: below 1 a fraction of all, from 1 on their number")
       .at_least(0)
       .known_as({"val_set_size", "validation_split"});
@@ -33,6 +37,15 @@ void describe(Schema& s, DataOptions& o) {
 }
 
 void DataOptions::validate() const {
+  if (is_template_file(template_name)) {
+    find_template(template_name);
+  } else if (!templates().find(template_name)) {
+    const auto close = nearest(template_name, templates().names());
+    throw InvalidSetting("template", template_name, "one of " + join(templates().names()) + ", or a file *.yaml",
+                         close.empty() ? "" : "did you mean '" + close + "'?");
+  }
+  if (packing && group_by_length)
+    throw InvalidSetting("group_by_length", "true", "false beside data.packing, which fills rows anyway", "leave one of them out");
   if (held_out >= 1 && held_out != std::floor(held_out))
     throw InvalidSetting("held_out", write_value(held_out).text, "a fraction below 1 or a whole number of records");
 }

@@ -7,8 +7,11 @@
 
 namespace herd {
 
-/// Which tokens are learnt: the response (and the end of sequence after it), or everything but the first token.
-enum class TrainOn { kResponse, kAll };
+/// Which tokens are learnt: the model's turns with what ends them, the last of them alone, those that the record itself marks, or everything but the
+/// first token. A turn that its record marks as not to be learnt is left out of the first two.
+enum class TrainOn { kResponse, kLastResponse, kRecord, kAll };
+/// What records are: conversations that go through the template, or plain text to go on learning the language from.
+enum class Objective { kInstructions, kText };
 /// What becomes of a record with more than max_tokens tokens.
 enum class Overlong { kTruncate, kSkip, kError };
 /// What becomes of a record in which no token is left to learn.
@@ -17,10 +20,12 @@ enum class Unsupervised { kError, kSkip };
 /// The `data` section of a run: which records, how they read as text, how they become rows.
 struct DataOptions {
   std::vector<std::string> sets;                        ///< files of records (data/record.h), read in this order; in a recipe also hub:org/name/FILE
-  std::string template_name = "alpaca";                 ///< a name in templates() (data/template.h)
+  std::string template_name = "alpaca";                 ///< a name in templates(), or a file of that form (data/template/template.h)
+  Objective objective = Objective::kInstructions;
   std::int64_t max_tokens = 512;                        ///< longest row; the caller checks it against the model's context
   TrainOn train_on = TrainOn::kResponse;
   bool packing = false;                                 ///< several records a row, without attention across them
+  bool group_by_length = false;                         ///< one a row, rows of like length in a step
   double held_out = 0;                                  ///< below 1 a fraction of the records, from 1 on their number
   Overlong overlong = Overlong::kTruncate;
   Unsupervised unsupervised = Unsupervised::kError;

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include "data/record.h"
-#include "data/template.h"
+#include "data/template/template.h"
 #include "runtime/base/error.h"
 #include "runtime/base/text.h"
 
@@ -32,8 +32,10 @@ std::vector<std::string> Dataset::summary() const {
 
 Dataset load_dataset(const DataOptions& options, const Tokenizer& tokenizer) {
   Dataset out;
-  out.template_name = options.template_name;
-  out.template_fingerprint = template_fingerprint(options.template_name);
+  const auto text = find_template(options.template_name);
+  out.template_name = text->name;
+  out.template_fingerprint = text->fingerprint;
+  out.template_text = text->text;
   out.tokenizer_fingerprint = tokenizer.fingerprint;
 
   auto records = read_records(options.sets);
@@ -43,13 +45,13 @@ Dataset load_dataset(const DataOptions& options, const Tokenizer& tokenizer) {
 
   auto split = split_records(std::move(records), options.held_out, options.seed);
   auto train = format_records(split.train, tokenizer, options);
-  out.train = std::move(train.examples);
+  out.train = train.examples;
   out.train_report = train.report;
   if (out.train.empty())
     throw DataError({.who = join(out.files), .found = "no example left to learn from: " + out.train_report.summary(),
                      .expected = "at least one", .remedy = "raise data.max_tokens, or look at `herd data audit`"});
   auto held_out = format_records(split.held_out, tokenizer, options);
-  out.held_out = std::move(held_out.examples);
+  out.held_out = held_out.examples;
   out.held_out_report = held_out.report;
   out.pad_token = tokenizer.pad.value_or(tokenizer.eos.value_or(0));
   return out;

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "data/data_options.h"
+#include "data/examples.h"
 #include "data/formatter.h"
 #include "data/sampler.h"
 #include "data/split.h"
@@ -14,10 +15,11 @@ namespace herd {
 struct Dataset {
   std::vector<std::string> files;
   std::int64_t records_without_input = 0;
-  std::vector<Example> train, held_out;
+  Examples train, held_out;
   FormatReport train_report, held_out_report;
   TokenId pad_token = 0;                  ///< the tokenizer's, else its end of sequence
   std::string template_name, template_fingerprint, tokenizer_fingerprint;
+  std::string template_text;              ///< its file, where it is the user's own
   /// Hash of all records and of every option that decides examples or their order: the same, the same run of batches.
   std::string fingerprint;
 

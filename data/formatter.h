@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -7,7 +8,8 @@
 
 #include "data/data_options.h"
 #include "data/record.h"
-#include "data/template.h"
+#include "data/template/encode.h"
+#include "data/template/template.h"
 #include "data/tokenizer/tokenizer.h"
 
 namespace herd {
@@ -26,13 +28,14 @@ struct Example {
 struct FormatReport {
   std::int64_t records = 0, examples = 0;
   std::int64_t tokens = 0, supervised_tokens = 0;    ///< of the examples
-  std::int64_t truncated = 0, tokens_cut = 0;        ///< records that lost their end, and how many tokens that was
+  std::int64_t truncated = 0, tokens_cut = 0;        ///< examples that lost their end, and how many tokens that was
   std::int64_t skipped_overlong = 0;                 ///< left out because longer than max_tokens
   std::int64_t skipped_unsupervised = 0;             ///< left out because no token is left to learn
   std::int64_t longest = 0;                          ///< in tokens, before any cut
 
   /// One or two lines for people: `999 records → 999 examples, 182,310 tokens, …`.
   std::string summary() const;
+  bool operator==(const FormatReport&) const = default;
 };
 
 struct Formatted {
@@ -40,16 +43,41 @@ struct Formatted {
   FormatReport report;
 };
 
-/// Ids of the prompt as training and generation both see it.
-std::vector<TokenId> encode_prompt(const Tokenizer& tokenizer, std::string_view prompt);
+/// Records to examples by a template and a tokenizer, which must outlive it. Thread-safe.
+class Formatter {
+ public:
+  /// What became of one example.
+  enum class Fate { kKept, kTruncated, kOverlong, kUnsupervised };
+  struct Outcome {
+    Example example;
+    std::int64_t full_length = 0;
+    Fate fate = Fate::kKept;
+  };
 
-/// Ids of `answer` as it continues `prompt`, without special tokens. A tokenizer that begins every text with a space of its own
-/// (SentencePiece) must not do so in the middle, so the prompt's last line is encoded along and taken off again.
-std::vector<TokenId> encode_answer(const Tokenizer& tokenizer, std::string_view prompt, std::string_view answer);
+  /// @throws DataError for a tokenizer without an end of sequence.
+  Formatter(const Tokenizer& tokenizer, const DataOptions& options);
 
-/// Records as examples, in the records' order: prompt ids, answer ids, end of sequence; cut on the right at max_tokens.
-/// An empty output leaves nothing to learn under TrainOn::kResponse (its end of sequence alone does not count).
-/// @throws DataError naming the record that options call an error, or a tokenizer without an end of sequence.
+  /// The record's examples, cut on the right at max_tokens: one, or one an answer where the template has answers only last.
+  /// Text (Role::kText) is whole, however long. An empty turn leaves nothing to learn (its end alone does not count).
+  /// @param files as in describe(). @throws DataError naming the record that options call an error.
+  std::vector<Outcome> operator()(const Record& record, std::span<const std::string> files) const;
+
+  const Template& text() const { return *template_; }
+
+ private:
+  Outcome example_of(const Record& record, std::span<const std::string> files) const;
+  bool learns(const Record& record, std::int32_t turn) const;
+
+  const Tokenizer& tokenizer_;
+  DataOptions options_;
+  std::shared_ptr<const Template> template_;
+  PieceEncoder encode_;
+};
+
+/// Counts an outcome, and keeps its example where it is to be kept.
+void take(Formatter::Outcome outcome, Formatted& out);
+
+/// All records, in their order, by `options.threads` threads.
 Formatted format_records(const Records& records, const Tokenizer& tokenizer, const DataOptions& options);
 
 }  // namespace herd

@@ -17,12 +17,21 @@ struct RowList {
 /// One example a row, in `order`.
 RowList single_rows(std::span<const std::int64_t> order);
 
-/// Several examples a row of at most `max_tokens` tokens: first fit, in `order`, over the `kOpenRows` rows begun last. Rows come out in
-/// the order in which they were begun. A pure function of its arguments: which rank takes which row does not enter.
-/// @param lengths of all examples, by example, in tokens; none may exceed max_tokens (ShapeError).
-RowList pack_rows(std::span<const std::int64_t> order, std::span<const std::int64_t> lengths, std::int64_t max_tokens);
+/// What rows are shuffled by, once they are made.
+struct RowOrder {
+  std::uint64_t seed = 0, epoch = 0;
+};
 
-/// Few enough to stay near the sample order and to cost little an example, enough to fill rows (96 % on Alpaca at 512).
-inline constexpr std::size_t kOpenRows = 64;
+/// One example a row, so that the rows of a step are of like length: within every kWindow examples of `order` they are sorted by length and cut into
+/// steps of `rows_a_step`, which come in a random order. The last, short step stays last.
+RowList grouped_rows(std::span<const std::int64_t> order, std::span<const std::int64_t> lengths, std::int64_t rows_a_step, RowOrder shuffle);
+
+/// Several examples a row of at most `max_tokens` tokens: best fit, longest first, within every kWindow examples of `order`; a window's rows come in a
+/// random order, and an example stands in the row where its window put it. A pure function of its arguments: which rank takes which row does not enter.
+/// @param lengths of all examples, by example, in tokens; none may exceed max_tokens (ShapeError).
+RowList pack_rows(std::span<const std::int64_t> order, std::span<const std::int64_t> lengths, std::int64_t max_tokens, RowOrder shuffle);
+
+/// Many enough to fill rows (99 % and more on Alpaca at 512), few enough that an epoch's order stays a random one from end to end.
+inline constexpr std::size_t kWindow = 8192;
 
 }  // namespace herd

@@ -15,7 +15,8 @@ enum class Order { kShuffled, kAsGiven };
 struct SamplerOptions {
   std::int64_t global_batch_size = 1;  ///< rows a step, over all ranks
   std::int64_t max_tokens = 512;       ///< longest packed row
-  bool packing = false;
+  bool packing = false;                ///< several examples a row
+  bool group_by_length = false;        ///< one a row, the rows of a step of like length
   Order order = Order::kShuffled;
   std::uint64_t seed = 0;
 };
@@ -23,6 +24,7 @@ struct SamplerOptions {
 /// What the sampler knows of an example.
 struct ExampleSize {
   std::int64_t tokens = 0, supervised_tokens = 0;
+  float weight = 1;  ///< how often an epoch shows it
 };
 
 /// The rows of one step, each a list of examples, and what the whole global batch holds: every rank knows it without asking.
@@ -44,9 +46,10 @@ struct RowRange {
 /// The rows of a step that `rank` of `ranks` takes: [count·rank/ranks, count·(rank+1)/ranks), which differ by at most one and may be none.
 RowRange rows_of_rank(std::int64_t count, int rank, int ranks);
 
-/// Which examples make which rows of which step: a pure function of (options, sizes, step). An epoch shuffles the examples by
-/// (seed, epoch), makes rows of them (packed or one by one), and deals the rows to steps of global_batch_size; its last step takes
-/// what is left, so an epoch shows every example exactly once. With packing, epochs may differ by a step.
+/// Which examples make which rows of which step: a pure function of (options, sizes, step). An epoch shuffles its examples by
+/// (seed, epoch), makes rows of them, and deals the rows to steps of global_batch_size; its last step takes what is left. An epoch shows every
+/// example of weight 1 exactly once; one of weight w floor(w) or ceil(w) times, in such turns that n epochs show it n·w times (rounded), and
+/// examples of equal weight as evenly as can be: weight 0.5 shows one half and then the other. Epochs may differ by a step, with packing and with weights.
 /// Rank count, micro-batch size and accumulation do not enter. Safe to use from several threads.
 class Sampler {
  public:
@@ -62,9 +65,12 @@ class Sampler {
 
  private:
   std::shared_ptr<const RowList> rows_of_epoch(std::int64_t epoch) const;
+  std::vector<std::int64_t> examples_of_epoch(std::int64_t epoch) const;
+  bool epochs_are_alike() const { return !options_.packing && phases_.empty(); }
 
   std::vector<ExampleSize> sizes_;
   SamplerOptions options_;
+  std::vector<double> phases_;  // of the examples' turns, where weights are not all 1
   mutable std::mutex mutex_;
   mutable std::int64_t cached_epoch_ = -1;
   mutable std::shared_ptr<const RowList> cached_rows_;

@@ -11,10 +11,17 @@
 namespace herd {
 namespace {
 
+std::vector<std::string> joined(std::vector<std::string> stops, const std::vector<std::string>& more) {
+  stops.insert(stops.end(), more.begin(), more.end());
+  return stops;
+}
+
+bool contains(const std::vector<TokenId>& ids, TokenId id) { return std::find(ids.begin(), ids.end(), id) != ids.end(); }
+
 struct Text {
   Text(const Prompt& prompt, std::size_t index, const Tokenizer& tokenizer, const std::vector<std::string>& stop)
       : place(index), number(prompt.number.value_or(index)), length(static_cast<std::int64_t>(prompt.ids.size())),
-        stream(tokenizer, prompt.ids, stop, prompt.output) {}
+        stream(tokenizer, prompt.ids, joined(stop, prompt.stop), prompt.output) {}
   std::size_t place;       // of its prompt among the run's
   std::size_t number;      // Prompt::number
   std::int64_t length;     // of prompt and answer
@@ -99,7 +106,7 @@ class Run {
     auto& generation = text.generation;
     const std::span row(logits_v.const_data_ptr<float>(), static_cast<std::size_t>(logits_v.numel()));
     const auto id = sampler_.pick(row, text.number, static_cast<std::uint64_t>(text.length));
-    if (std::find(eos_.begin(), eos_.end(), id) != eos_.end()) {
+    if (contains(eos_, id) || contains(prompts_[text.place].ends, id)) {
       generation.finish = FinishReason::kEos;
       return false;
     }

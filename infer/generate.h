@@ -24,7 +24,9 @@ struct GenerationOptions {
 /// What the model is to go on from.
 struct Prompt {
   std::vector<TokenId> ids;
-  std::string (*output)(std::string_view) = nullptr;  ///< see TextStream
+  std::function<std::string(std::string_view)> output{};  ///< see TextStream
+  std::vector<TokenId> ends{};                        ///< ids that end this answer besides the generator's
+  std::vector<std::string> stop{};                    ///< text that ends it besides the options'
   std::string name{};                                 ///< for errors; empty: `prompt 3`
   std::optional<std::size_t> number{};                ///< keys its random numbers, and is what listeners are told; none: its place
 };

@@ -3,8 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "data/formatter.h"
-#include "data/template.h"
+#include "data/template/template.h"
 #include "runtime/base/error.h"
 #include "runtime/base/file.h"
 #include "runtime/base/log.h"
@@ -36,13 +35,13 @@ std::vector<TokenId> eos_ids(const fs::path& file) {
 
 }  // namespace
 
-std::string choose_template(const std::string& asked_for, const std::optional<Provenance>& stored, const std::string& where) {
+std::shared_ptr<const Template> choose_template(const std::string& asked_for, const std::optional<Provenance>& stored, const std::string& where) {
   const auto trained_with = stored ? stored->template_name : std::string();
   if (!asked_for.empty()) {
-    templates().at(asked_for);
-    if (!trained_with.empty() && trained_with != asked_for)
+    const auto asked = find_template(asked_for);
+    if (!trained_with.empty() && stored->template_fingerprint != asked->fingerprint)
       log_warning("{} was trained with the template '{}'; prompting it with '{}'", where, trained_with, asked_for);
-    return asked_for;
+    return asked;
   }
   const auto remedy = "name one: --template " + templates().names().front();
   if (trained_with.empty())
@@ -50,17 +49,20 @@ std::string choose_template(const std::string& asked_for, const std::optional<Pr
                        .found = "no herd.json that names a template",
                        .expected = "the one that it was trained with",
                        .remedy = remedy + ", or give plain text: --prompt"});
+  if (!stored->template_text.empty())  // of the user's own: it lies beside the weights
+    return std::make_shared<Template>(parse_template(trained_with, stored->template_text, where + "/herd.json: template_text"));
   if (!templates().find(trained_with))
     throw DataError({.who = where,
                      .found = "trained with the template '" + trained_with + "'",
                      .expected = "one of " + join(templates().names()),
                      .remedy = remedy});
-  if (const auto today = template_fingerprint(trained_with); stored->template_fingerprint != today)
+  const auto known = find_template(trained_with);
+  if (stored->template_fingerprint != known->fingerprint)
     throw DataError({.who = where,
                      .found = "trained with a template '" + trained_with + "' of fingerprint " + stored->template_fingerprint,
-                     .expected = today + ", which this herd's '" + trained_with + "' has",
+                     .expected = known->fingerprint + ", which this herd's '" + trained_with + "' has",
                      .remedy = "the prompts would differ from training's; to go on, name it: --template " + trained_with});
-  return trained_with;
+  return known;
 }
 
 void check_tokenizer(const Tokenizer& tokenizer, const std::optional<Provenance>& stored, const std::string& where) {
@@ -71,12 +73,22 @@ void check_tokenizer(const Tokenizer& tokenizer, const std::optional<Provenance>
                    .remedy = "give the folder of training's tokenizer: --tokenizer"});
 }
 
-Prompt instruction_prompt(const Tokenizer& tokenizer, std::string_view template_name, const Record& record, bool raw) {
-  const auto& entry = templates().at(template_name);
-  return {.ids = encode_prompt(tokenizer, entry.prompt(record)), .output = raw ? nullptr : entry.output};
+Prompt instruction_prompt(const Tokenizer& tokenizer, const PieceEncoder& encoder, const Template& t, const Record& record, bool raw) {
+  auto pieces = render_prompt(t, record);
+  if (t.one_answer)
+    for (auto& piece : pieces) piece.written = false;  // what stands before the answer is one stretch, as in training
+  Prompt prompt{.ids = encoder(pieces, t.special).ids, .stop = t.stop};
+  const auto frame = answer_frame(t, rounds_of(record), has_input(record));
+  for (const auto& end : frame.ends) {
+    const auto id = tokenizer.token_to_id(end);
+    if (id && tokenizer.role(*id) == TokenRole::kSpecial) prompt.ends.push_back(*id);
+    else prompt.stop.push_back(end);
+  }
+  if (!raw) prompt.output = [frame](std::string_view written) { return frame.answer(written); };
+  return prompt;
 }
 
-Prompt text_prompt(const Tokenizer& tokenizer, std::string_view text) { return {.ids = encode_prompt(tokenizer, text)}; }
+Prompt text_prompt(const Tokenizer& tokenizer, std::string_view text) { return {.ids = tokenizer.encode(text, true)}; }
 
 std::vector<TokenId> end_tokens(const Tokenizer& tokenizer, const fs::path& model_folder) {
   auto ids = eos_ids(model_folder / "generation_config.json");

@@ -1,11 +1,13 @@
 #pragma once
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "data/record.h"
+#include "data/template/encode.h"
 #include "data/tokenizer/tokenizer.h"
 #include "infer/generate.h"
 #include "runtime/base/provenance.h"
@@ -15,13 +17,13 @@ namespace herd {
 /// The template to put instructions with: the one asked for (another than training's only warns), else training's, as `stored` beside
 /// the weights names it. @param where the folder, for errors.
 /// @throws ConfigError where neither names one; DataError where training's is unknown here or writes another text today.
-std::string choose_template(const std::string& asked_for, const std::optional<Provenance>& stored, const std::string& where);
+std::shared_ptr<const Template> choose_template(const std::string& asked_for, const std::optional<Provenance>& stored, const std::string& where);
 
 /// @throws DataError where training stored the fingerprint of another tokenizer.
 void check_tokenizer(const Tokenizer& tokenizer, const std::optional<Provenance>& stored, const std::string& where);
 
-/// A record through a template, as training put it; its output is not read. @param raw leaves what the template puts around an answer.
-Prompt instruction_prompt(const Tokenizer& tokenizer, std::string_view template_name, const Record& record, bool raw = false);
+/// A record through a template, as training put it; the answer to its last question is not read. @param raw leaves what the template puts around an answer.
+Prompt instruction_prompt(const Tokenizer& tokenizer, const PieceEncoder& encoder, const Template& t, const Record& record, bool raw = false);
 /// Text to go on from, as it is, with the tokenizer's own special tokens (LLaMA: bos in front).
 Prompt text_prompt(const Tokenizer& tokenizer, std::string_view text);
 

@@ -7,8 +7,8 @@ namespace herd {
 // The decoder sees the prompt first, for a token's text depends on what stands before it: SentencePiece drops a text's first space, and
 // the answer " Paris" begins inside a text, not a new one.
 TextStream::TextStream(const Tokenizer& tokenizer, std::span<const TokenId> prompt, std::vector<std::string> stops,
-                       std::string (*output)(std::string_view))
-    : decoder_(tokenizer), stops_(std::move(stops)), output_(output), prompt_bytes_(tokenizer.decode(prompt, true).size()) {
+                       std::function<std::string(std::string_view)> output)
+    : decoder_(tokenizer), stops_(std::move(stops)), output_(std::move(output)), prompt_bytes_(tokenizer.decode(prompt, true).size()) {
   for (const auto id : prompt) prompt_bytes_ -= decoder_.push(id).size();
 }
 

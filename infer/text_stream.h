@@ -1,4 +1,5 @@
 #pragma once
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -13,9 +14,9 @@ namespace herd {
 /// characters only, cut at the first stop string. What was shown is never taken back.
 class TextStream {
  public:
-  /// @param output the template's, which takes off what it puts around an answer; null shows the text as the model wrote it.
+  /// @param output the template's, which takes off what it puts around an answer; none shows the text as the model wrote it.
   TextStream(const Tokenizer& tokenizer, std::span<const TokenId> prompt, std::vector<std::string> stops,
-             std::string (*output)(std::string_view) = nullptr);
+             std::function<std::string(std::string_view)> output = {});
 
   /// What can be shown more; often nothing.
   std::string push(TokenId id);
@@ -32,7 +33,7 @@ class TextStream {
 
   StreamDecoder decoder_;
   StopMatcher stops_;
-  std::string (*output_)(std::string_view);
+  std::function<std::string(std::string_view)> output_;
   std::size_t prompt_bytes_ = 0;  // text of the prompt that the decoder has yet to give out
   std::string written_, shown_;   // what the model wrote before a stop; the same through output_
 };

@@ -52,18 +52,20 @@ struct Group {
 // Each in the words of the adapter's own training. The base's come first.
 std::vector<Group> groups(const std::vector<Question>& questions, const Tokenizer& tokenizer, const GenerateOptions& o) {
   const auto chosen = chosen_adapters(questions, o);
+  const PieceEncoder encoder(tokenizer);
   std::vector<Group> out;
   for (const auto adapter : std::set(chosen.begin(), chosen.end())) {
     const auto& where = o.trained_folder(adapter);
     const auto stored = read_provenance(where);
     check_tokenizer(tokenizer, stored, where);
-    std::string template_name;
+    std::shared_ptr<const Template> chosen_template;
     auto& prompts = out.emplace_back(Group{.adapter = adapter, .prompts = {}}).prompts;
     for (std::size_t i = 0; i < questions.size(); ++i) {
       const auto& question = questions[i];
       if (chosen[i] != adapter) continue;
-      if (!question.text && template_name.empty()) template_name = choose_template(o.template_name, stored, where);
-      prompts.push_back(question.text ? text_prompt(tokenizer, *question.text) : instruction_prompt(tokenizer, template_name, question.record, o.raw));
+      if (!question.text && !chosen_template) chosen_template = choose_template(o.template_name, stored, where);
+      prompts.push_back(question.text ? text_prompt(tokenizer, *question.text)
+                                      : instruction_prompt(tokenizer, encoder, *chosen_template, question.record, o.raw));
       prompts.back().name = question.name;
       prompts.back().number = i;
     }

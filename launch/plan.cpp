@@ -43,7 +43,7 @@ DataPlan plan_data(const RunConfig& config) {
   const Batches batches(dataset.train, sample_order(config), dataset.pad_token);
   if (!config.data.packing) {
     plan.longest = 0;
-    for (const auto& example : dataset.train) plan.longest = std::max(plan.longest, example.length());
+    for (std::int64_t i = 0; i < dataset.train.size(); ++i) plan.longest = std::max(plan.longest, dataset.train.length(i));
   }
   plan.steps = planned_steps(config.train, batches);
   plan.tokens = 0;

@@ -37,6 +37,7 @@ SamplerOptions sample_order(const RunConfig& config) {
   return {.global_batch_size = config.train.global_batch_size,
           .max_tokens = config.data.max_tokens,
           .packing = config.data.packing,
+          .group_by_length = config.data.group_by_length,
           .seed = config.data.seed};
 }
 
@@ -74,6 +75,7 @@ RunParts load_parts(const RunConfig& config, int threads) {
                       .template_fingerprint = parts.dataset.template_fingerprint,
                       .tokenizer_fingerprint = parts.dataset.tokenizer_fingerprint,
                       .base_fingerprint = parts.base.fingerprint,
+                      .template_text = parts.dataset.template_text,
                       .base_quantization = config.model.quantization ? quantisation_text(*config.model.quantization) : ""};
   return parts;
 }

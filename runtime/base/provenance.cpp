@@ -11,9 +11,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::array<std::pair<const char*, std::string Provenance::*>, 5> kKeys{{
+constexpr std::array<std::pair<const char*, std::string Provenance::*>, 6> kKeys{{
     {"template", &Provenance::template_name},
     {"template_fingerprint", &Provenance::template_fingerprint},
+    {"template_text", &Provenance::template_text},
     {"tokenizer_fingerprint", &Provenance::tokenizer_fingerprint},
     {"base_fingerprint", &Provenance::base_fingerprint},
     {"base_quantization", &Provenance::base_quantization},

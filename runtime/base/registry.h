@@ -1,5 +1,4 @@
 #pragma once
-#include <initializer_list>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -15,7 +14,7 @@ namespace herd {
 template <class Entry>
 class Table {
  public:
-  Table(std::string kind, std::initializer_list<std::pair<std::string, Entry>> rows) : kind_(std::move(kind)), rows_(rows) {}
+  Table(std::string kind, std::vector<std::pair<std::string, Entry>> rows) : kind_(std::move(kind)), rows_(std::move(rows)) {}
 
   const Entry* find(std::string_view name) const {
     for (const auto& [key, entry] : rows_)

@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
+#include <numeric>
 #include <set>
 
 #include "runtime/base/error.h"
@@ -45,7 +47,7 @@ TEST(Pack, PlacesEveryExampleOnceWithinTheLimit) {
   Random random(3, 0);
   std::vector<std::int64_t> lengths;
   for (int i = 0; i < 3000; ++i) lengths.push_back(1 + static_cast<std::int64_t>(random.below(200)));
-  const auto rows = pack_rows(permutation(3000, 1, 0), lengths, 256);
+  const auto rows = pack_rows(permutation(3000, 1, 0), lengths, 256, {1, 0});
   std::int64_t total = 0;
   for (std::int64_t r = 0; r < rows.size(); ++r) {
     std::int64_t length = 0;
@@ -60,12 +62,64 @@ TEST(Pack, PlacesEveryExampleOnceWithinTheLimit) {
   EXPECT_GT(static_cast<double>(total) / static_cast<double>(rows.size() * 256), 0.95);
 }
 
-TEST(Pack, FollowsFirstFit) {
-  const std::vector<std::int64_t> order{0, 1, 2, 3, 4}, lengths{6, 5, 4, 5, 1};
-  const auto rows = pack_rows(order, lengths, 10);  // 6+4 | 5+5 | 1
-  EXPECT_EQ(rows.members, (std::vector<std::int64_t>{0, 2, 1, 3, 4}));
-  EXPECT_EQ(rows.begins, (std::vector<std::int64_t>{0, 2, 4, 5}));
-  EXPECT_THROW(pack_rows(order, lengths, 5), ShapeError);
+TEST(Pack, FollowsBestFit) {
+  const std::vector<std::int64_t> order{0, 1, 2, 3, 4, 5}, lengths{6, 5, 3, 5, 1, 4};
+  const auto rows = pack_rows(order, lengths, 10, {1, 0});  // longest first: 6 | 5+5 | 6+4 (the best fit) | 3+1
+  std::set<std::vector<std::int64_t>> found;
+  for (std::int64_t r = 0; r < rows.size(); ++r) found.emplace(rows[r].begin(), rows[r].end());
+  EXPECT_EQ(found, (std::set<std::vector<std::int64_t>>{{0, 5}, {1, 3}, {2, 4}}));
+  EXPECT_THROW(pack_rows(order, lengths, 5, {1, 0}), ShapeError);
+}
+
+// Lengths as of real records: a few long ones among many short. What no packing can beat is all tokens by the places of as few rows.
+TEST(Pack, FillsRowsOfRealLengths) {
+  Random random(9, 0);
+  std::vector<std::int64_t> lengths;
+  std::int64_t total = 0;
+  for (int i = 0; i < 20000; ++i) {
+    lengths.push_back(std::min<std::int64_t>(512, static_cast<std::int64_t>(40 + 120 * std::exp(0.8 * random.normal()))));
+    total += lengths.back();
+  }
+  const auto rows = pack_rows(permutation(20000, 1, 0), lengths, 512, {1, 0});
+  EXPECT_GT(static_cast<double>(total) / static_cast<double>(rows.size() * 512), 0.98);
+}
+
+TEST(Pack, GroupsRowsOfLikeLength) {
+  Random random(4, 0);
+  std::vector<std::int64_t> lengths;
+  for (int i = 0; i < 1001; ++i) lengths.push_back(1 + static_cast<std::int64_t>(random.below(200)));
+  const auto order = permutation(1001, 1, 0);
+  const auto rows = grouped_rows(order, lengths, 8, {1, 0});
+  ASSERT_EQ(rows.size(), 1001);
+  auto members = rows.members;
+  std::int64_t padded = 0, padded_before = 0;
+  for (std::size_t begin = 0; begin < members.size(); begin += 8) {
+    const auto longest = [&](const auto& of) {
+      std::int64_t most = 0;
+      for (auto i = begin; i < std::min<std::size_t>(begin + 8, of.size()); ++i) most = std::max(most, lengths[static_cast<std::size_t>(of[i])]);
+      return most * static_cast<std::int64_t>(std::min<std::size_t>(8, of.size() - begin));
+    };
+    padded += longest(members);
+    padded_before += longest(order);
+  }
+  std::int64_t total = 0;
+  for (const auto length : lengths) total += length;
+  EXPECT_LT(static_cast<double>(padded - total), 0.05 * static_cast<double>(padded_before - total));
+  std::sort(members.begin(), members.end());
+  for (std::int64_t i = 0; i < 1001; ++i) ASSERT_EQ(members[static_cast<std::size_t>(i)], i);
+}
+
+// An epoch's rows come from all over it: the first steps do not hold the long examples alone.
+TEST(Pack, RowsComeInARandomOrder) {
+  std::vector<std::int64_t> lengths;
+  for (int i = 0; i < 4000; ++i) lengths.push_back(1 + i % 100);
+  const auto rows = pack_rows(permutation(4000, 1, 0), lengths, 100, {1, 0});
+  std::vector<double> firsts;
+  for (std::int64_t r = 0; r < rows.size(); ++r) firsts.push_back(static_cast<double>(lengths[static_cast<std::size_t>(rows[r][0])]));
+  const auto mean = [&](std::size_t begin, std::size_t end) {
+    return std::accumulate(firsts.begin() + static_cast<std::ptrdiff_t>(begin), firsts.begin() + static_cast<std::ptrdiff_t>(end), 0.0) / static_cast<double>(end - begin);
+  };
+  EXPECT_NEAR(mean(0, firsts.size() / 4), mean(0, firsts.size()), 3);
 }
 
 class Sampling : public testing::TestWithParam<bool> {

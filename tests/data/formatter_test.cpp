@@ -8,8 +8,9 @@
 
 #include "data/audit.h"
 #include "data/dataset.h"
+#include "data/examples.h"
 #include "data/record.h"
-#include "data/template.h"
+#include "data/template/template.h"
 #include "runtime/base/error.h"
 #include "tests/data/toy_records.h"
 #include "tests/data/toy_tokenizers.h"
@@ -61,8 +62,8 @@ TEST(Formatter, TrainsOnTheIdsThatGenerationSees) {
   const WordTokenizer tokenizer;
   const auto records = records_of({instruction_record("Add.", "", "is three")});
   const auto example = format_records(records, tokenizer, options()).examples.at(0);
-  const auto prompt = templates().at("alpaca").prompt(records.records[0]);
-  auto expected = encode_prompt(tokenizer, prompt);
+  const auto prompt = text_of(render_prompt(templates().at("alpaca"), records.records[0]), "");
+  auto expected = PieceEncoder(tokenizer)(render_prompt(templates().at("alpaca"), records.records[0]), true).ids;
   EXPECT_EQ(expected, tokenizer.encode(prompt, true));
   const auto joint = tokenizer.encode(prompt + " is three", true);  // no piece crosses the boundary, so joint and apart agree
   expected.insert(expected.end(), joint.begin() + static_cast<std::ptrdiff_t>(expected.size()), joint.end());
@@ -75,7 +76,7 @@ TEST(Formatter, TakesNoTokenAcrossTheBoundary) {
   const WordTokenizer tokenizer(Spaces::kTrail);  // the joint text has "Response: " as one piece, which generation never sees
   const auto records = records_of({instruction_record("Add.", "", "is three")});
   const auto example = format_records(records, tokenizer, options()).examples.at(0);
-  const auto prompt = templates().at("alpaca").prompt(records.records[0]);
+  const auto prompt = text_of(render_prompt(templates().at("alpaca"), records.records[0]), "");
   auto expected = tokenizer.encode(prompt, true);
   for (const auto* piece : {" ", "is ", "three", "</s>"}) expected.push_back(*tokenizer.token_to_id(piece));
   EXPECT_EQ(example.tokens, expected);
@@ -136,13 +137,13 @@ TEST(Formatter, RealTokenizersSeeOneText) {
   const auto& alpaca = templates().at("alpaca");
   for (const auto* folder : {"tokenizers/llama", "tokenizers/gpt2", "tokenizers/qwen2", "models/stories260k", "models/tinystories-656k-f32"}) {
     const auto tokenizer = load_tokenizer(test::assets() / folder);
+    const PieceEncoder encode(*tokenizer);
     for (std::size_t i = 0; i < records.records.size(); i += 5) {
       const auto& record = records.records[i];
-      const auto prompt = alpaca.prompt(record), answer = alpaca.answer(record);
-      auto ids = encode_prompt(*tokenizer, prompt);
-      const auto answer_ids = encode_answer(*tokenizer, prompt, answer);
-      ids.insert(ids.end(), answer_ids.begin(), answer_ids.end());
-      const auto joint = tokenizer->encode(prompt + answer, true);
+      auto pieces = render(alpaca, record);
+      pieces.pop_back();  // the end of sequence
+      const auto ids = encode(pieces, true).ids;
+      const auto joint = tokenizer->encode(text_of(pieces, ""), true);
       const auto where = folder + (" " + describe(record.source, records.files));
       ASSERT_EQ(tokenizer->decode(ids), tokenizer->decode(joint)) << where;
       const bool reaches_across = std::string_view(folder) == "models/tinystories-656k-f32";
@@ -153,12 +154,13 @@ TEST(Formatter, RealTokenizersSeeOneText) {
 
 TEST(Audit, MarksWhatIsLearnt) {
   const auto records = records_of({instruction_record("Add.", "", "is 3é")});
-  const auto bytes = format_records(records, ByteTokenizer(), options()).examples.at(0);
-  EXPECT_EQ(marked_text(bytes, ByteTokenizer(), false), "<s>" + std::string(kWithoutInput) + "⟦ is 3é</s>⟧");
-  EXPECT_THAT(marked_text(bytes, ByteTokenizer(), true), testing::EndsWith("### Response:\033[1;32m is 3é</s>\033[0m"));
+  const auto view = [](const Example& example) { return Examples(std::vector{example}); };
+  const auto bytes = view(format_records(records, ByteTokenizer(), options()).examples.at(0));
+  EXPECT_EQ(marked_text(bytes[0], ByteTokenizer(), false), "<s>" + std::string(kWithoutInput) + "⟦ is 3é</s>⟧");
+  EXPECT_THAT(marked_text(bytes[0], ByteTokenizer(), true), testing::EndsWith("### Response:\033[1;32m is 3é</s>\033[0m"));
   const WordTokenizer tokenizer;
-  const auto words = format_records(records, tokenizer, options()).examples.at(0);
-  EXPECT_EQ(marked_text(words, tokenizer, false), std::string(kWithoutInput) + "⟦ is 3é</s>⟧");
+  const auto words = view(format_records(records, tokenizer, options()).examples.at(0));
+  EXPECT_EQ(marked_text(words[0], tokenizer, false), std::string(kWithoutInput) + "⟦ is 3é</s>⟧");
 }
 
 // Hugging Face's slow LLaMA decodes "<s>Below" or "<s> Below" by what follows: the marks must not stumble over that.
@@ -168,14 +170,17 @@ TEST(Audit, MarksTheAnswerUnderRealTokenizers) {
   for (const auto* folder : {"tokenizers/llama", "models/stories260k", "tokenizers/qwen2"}) {
     const auto tokenizer = load_tokenizer(test::assets() / folder);
     if (!tokenizer->eos) tokenizer->eos = tokenizer->token_to_id("<|endoftext|>");
-    const auto example = format_records(records, *tokenizer, options()).examples.at(0);
-    EXPECT_THAT(marked_text(example, *tokenizer, false), HasSubstr("### Response:⟦ Is 答 3é.\nDone" + tokenizer->id_to_token(*tokenizer->eos) + "⟧")) << folder;
+    const Examples example(format_records(records, *tokenizer, options()).examples);
+    EXPECT_THAT(marked_text(example[0], *tokenizer, false), HasSubstr("### Response:⟦ Is 答 3é.\nDone" + tokenizer->id_to_token(*tokenizer->eos) + "⟧")) << folder;
   }
 }
 
 TEST(Audit, HistogramCountsEveryExample) {
   std::vector<Example> examples(10);
-  for (std::size_t i = 0; i < 10; ++i) examples[i].tokens.resize(i < 6 ? 4 : i < 9 ? 5 : 16);
+  for (std::size_t i = 0; i < 10; ++i) {
+    examples[i].tokens.resize(i < 6 ? 4 : i < 9 ? 5 : 16);
+    examples[i].supervised.resize(examples[i].tokens.size());
+  }
   EXPECT_EQ(length_histogram(examples, 4),
             "     1 – 4      ██████████████████████████████████████████████████ 6\n"
             "     5 – 8      █████████████████████████ 3\n"

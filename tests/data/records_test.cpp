@@ -8,7 +8,7 @@
 #include "data/dataset.h"
 #include "data/record.h"
 #include "data/split.h"
-#include "data/template.h"
+#include "data/template/template.h"
 #include "runtime/base/error.h"
 #include "tests/data/toy_records.h"
 #include "tests/data/toy_tokenizers.h"
@@ -20,8 +20,6 @@ namespace herd {
 namespace {
 
 using test::ByteTokenizer;
-using test::kWithInput;
-using test::kWithoutInput;
 using test::line;
 using test::options;
 using testing::AllOf;
@@ -109,39 +107,6 @@ TEST_F(RecordFiles, EmptyDataIsAnError) {
   EXPECT_THROW(read_records({}), DataError);
 }
 
-TEST(Template, AlpacaIsByteForByteAlpaca) {
-  const auto& alpaca = templates().at("alpaca");
-  EXPECT_EQ(alpaca.prompt(instruction_record("Add.", "1 {2}", "3")), kWithInput);
-  EXPECT_EQ(alpaca.prompt(instruction_record("Add.", "", "3")), kWithoutInput);
-  EXPECT_EQ(alpaca.answer(instruction_record("Add.", "", "3")), " 3");
-  EXPECT_EQ(alpaca.answer(instruction_record("Add.", "", "")), "");
-}
-
-std::string filled(std::string text, const std::string& slot, const std::string& value) {
-  const auto at = text.find(slot);
-  return at == text.npos ? text : text.replace(at, slot.size(), value);
-}
-
-TEST(Template, AlpacaEqualsTheCollectedFacts) {
-  const auto path = test::assets().parent_path() / "spec/facts/templates.json";
-  if (!std::filesystem::exists(path)) GTEST_SKIP() << "no " << path;
-  const auto facts = nlohmann::json::parse(std::ifstream(path)).at("alpaca_cot.PROMPT_DICT");
-  const auto& alpaca = templates().at("alpaca");
-  EXPECT_EQ(alpaca.prompt(instruction_record("I", "X", "")), filled(filled(facts.at("prompt_input"), "{instruction}", "I"), "{input}", "X"));
-  EXPECT_EQ(alpaca.prompt(instruction_record("I", "", "")), filled(facts.at("prompt_no_input"), "{instruction}", "I"));
-}
-
-// Holds for every template there will be.
-TEST(Template, OutputUndoesAnswerAndNamesAreKnown) {
-  std::set<std::string> fingerprints;
-  for (const auto& [name, entry] : templates()) {
-    for (const auto* output : {"yes", "two\nlines ", "\n", "答案", " spaced"})
-      EXPECT_EQ(entry.output(entry.answer(instruction_record("i", "x", output))), output) << name;
-    EXPECT_TRUE(fingerprints.insert(template_fingerprint(name)).second) << name;
-  }
-  EXPECT_THROW(templates().at("alpacca"), ConfigError);
-}
-
 Records numbered(int count, int copies = 1) {
   Records out{.files = {"made.json"}, .records = {}};
   for (int i = 0; i < count; ++i)
@@ -194,12 +159,12 @@ TEST_F(RecordFiles, DatasetKnowsItselfAgain) {
   EXPECT_EQ(dataset.train.size(), 180u);
   EXPECT_EQ(dataset.held_out.size(), 20u);
   EXPECT_EQ(dataset.pad_token, 257);
-  EXPECT_EQ(dataset.template_fingerprint, template_fingerprint("alpaca"));
+  EXPECT_EQ(dataset.template_fingerprint, templates().at("alpaca").fingerprint);
 
   choice.threads = 1;
   const auto again = load_dataset(choice, tokenizer);
   EXPECT_EQ(again.fingerprint, dataset.fingerprint);
-  for (std::size_t i = 0; i < dataset.train.size(); ++i) ASSERT_EQ(again.train[i].tokens, dataset.train[i].tokens);
+  for (std::int64_t i = 0; i < dataset.train.size(); ++i) ASSERT_EQ(again.train[i].tokens(), dataset.train[i].tokens());
   choice.max_tokens = 300;
   EXPECT_NE(load_dataset(choice, tokenizer).fingerprint, dataset.fingerprint);
 }
@@ -217,10 +182,10 @@ TEST_P(RealData, LoadsWhole) {
   // The JSON library's own tree is the oracle of our streaming reader.
   const auto tree = nlohmann::json::parse(std::ifstream(choice.sets[0]));
   for (std::size_t i = 0; i < count; ++i) {
-    const auto text = ByteTokenizer().decode(dataset.train[i].tokens, true);
+    const auto text = ByteTokenizer().decode(dataset.train[static_cast<std::int64_t>(i)].tokens(), true);
     const std::string output = tree[i].at("output");
     ASSERT_TRUE(text.ends_with("### Response: " + output)) << i;
-    ASSERT_EQ(dataset.train[i].supervised_tokens, static_cast<std::int64_t>(output.size()) + 2) << i;
+    ASSERT_EQ(dataset.train[static_cast<std::int64_t>(i)].supervised_tokens(), static_cast<std::int64_t>(output.size()) + 2) << i;
   }
 }
 

@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "data/template.h"
+#include "data/template/template.h"
 #include "data/tokenizer/tokenizer.h"
 #include "models/hub.h"
 #include "models/registry.h"

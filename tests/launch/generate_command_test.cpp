@@ -5,7 +5,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "data/template.h"
+#include "data/template/template.h"
 #include "infer/prompt.h"
 #include "models/hub.h"
 #include "models/registry.h"
