@@ -77,6 +77,7 @@ EncodedPieces PieceEncoder::operator()(std::span<const Piece> pieces, bool speci
   const auto encode = [&](std::string_view text) {
     if (first_stretch) return first(text, special);
     const auto last = out.ids.empty() ? TokenId{-1} : out.ids.back();
+    if (last == tokenizer_.bos) return first(text, false);  // a new text begins there, as Meta writes LLaMA-2's rounds
     return tokenizer_.role(last) == TokenRole::kSpecial ? after(last, text) : within(text);
   };
   for (std::size_t begin = 0; begin < pieces.size();) {
