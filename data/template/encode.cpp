@@ -9,9 +9,9 @@
 namespace herd {
 namespace {
 
-bool is_token(const Piece& piece) { return piece.is_bos || piece.is_eos; }
+bool is_token(const TextPiece& piece) { return piece.is_bos || piece.is_eos; }
 
-bool alike(const Piece& a, const Piece& b) { return !is_token(a) && !is_token(b) && a.written == b.written && (!a.written || a.turn == b.turn); }
+bool alike(const TextPiece& a, const TextPiece& b) { return !is_token(a) && !is_token(b) && a.written == b.written && (!a.written || a.turn == b.turn); }
 
 std::optional<std::vector<TokenId>> without_prefix(std::vector<TokenId> ids, std::span<const TokenId> prefix) {
   if (ids.size() < prefix.size() || !std::equal(prefix.begin(), prefix.end(), ids.begin())) return std::nullopt;
@@ -45,7 +45,7 @@ std::vector<TokenId> PieceEncoder::after(TokenId special, std::string_view text)
   return ids ? *ids : within(text);
 }
 
-std::vector<std::size_t> PieceEncoder::cuts(std::string_view text, std::span<const Piece> pieces) const {
+std::vector<std::size_t> PieceEncoder::cuts(std::string_view text, std::span<const TextPiece> pieces) const {
   std::vector<std::size_t> out;
   for (const auto& section : specials_.split(text)) {
     if (!section.id) continue;
@@ -66,10 +66,10 @@ std::vector<std::size_t> PieceEncoder::cuts(std::string_view text, std::span<con
   return out;
 }
 
-EncodedPieces PieceEncoder::operator()(std::span<const Piece> pieces, bool special) const {
+EncodedPieces PieceEncoder::operator()(std::span<const TextPiece> pieces, bool special) const {
   EncodedPieces out;
   bool first_stretch = true;
-  const auto add = [&](const Piece& piece, const std::vector<TokenId>& ids) {
+  const auto add = [&](const TextPiece& piece, const std::vector<TokenId>& ids) {
     out.spans.push_back({out.ids.size(), out.ids.size() + ids.size(), piece.written, piece.written ? piece.turn : -1});
     out.ids.insert(out.ids.end(), ids.begin(), ids.end());
     first_stretch = false;

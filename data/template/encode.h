@@ -33,7 +33,7 @@ class PieceEncoder {
 
   /// @param special whether the tokenizer's own special tokens stand around the first stretch (LLaMA: bos in front; ChatGLM-6B: [gMASK] <sop> behind).
   /// @throws DataError for a piece `is_eos` under a tokenizer that has none.
-  EncodedPieces operator()(std::span<const Piece> pieces, bool special) const;
+  EncodedPieces operator()(std::span<const TextPiece> pieces, bool special) const;
 
  private:
   struct Anchor {
@@ -44,7 +44,7 @@ class PieceEncoder {
   std::vector<TokenId> within(std::string_view text) const;
   std::vector<TokenId> after(TokenId special, std::string_view text) const;
   /// Where a text must be cut so that no special token is read out of a record's words.
-  std::vector<std::size_t> cuts(std::string_view text, std::span<const Piece> pieces) const;
+  std::vector<std::size_t> cuts(std::string_view text, std::span<const TextPiece> pieces) const;
 
   const Tokenizer& tokenizer_;
   AddedTokenFinder specials_;

@@ -26,7 +26,7 @@ class Renderer {
   Renderer(const Template& t, const Record& record)
       : template_(t), record_(record), pieces_(t.of(rounds_of(record), has_input(record))), system_(record.system.empty() ? t.system : record.system) {}
 
-  std::vector<Piece> run(std::size_t turns) {
+  std::vector<TextPiece> run(std::size_t turns) {
     round_ = template_.first_round;
     if (fits(pieces_.begin)) put(pieces_.begin, {}, -1, false);
     bool first = true;
@@ -48,7 +48,7 @@ class Renderer {
     return std::move(out_);
   }
 
-  std::vector<Piece> before_answer(std::size_t turns) {
+  std::vector<TextPiece> before_answer(std::size_t turns) {
     out_ = run(turns);
     put(pieces_.assistant.header, {}, -1, false);
     return std::move(out_);
@@ -81,7 +81,7 @@ class Renderer {
   void put(const Form& form, const Turn& turn, std::int32_t place, bool written) {
     const bool apart = form.has("input");
     for (const auto& part : form.parts()) {
-      Piece piece{.written = written, .turn = place};
+      TextPiece piece{.written = written, .turn = place};
       if (!part.is_slot) {
         piece.text = part.text;
         piece.own_words = true;
@@ -102,14 +102,14 @@ class Renderer {
     }
   }
 
-  void add(Piece piece) { out_.push_back(std::move(piece)); }
+  void add(TextPiece piece) { out_.push_back(std::move(piece)); }
 
   const Template& template_;
   const Record& record_;
   const Conversation& pieces_;
   const std::string& system_;
   std::int64_t round_ = 1;
-  std::vector<Piece> out_;
+  std::vector<TextPiece> out_;
 };
 
 /// The turns up to the last one that is not the model's.
@@ -130,17 +130,17 @@ bool has_input(const Record& record) {
   return first != record.turns.end() && !first->input.empty();
 }
 
-std::vector<Piece> render(const Template& t, const Record& record) {
+std::vector<TextPiece> render(const Template& t, const Record& record) {
   if (record.turns.size() == 1 && record.turns[0].role == Role::kText)  // no conversation: nothing stands around it
     return {{.text = record.turns[0].text, .written = true, .turn = 0}, {.is_eos = true, .written = true, .turn = 0}};
   return Renderer(t, record).run(record.turns.size());
 }
 
-std::vector<Piece> render_prompt(const Template& t, const Record& record) {
+std::vector<TextPiece> render_prompt(const Template& t, const Record& record) {
   return Renderer(t, record).before_answer(turns_before_answer(record));
 }
 
-std::string text_of(const std::vector<Piece>& pieces, const std::string& eos, const std::string& bos) {
+std::string text_of(const std::vector<TextPiece>& pieces, const std::string& eos, const std::string& bos) {
   std::string out;
   for (const auto& piece : pieces) out += piece.is_eos ? eos : piece.is_bos ? bos : piece.text;
   return out;

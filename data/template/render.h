@@ -8,7 +8,7 @@
 namespace herd {
 
 /// A stretch of a rendered conversation.
-struct Piece {
+struct TextPiece {
   std::string text;
   bool own_words = false;  ///< the template's: special tokens in it are meant; in a record's text they are text like any other
   bool is_bos = false;     ///< the beginning-of-sequence token itself; `text` is empty. A tokenizer without one has nothing in its place
@@ -19,13 +19,13 @@ struct Piece {
 
 /// A record as its template puts it, in pieces that no token reaches across where `written` changes.
 /// @throws DataError naming the template for a turn that it has no form for.
-std::vector<Piece> render(const Template& t, const Record& record);
+std::vector<TextPiece> render(const Template& t, const Record& record);
 
 /// What generation goes on from: everything before the answer to the last question, its header included. An answer that the record has is not read.
-std::vector<Piece> render_prompt(const Template& t, const Record& record);
+std::vector<TextPiece> render_prompt(const Template& t, const Record& record);
 
 /// The pieces as one text. @param eos, bos how those tokens are written.
-std::string text_of(const std::vector<Piece>& pieces, const std::string& eos, const std::string& bos = "<s>");
+std::string text_of(const std::vector<TextPiece>& pieces, const std::string& eos, const std::string& bos = "<s>");
 
 /// What stands around an answer's text within what the model writes: taken off, it is the answer.
 struct AnswerFrame {

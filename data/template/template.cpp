@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "data/template/embedded.h"
+#include "data/embedded.h"
 #include "runtime/base/config.h"
 #include "runtime/base/file.h"
 

@@ -117,7 +117,8 @@ void Schema::load(const ConfigNode& tree, const std::string& path, const Schema&
     if (!field) throw unknown(entry, path, root);
     const auto key = below(path, entry.key);
     if (field->read_section) {
-      const bool fits = field->is_list ? entry.is_list() : entry.is_map() || (entry.is_null() && field->may_be_null);
+      const bool one = entry.is_map() || (entry.is_scalar() && !entry.text.empty());  // stands for a list of one
+      const bool fits = field->is_list ? entry.is_list() || one : entry.is_map() || (entry.is_null() && field->may_be_null);
       if (!fits) throw misfit_error(entry, entry, key, *field);
       field->read_section(entry, key, root);
     } else if (const auto* misfit = field->read(entry, *field)) {

@@ -79,7 +79,7 @@ Field& Schema::optional_section(std::string name, std::optional<T>& target, std:
 
 template <class T>
 Field& Schema::list(std::string name, std::vector<T>& target, std::string shorthand, std::string doc) {
-  auto& field = add(std::move(name), std::move(doc), "a list, each item a section or the value of its '" + shorthand + "'");
+  auto& field = add(std::move(name), std::move(doc), "a list (one item needs no brackets), each a section or the value of its '" + shorthand + "'");
   auto held = std::make_shared<T>();
   field.children = std::make_shared<Schema>();
   describe(*field.children, *held);
@@ -87,11 +87,14 @@ Field& Schema::list(std::string name, std::vector<T>& target, std::string shorth
   children->check_with([held] { validate_section(*held); });
   field.read_section = [&target, held, children, shorthand](const ConfigNode& node, const std::string& path, const Schema& root) {
     target.clear();
-    for (const auto& item : node.items) {
+    const auto read = [&](const ConfigNode& item) {
       *held = T{};
       children->load(expand_shorthand(item, shorthand), path, root);
       target.push_back(*held);
-    }
+    };
+    if (!node.is_list()) read(node);
+    for (const auto& item : node.items)
+      if (node.is_list()) read(item);
     *held = T{};
   };
   field.write = [&target, held, children, shorthand] {

@@ -83,6 +83,15 @@ const ConfigNode* read_value(const ConfigNode& node, OneOrMany& value, const Fie
   return read_value(node, value.values, field);
 }
 
+const ConfigNode* read_value(const ConfigNode& node, TextMap& value, const Field& field) {
+  value.clear();
+  if (node.is_null()) return nullptr;
+  if (!node.is_map()) return &node;
+  for (const auto& entry : node.items)
+    if (const auto* misfit = read_value(entry, value[entry.key], field)) return misfit;
+  return nullptr;
+}
+
 ConfigNode write_value(bool value) { return ConfigNode::scalar(value ? "true" : "false"); }
 ConfigNode write_value(std::int64_t value) { return ConfigNode::scalar(std::to_string(value)); }
 ConfigNode write_value(double value) { return ConfigNode::scalar(fmt::format("{}", value)); }
@@ -92,6 +101,15 @@ ConfigNode write_value(const Every& value) {
   if (value.never()) return ConfigNode::scalar("never");
   const char* unit = value.unit == Every::Unit::kSteps ? "step" : "epoch";
   return ConfigNode::scalar(fmt::format("{} {}{}", value.count, unit, value.count == 1 ? "" : "s"));
+}
+
+ConfigNode write_value(const TextMap& value) {
+  auto out = ConfigNode::map();
+  for (const auto& [key, text] : value) {
+    out.items.push_back(write_value(text));
+    out.items.back().key = key;
+  }
+  return out;
 }
 
 ConfigNode write_value(const OneOrMany& value) { return value.single ? write_value(value.values.at(0)) : write_value(value.values); }

@@ -2,6 +2,7 @@
 #include <concepts>
 #include <cstdint>
 #include <optional>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -41,6 +42,8 @@ const ConfigNode* read_value(const ConfigNode& node, Every& value, const Field& 
 const ConfigNode* read_value(const ConfigNode& node, OneOrMany& value, const Field& field);
 /// A single string, unless it is empty, reads as a list of one.
 const ConfigNode* read_value(const ConfigNode& node, std::vector<std::string>& value, const Field& field);
+using TextMap = std::map<std::string, std::string>;
+const ConfigNode* read_value(const ConfigNode& node, TextMap& value, const Field& field);
 
 ConfigNode write_value(bool value);
 ConfigNode write_value(std::int64_t value);
@@ -48,6 +51,7 @@ ConfigNode write_value(double value);
 ConfigNode write_value(const std::string& value);
 ConfigNode write_value(const Every& value);
 ConfigNode write_value(const OneOrMany& value);
+ConfigNode write_value(const TextMap& value);
 
 template <class V>
 concept OtherInteger = std::integral<V> && !std::same_as<V, bool> && !std::same_as<V, std::int64_t>;
@@ -63,6 +67,7 @@ template <>
 struct ValueName<Every> {
   static std::string get() { return "a count and its unit, such as '200 steps' or '1 epoch', or 'never'"; }
 };
+template <> struct ValueName<TextMap> { static std::string get() { return "a mapping of names to strings"; } };
 template <> struct ValueName<OneOrMany> { static std::string get() { return "a string or a list of strings"; } };
 template <class V> struct ValueName<std::optional<V>> { static std::string get() { return ValueName<V>::get() + " or null"; } };
 template <class V> struct ValueName<std::vector<V>> { static std::string get() { return "a list, each item " + ValueName<V>::get(); } };

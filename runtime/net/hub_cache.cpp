@@ -1,15 +1,11 @@
 #include "runtime/net/hub_cache.h"
 
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
-#include <thread>
 
-#include "runtime/base/log.h"
 #include "runtime/base/temporary.h"
 
 namespace herd {
@@ -23,14 +19,6 @@ std::string folder_name(const HubRepo& repo) {
   const auto slash = repo.name.find('/');
   return std::string(repo.kind == HubKind::kModel ? kModels : kDatasets) + repo.name.substr(0, slash) + std::string(kSlash) +
          repo.name.substr(slash + 1);
-}
-
-/// Whether the file that was locked is still the one of that name: who held the lock before may have removed it.
-bool still_there(const File& file) {
-  struct stat held {
-  }, named{};
-  return fstat(file.descriptor(), &held) == 0 && stat(file.path().c_str(), &named) == 0 && held.st_ino == named.st_ino &&
-         held.st_dev == named.st_dev;
 }
 
 }  // namespace
@@ -79,25 +67,6 @@ void HubCache::link(const std::string& commit, const std::string& file, const st
 
 void HubCache::make_folders() const {
   for (const auto& folder : {folder_ / "blobs", folder_ / "snapshots", folder_ / "refs", locks_}) make_folder(folder);
-}
-
-CacheLock::CacheLock(const fs::path& path, const std::string& what) {
-  constexpr auto kLookAgain = std::chrono::milliseconds(100);
-  for (bool told = false;;) {
-    file_.emplace(path, File::Mode::append);
-    if (flock(file_->descriptor(), LOCK_EX | LOCK_NB) == 0) {
-      if (still_there(*file_)) return;
-    } else if (errno == EWOULDBLOCK) {
-      if (!told) log_info("another process fetches {}: waiting for it (its lock: {})", what, path.string());
-      told = true;
-      std::this_thread::sleep_for(kLookAgain);
-    } else if (errno == ENOLCK || errno == ENOSYS || errno == EOPNOTSUPP) {
-      log_warning("{}: this file system has no locks; nothing keeps two processes from fetching one file at a time", path.string());
-      return;
-    } else if (errno != EINTR) {
-      throw io_error(path, "cannot lock", errno);
-    }
-  }
 }
 
 std::string hub_name(const fs::path& folder) {

@@ -36,16 +36,6 @@ class HubCache {
   std::filesystem::path folder_, locks_;
 };
 
-/// A lock among all processes, Python's too, for as long as the object lives; waits for it, and says once for what.
-class CacheLock {
- public:
-  /// @throws IoError where the file cannot be opened or locked.
-  CacheLock(const std::filesystem::path& path, const std::string& what);
-
- private:
-  std::optional<File> file_;
-};
-
 /// Forty hexadecimal digits.
 bool is_commit(const std::string& text);
 

@@ -10,6 +10,7 @@
 #include "runtime/base/digest.h"
 #include "runtime/base/log.h"
 #include "runtime/base/text.h"
+#include "runtime/base/waiting_lock.h"
 #include "runtime/net/hub_cache.h"
 #include "runtime/net/transfer_progress.h"
 
@@ -136,7 +137,7 @@ class Fetch {
   void fetch(const HubFile& file, TransferProgress& progress) {
     progress.file(file.name);
     const auto blob = cache_.blob(file.etag), incomplete = cache_.incomplete(file.etag);
-    const CacheLock lock(cache_.lock(file.etag), file.name + " of " + repo_.title());
+    const WaitingLock lock(cache_.lock(file.etag), "fetches " + file.name + " of " + repo_.title());
     if (fs::exists(blob) && size_of(blob) == file.size) {
       cache_.link(commit_, file.name, file.etag);
       return;

@@ -51,7 +51,7 @@ std::vector<Record> records(const Case& c) {
 }
 
 /// What the model is to write by the pieces: special tokens of the template are no text, a record's words all are.
-std::string written_text(const std::vector<Piece>& pieces, std::int32_t turn, const Tokenizer& tokenizer) {
+std::string written_text(const std::vector<TextPiece>& pieces, std::int32_t turn, const Tokenizer& tokenizer) {
   std::string out;
   for (const auto& piece : pieces) {
     if (!piece.written || piece.turn != turn || piece.is_eos) continue;

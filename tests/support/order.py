@@ -1,7 +1,7 @@
 """Which records make which step, worked out again from docs/data.md alone."""
 
 WORD, LONG = (1 << 32) - 1, (1 << 64) - 1
-OPEN_ROWS = 64
+WINDOW = 8192
 
 
 def philox(key, low, high):
@@ -44,17 +44,25 @@ def shuffled(count, seed, epoch):
     return order
 
 
-def packed(order, lengths, most):
-    """First fit over the rows begun last."""
-    rows = []
-    for record in order:
-        for row in rows[-OPEN_ROWS:]:
-            if sum(lengths[i] for i in row) + lengths[record] <= most:
-                row.append(record)
-                break
-        else:
-            rows.append([record])
-    return rows
+def packed(order, lengths, most, seed, epoch):
+    """Best fit, the longest first, window by window; a window's rows in a random order."""
+    out = []
+    for number, begin in enumerate(range(0, len(order), WINDOW)):
+        rows, free_of = [], []
+        by_free = {}  # places left -> rows, in the order in which they came to have so many
+        for record in sorted(order[begin : begin + WINDOW], key=lambda i: -lengths[i]):
+            fitting = [free for free, some in by_free.items() if some and free >= lengths[record]]
+            if fitting:
+                row = by_free[min(fitting)].pop()
+            else:
+                row = len(rows)
+                rows.append([])
+                free_of.append(most)
+            rows[row].append(record)
+            free_of[row] -= lengths[record]
+            by_free.setdefault(free_of[row], []).append(row)
+        out += [rows[i] for i in shuffled(len(rows), seed ^ fnv1a("row order"), epoch << 32 ^ number)]
+    return out
 
 
 def steps(lengths, seed, rows_a_step, pack_to=None):
@@ -62,7 +70,7 @@ def steps(lengths, seed, rows_a_step, pack_to=None):
     epoch = 0
     while True:
         order = shuffled(len(lengths), seed, epoch)
-        rows = packed(order, lengths, pack_to) if pack_to else [[i] for i in order]
+        rows = packed(order, lengths, pack_to, seed, epoch) if pack_to else [[i] for i in order]
         for begin in range(0, len(rows), rows_a_step):
             yield [record for row in rows[begin : begin + rows_a_step] for record in row]
         epoch += 1
