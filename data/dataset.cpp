@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "data/record.h"
+#include "data/readers/reader.h"
 #include "data/template.h"
 #include "runtime/base/error.h"
 #include "runtime/base/text.h"

@@ -6,7 +6,7 @@
 #include <set>
 
 #include "data/dataset.h"
-#include "data/record.h"
+#include "data/readers/reader.h"
 #include "data/split.h"
 #include "data/template.h"
 #include "runtime/base/error.h"
