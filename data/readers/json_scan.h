@@ -1,6 +1,7 @@
 #pragma once
 #include <array>
 #include <cstddef>
+#include <string>
 #include <string_view>
 
 namespace herd {
@@ -42,12 +43,12 @@ class JsonScan {
       } else if (c == '"') {
         in_string_ = true;
       } else if (c == '{' || c == '[') {
-        ++depth_;
-      } else if (depth_ == 0) {
+        open_.push_back(c);
+      } else if (open_.empty()) {
         return Stop::kSeparator;
-      } else if (c != ',' && --depth_ == 0) {
-        ++at;
-        return Stop::kClosed;
+      } else if (c != ',') {
+        open_.pop_back();
+        if (open_.empty()) return ++at, Stop::kClosed;
       }
       ++at;
     }
@@ -55,10 +56,11 @@ class JsonScan {
   }
 
   bool in_string() const { return in_string_; }
-  int depth() const { return depth_; }
+  /// The brackets around the place, the outermost first.
+  const std::string& open() const { return open_; }
 
  private:
-  int depth_ = 0;
+  std::string open_;
   bool in_string_ = false, escaped_ = false;
 };
 

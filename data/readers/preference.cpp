@@ -9,6 +9,7 @@ namespace {
 std::string answer_in(const Fields& fields, const std::string& name) {
   const auto& value = fields.at(name);
   if (value.is_string()) return value;
+  if (!value.is_object()) fields.wrong(name, "an answer: a string, or a message of the assistant");
   Record alone;
   read_message(value, 1, alone);
   if (alone.turns.size() != 1 || alone.turns[0].role != Role::kAssistant) fields.wrong(name, "an answer: a string, or a message of the assistant");
@@ -53,7 +54,8 @@ void read_preference(const Json& object, Parsed& out) {
   Record record;
   const auto& chosen = fields.at("chosen");
   if (chosen.is_array()) {
-    from_whole(from_list(chosen), from_list(fields.list("rejected")), record);
+    auto whole = from_list(chosen);
+    from_whole(std::move(whole), from_list(fields.list("rejected")), record);
   } else {
     for (const auto* name : {"conversations", "messages"})
       if (record.turns.empty() && fields.has(name)) read_messages(fields.list(name), record);
@@ -63,7 +65,8 @@ void read_preference(const Json& object, Parsed& out) {
       if (fields.has(prompt)) record.turns.push_back({.role = Role::kUser, .text = fields.text(prompt), .input = fields.text_or_empty("input")});
     }
     if (record.turns.empty()) {
-      from_whole(from_marked(fields.text("chosen"), "chosen"), from_marked(fields.text("rejected"), "rejected"), record);
+      auto whole = from_marked(fields.text("chosen"), "chosen");
+      from_whole(std::move(whole), from_marked(fields.text("rejected"), "rejected"), record);
     } else {
       record.turns.push_back({.role = Role::kAssistant, .text = answer_in(fields, "chosen")});
       record.rejected = answer_in(fields, "rejected");

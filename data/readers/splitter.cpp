@@ -54,7 +54,7 @@ class JsonArray final : public Splitter {
       if (stop == JsonScan::Stop::kSeparator && in_.rest()[at] != '}') break;
       at += stop == JsonScan::Stop::kSeparator;  // a brace too many spoils this element alone
       if (stop != JsonScan::Stop::kEnd || in_.more()) continue;
-      if (scan.depth() > 0 || scan.in_string()) throw not_closed(in_);
+      if (!scan.open().empty() || scan.in_string()) throw not_closed(in_);
       break;
     }
     slice = {std::string(trimmed(in_.rest().substr(0, at))), in_.line()};
@@ -174,10 +174,12 @@ bool one_record_a_line(TextInput& in) {
     if (newline != std::string_view::npos) break;
     if (!in.more()) return true;
   }
-  if (scan.in_string()) return true;  // JSON has no line ends inside of strings
+  // JSON has no line ends inside of strings, and an object goes on with a name, or behind a colon.
+  if (scan.in_string()) return true;
+  const bool value_may_follow = scan.open().back() == '[' || in.rest()[in.rest().find_last_not_of(" \t\r", at - 1)] == ':';
   for (;;) {
     const auto visible = in.rest().find_first_not_of(" \t\r\n", at);
-    if (visible != std::string_view::npos) return in.rest()[visible] == '{';
+    if (visible != std::string_view::npos) return in.rest()[visible] == '{' && !value_may_follow;
     if (!in.more()) return true;
   }
 }
