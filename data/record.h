@@ -45,22 +45,24 @@ Record instruction_record(std::string instruction, std::string input, std::strin
 /// The record's content as bytes that no other content has: what a split, a duplicate or a fingerprint goes by. Source and weight do not enter.
 std::string content_of(const Record& record);
 
+/// What reading came to.
+struct ReadReport {
+  std::int64_t records = 0;
+  std::int64_t without_input = 0;      ///< records that have no field `input`, or null in it, where their format has one
+  std::int64_t dropped_turns = 0;      ///< of ShareGPT: turns before the first of a human, left out
+  std::int64_t broken = 0;             ///< records left out because they could not be read
+  std::vector<std::string> reasons{};  ///< of the first of these, each with file, line and record
+};
+
 /// Records of one or more files, in the files' order.
 struct Records {
   std::vector<std::string> files;
   std::vector<Record> records;
-  std::int64_t without_input = 0;  ///< records that have no field `input`, or null in it
+  std::int64_t without_input = 0;  ///< as in the report
+  ReadReport report{};
 };
 
 /// `alpaca.json:13 (record 4)`, for messages.
 std::string describe(const Source& source, std::span<const std::string> files);
-
-/// Reads files of `{"instruction": …, "input": …, "output": …}` records: a JSON array, or JSON lines (one object a line, blank
-/// lines allowed). A file's first character tells which. The fields are strings. `input` may be missing or null, which reads as empty and is counted,
-/// unless another field looks like a misspelt one; other fields are ignored.
-/// Files are streamed: memory holds the records alone.
-/// @throws IoError where a file cannot be read; DataError with file, line and record where a record is broken, lacks a field, has
-///         one of another type or twice, or is not UTF-8, and where a file has no record.
-Records read_records(std::span<const std::string> paths);
 
 }  // namespace herd

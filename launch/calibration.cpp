@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <span>
 
-#include "data/record.h"
+#include "data/readers/reader.h"
 #include "runtime/base/file.h"
 #include "runtime/base/text.h"
 

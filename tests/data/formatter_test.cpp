@@ -9,7 +9,7 @@
 #include "data/audit.h"
 #include "data/dataset.h"
 #include "data/examples.h"
-#include "data/record.h"
+#include "data/readers/reader.h"
 #include "data/template/template.h"
 #include "runtime/base/error.h"
 #include "tests/data/toy_records.h"

@@ -6,15 +6,13 @@
 #include <set>
 
 #include "data/dataset.h"
-#include "data/record.h"
 #include "data/split.h"
 #include "data/template/template.h"
 #include "runtime/base/error.h"
+#include "tests/data/record_files.h"
 #include "tests/data/toy_records.h"
 #include "tests/data/toy_tokenizers.h"
 #include "tests/support/assets.h"
-#include "tests/support/errors.h"
-#include "tests/support/scratch.h"
 
 namespace herd {
 namespace {
@@ -22,23 +20,9 @@ namespace {
 using test::ByteTokenizer;
 using test::line;
 using test::options;
+using test::RecordFiles;
 using testing::AllOf;
 using testing::HasSubstr;
-
-/// A folder that goes with the test.
-class RecordFiles : public testing::Test {
- protected:
-  std::string file(const std::string& name, std::string_view text) const {
-    std::ofstream(folder_ / name, std::ios::binary) << text;
-    return (folder_ / name).string();
-  }
-  Records read(const std::string& path) const { return read_records(std::vector{path}); }
-  std::string complaint(std::string_view text) const {
-    return test::message_of<DataError>([&] { read(file("bad.json", text)); });
-  }
-
-  test::Scratch folder_;
-};
 
 TEST_F(RecordFiles, ReadsArraysAndLinesByContent) {
   const auto array = file("a.json", "\xef\xbb\xbf\n[\n {\"instruction\": \"i\\u00e9\\n\", \"input\": \"\", \"output\": \"o\", \"id\": [1, {\"output\": 3}]},\n"

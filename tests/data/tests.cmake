@@ -12,3 +12,8 @@ target_link_libraries(tokenizer_probe PRIVATE herd_data nlohmann_json::nlohmann_
 set_target_properties(tokenizer_probe PROPERTIES SKIP_PRECOMPILE_HEADERS ON)
 herd_python_test(data/tokenizer_parity TIMEOUT 600)
 herd_python_test(data/tokenizer_assets_parity TIMEOUT 600)
+herd_test(data/readers NO_TORCH LIBRARIES herd_data nlohmann_json::nlohmann_json)
+herd_test(data/conversations NO_TORCH LIBRARIES herd_data)
+herd_test(data/reader_errors NO_TORCH LIBRARIES herd_data nlohmann_json::nlohmann_json)
+herd_test(data/packed_files NO_TORCH LIBRARIES herd_data nlohmann_json::nlohmann_json ZLIB::ZLIB PkgConfig::zstd)
+herd_test(data/reader_assets NO_TORCH LIBRARIES herd_data)
