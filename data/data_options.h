@@ -3,6 +3,9 @@
 #include <string>
 #include <vector>
 
+#include "data/data_set.h"
+#include "data/duplicates.h"
+#include "data/readers/reader.h"
 #include "runtime/base/config.h"
 
 namespace herd {
@@ -19,7 +22,12 @@ enum class Unsupervised { kError, kSkip };
 
 /// The `data` section of a run: which records, how they read as text, how they become rows.
 struct DataOptions {
-  std::vector<std::string> sets;                        ///< files of records (data/record.h), read in this order; in a recipe also hub:org/name/FILE
+  std::vector<DataSet> sets;                            ///< read in this order
+  std::vector<std::string> catalogue;                   ///< further lists of data sets by name (data/catalogue.h)
+  std::string folder = "data";                          ///< where the files of herd's own list lie
+  Broken broken = Broken::kStop;                        ///< what becomes of a record that cannot be read
+  Deduplicate deduplicate = Deduplicate::kOff;
+  double near = 0.8;                                    ///< likeness from which on two records are one, for kNear
   std::string template_name = "alpaca";                 ///< a name in templates(), or a file of that form (data/template/template.h)
   Objective objective = Objective::kInstructions;
   std::int64_t max_tokens = 512;                        ///< longest row; the caller checks it against the model's context
@@ -29,7 +37,9 @@ struct DataOptions {
   double held_out = 0;                                  ///< below 1 a fraction of the records, from 1 on their number
   Overlong overlong = Overlong::kTruncate;
   Unsupervised unsupervised = Unsupervised::kError;
-  std::uint64_t seed = 0;                               ///< of the sample order and of the split
+  std::uint64_t seed = 0;                               ///< of the sample order
+  std::uint64_t split_seed = 0;                         ///< of the split: the same for all mixtures, or held-out records leak between them
+  std::string cache;                                    ///< folder of tokenised data; empty: the user's own, for data of 16 MB and more; `off`: none
   int threads = 0;                                      ///< for tokenising; 0 takes one a core
 
   void validate() const;

@@ -2,23 +2,83 @@
 
 #include <fmt/format.h>
 
-#include "data/record.h"
+#include <filesystem>
+#include <functional>
+
+#include "data/cache.h"
 #include "data/template/template.h"
+#include "data/text_blocks.h"
 #include "runtime/base/error.h"
+#include "runtime/base/parallel_for.h"
 #include "runtime/base/text.h"
 
 namespace herd {
 namespace {
 
-std::string fingerprint_of(const Records& records, const DataOptions& options, const Dataset& dataset) {
-  // Hashes of records, hashed: the texts themselves need not be copied together.
-  std::string bytes = fmt::format("{} {} {} {} {} {} {} {} {} {}\n", dataset.template_fingerprint, dataset.tokenizer_fingerprint,
-                                  options.max_tokens, static_cast<int>(options.train_on), options.packing, options.held_out,
-                                  static_cast<int>(options.overlong), static_cast<int>(options.unsupervised), options.seed,
-                                  records.records.size());
-  for (const auto& record : records.records)
-    bytes += fingerprint(content_of(record));
-  return fingerprint(bytes);
+/// One side of the split: examples as they come.
+struct Side {
+  Side(ExampleWriter w, std::int64_t max_tokens) : writer(std::move(w)), rows(max_tokens, [this](Example row) { keep(row, 1); }) {}
+
+  void add(Formatter::Outcome outcome, double weight, Objective objective) {
+    Formatted kept;
+    kept.report = report;
+    take(std::move(outcome), kept);
+    if (objective == Objective::kText) {
+      report.longest = kept.report.longest;
+      report.skipped_unsupervised = kept.report.skipped_unsupervised;
+      for (const auto& document : kept.examples) rows.add(document);
+      return;
+    }
+    report = kept.report;
+    for (const auto& example : kept.examples) writer.add(example, weight);
+  }
+  void keep(const Example& row, double weight) {
+    ++report.examples;
+    report.tokens += row.length();
+    report.supervised_tokens += row.supervised_tokens;
+    writer.add(row, weight);
+  }
+
+  ExampleWriter writer;
+  FormatReport report;
+  TextBlocks rows;
+};
+
+void need_examples(const Dataset& dataset) {
+  for (const auto& set : dataset.sets)
+    if (set.train + set.held_out == 0)
+      throw DataError({.who = "data.sets: '" + set.name + "'", .found = fmt::format("no record left of {}", set.read + set.broken),
+                       .expected = "at least one", .remedy = "look at its `where` and `limit`, and at data.deduplicate"});
+  if (dataset.train.empty())
+    throw DataError({.who = join(dataset.files), .found = "no example left to learn from: " + dataset.train_report.summary(),
+                     .expected = "at least one", .remedy = "raise data.max_tokens, or look at `herd data audit`"});
+}
+
+// Fills in all that the records decide.
+void build(Dataset& out, const DataOptions& options, const Tokenizer& tokenizer, std::vector<ResolvedSet> sets, Side& train, Side& held_out) {
+  Mix mix(options, std::move(sets));
+  const Formatter format(tokenizer, options);
+  for (auto block = mix.next(); !block.empty(); block = mix.next()) {
+    std::vector<std::vector<Formatter::Outcome>> outcomes(block.size());
+    parallel_for(static_cast<std::int64_t>(block.size()), options.threads, [&](std::int64_t i) {
+      outcomes[static_cast<std::size_t>(i)] = format(block[static_cast<std::size_t>(i)].record, mix.files());
+    });
+    for (std::size_t i = 0; i < block.size(); ++i) {
+      auto& side = block[i].held_out ? held_out : train;
+      ++side.report.records;
+      for (auto& outcome : outcomes[i]) side.add(std::move(outcome), block[i].held_out ? 1 : block[i].record.weight, options.objective);
+    }
+  }
+  for (auto* side : {&train, &held_out}) side->rows.finish();
+  out.sets = mix.reports();
+  out.train = train.writer.finish();
+  out.held_out = held_out.writer.finish();
+  out.train_report = train.report;
+  out.held_out_report = held_out.report;
+  if (options.held_out > 0 && out.held_out_report.records == 0)
+    throw ConfigError({.who = "data.held_out", .found = fmt::format("{:g} of {} records, which holds none back", options.held_out, out.train_report.records),
+                       .expected = "a fraction that takes some of so few, or their number", .remedy = "data.held_out=1"});
+  need_examples(out);
 }
 
 }  // namespace
@@ -26,7 +86,20 @@ std::string fingerprint_of(const Records& records, const DataOptions& options, c
 std::vector<std::string> Dataset::summary() const {
   std::vector lines{"train: " + train_report.summary()};
   if (held_out_report.records) lines.push_back("held out: " + held_out_report.summary());
-  if (records_without_input) lines.push_back(fmt::format("no field 'input' in {}: read as empty", plural(records_without_input, "record")));
+  for (const auto& set : sets) {
+    std::vector<std::string> told;
+    const auto tell = [&](std::int64_t count, const char* what) {
+      if (count) told.push_back(with_thousands(count) + " " + what);
+    };
+    tell(set.broken, "broken and left out");
+    tell(set.filtered, "left out by where");
+    tell(set.duplicates, "left out as duplicates");
+    tell(set.over_limit, "left out by the limit");
+    tell(set.without_input, set.without_input == 1 ? "record without a field 'input': read as empty" : "records without a field 'input': read as empty");
+    if (told.empty()) continue;
+    lines.push_back(fmt::format("{}: {} records; {}", set.name, with_thousands(set.train + set.held_out), join(told)));
+    for (const auto& reason : set.reasons) lines.push_back("  " + reason);
+  }
   return lines;
 }
 
@@ -37,23 +110,28 @@ Dataset load_dataset(const DataOptions& options, const Tokenizer& tokenizer) {
   out.template_fingerprint = text->fingerprint;
   out.template_text = text->text;
   out.tokenizer_fingerprint = tokenizer.fingerprint;
-
-  auto records = read_records(options.sets);
-  out.files = records.files;
-  out.records_without_input = records.without_input;
-  out.fingerprint = fingerprint_of(records, options, out);
-
-  auto split = split_records(std::move(records), options.held_out, options.seed);
-  auto train = format_records(split.train, tokenizer, options);
-  out.train = train.examples;
-  out.train_report = train.report;
-  if (out.train.empty())
-    throw DataError({.who = join(out.files), .found = "no example left to learn from: " + out.train_report.summary(),
-                     .expected = "at least one", .remedy = "raise data.max_tokens, or look at `herd data audit`"});
-  auto held_out = format_records(split.held_out, tokenizer, options);
-  out.held_out = held_out.examples;
-  out.held_out_report = held_out.report;
   out.pad_token = tokenizer.pad.value_or(tokenizer.eos.value_or(0));
+
+  auto sets = resolve_sets(options);
+  for (const auto& set : sets) out.files.insert(out.files.end(), set.files.begin(), set.files.end());
+  out.file_fingerprints = file_fingerprints(out.files, options.threads);
+  const auto key = dataset_key(options, sets, out);
+  out.fingerprint = fingerprint(fmt::format("{} {} {} {}", key, options.packing, options.group_by_length, options.seed));
+
+  const auto in_memory = [&] {
+    Side train({}, options.max_tokens), held_out({}, options.max_tokens);
+    build(out, options, tokenizer, std::move(sets), train, held_out);
+  };
+  const auto folder = cache_folder(options, out.files);
+  if (folder.empty()) return in_memory(), out;
+  DatasetCache cache(folder, key);
+  if (cache.read(out)) return out;
+  const auto lock = cache.lock();
+  if (cache.read(out)) return out;  // made by another meanwhile
+  cache.write(out, [&](const std::filesystem::path& staging) {
+    Side train(ExampleWriter(staging / "train.examples"), options.max_tokens), held_out(ExampleWriter(staging / "held_out.examples"), options.max_tokens);
+    build(out, options, tokenizer, std::move(sets), train, held_out);
+  });
   return out;
 }
 

@@ -57,7 +57,7 @@ std::vector<Place> places(RunConfig& config, HubUse model) {
   std::vector<Place> all{{"model.path", &config.model.path, model},
                          {"model.tokenizer", &config.model.tokenizer, HubUse::kTokenizer},
                          {"peft.adapter", &config.peft.adapter, HubUse::kAdapter}};
-  for (auto& set : config.data.sets) all.push_back({"data.sets", &set, std::nullopt});
+  for (auto& set : config.data.sets) all.push_back({"data.sets", &set.name, std::nullopt});
   return all;
 }
 

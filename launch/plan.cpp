@@ -19,9 +19,12 @@ namespace fs = std::filesystem;
 // What of the recipe's files is missing; empty where all are there.
 std::string missing_data(const RunConfig& config) {
   if (config.data.sets.empty()) return "data.sets is empty";
-  for (const auto& set : config.data.sets)
-    if (!fs::exists(set)) return "there is no " + set;
-  return "";
+  try {
+    resolve_sets(config.data);
+    return "";
+  } catch (const Error& error) {
+    return error.complaint().who + ": " + error.complaint().found;
+  }
 }
 
 // Without a tokenizer nothing is known of the data; that rows grow by its new pieces cannot be left open.

@@ -135,6 +135,8 @@ std::string base_identity(const std::string& fingerprint, const std::optional<Qu
   return fingerprint.empty() || !quantization ? fingerprint : fingerprint + " as " + describe_quantisation(*quantization);
 }
 
+constexpr std::size_t kFilesNamed = 256;  // of thousands, the whole's fingerprint tells
+
 Fingerprints fingerprints(const RunParts& parts, const RunConfig& config) {
   std::string trained;
   int tensors = 0;
@@ -144,12 +146,16 @@ Fingerprints fingerprints(const RunParts& parts, const RunConfig& config) {
     ++tensors;
   });
   const auto meaning = makes_adapter(parts) ? fmt::format("{}, options {}", scale_of(parts.peft), meaning_of(parts.peft)) : "";
-  return {{"base model", base_identity(parts.base.fingerprint, config.model.quantization)},
+  Fingerprints out{{"base model", base_identity(parts.base.fingerprint, config.model.quantization)},
           {"tokenizer", parts.provenance.tokenizer_fingerprint},
           {"template", parts.provenance.template_name + " " + parts.provenance.template_fingerprint},
           {"adapter", fmt::format("{} of {} tensors {}{}", parts.peft.method, tensors, fingerprint(trained), meaning)},
           {"data", parts.dataset.fingerprint},
           {"rows a step", std::to_string(config.train.global_batch_size)}};
+  // Which file it is that changed. Contents count, places do not.
+  for (std::size_t i = 0; i < parts.dataset.files.size() && i < kFilesNamed; ++i)
+    out[fmt::format("{} {}", kDataFile, i + 1)] = fmt::format("{} ({})", parts.dataset.file_fingerprints[i], std::filesystem::path(parts.dataset.files[i]).filename().string());
+  return out;
 }
 
 void write_result(const RunParts& parts, const RunConfig& config, const std::filesystem::path& folder, const std::string& rule_state,

@@ -10,6 +10,8 @@ namespace herd {
 
 /// What a checkpoint belongs to, by name: `base model`, `tokenizer`, `template`, `adapter`, … "" says that it is not known.
 using Fingerprints = std::map<std::string, std::string>;
+/// Names that begin so tell which file it is where `data` differs; alone they say nothing.
+inline constexpr const char* kDataFile = "data file";
 
 /// Elements [begin, end) of a flattened tensor, as one dataset of a rank's file.
 struct StoredSlice {

@@ -6,7 +6,6 @@
 #include <set>
 
 #include "data/dataset.h"
-#include "data/split.h"
 #include "data/template/template.h"
 #include "runtime/base/error.h"
 #include "tests/data/record_files.h"
@@ -89,47 +88,6 @@ TEST_F(RecordFiles, EmptyDataIsAnError) {
   EXPECT_THROW(read((folder_ / "absent.json").string()), IoError);
   EXPECT_THROW(read(folder_.path().string()), IoError);
   EXPECT_THROW(read_records({}), DataError);
-}
-
-Records numbered(int count, int copies = 1) {
-  Records out{.files = {"made.json"}, .records = {}};
-  for (int i = 0; i < count; ++i)
-    for (int c = 0; c < copies; ++c) out.records.push_back(instruction_record("question " + std::to_string(i), "", "answer", {0, static_cast<std::uint32_t>(i), 0}));
-  return out;
-}
-
-std::set<std::string> questions(const Records& records) {
-  std::set<std::string> out;
-  for (const auto& record : records.records) out.insert(record.turns[0].text);
-  return out;
-}
-
-TEST(Split, IsDisjointExactAndIndependentOfOrder) {
-  const auto split = split_records(numbered(1000), 0.05, 1);
-  EXPECT_EQ(split.held_out.records.size(), 50u);
-  EXPECT_EQ(split.train.records.size(), 950u);
-  auto both = questions(split.train);
-  both.merge(questions(split.held_out));
-  EXPECT_EQ(both.size(), 1000u);
-
-  auto reversed = numbered(1000);
-  std::reverse(reversed.records.begin(), reversed.records.end());
-  EXPECT_EQ(questions(split_records(reversed, 50, 1).held_out), questions(split.held_out));
-  EXPECT_NE(questions(split_records(numbered(1000), 50, 2).held_out), questions(split.held_out));
-}
-
-TEST(Split, NeverPartsEqualRecords) {
-  const auto split = split_records(numbered(100, 3), 40, 1);
-  EXPECT_EQ(split.held_out.records.size(), 42u);  // 14 triples: the last one carries the count beyond 40
-  auto common = questions(split.train);
-  for (const auto& question : questions(split.held_out)) EXPECT_FALSE(common.contains(question));
-}
-
-TEST(Split, RefusesToKeepEverythingBack) {
-  EXPECT_THROW(split_records(numbered(10), 10, 1), ConfigError);
-  EXPECT_THROW(split_records(numbered(10), -0.1, 1), ConfigError);
-  EXPECT_THROW(split_records(numbered(1, 5), 1, 1), ConfigError);
-  EXPECT_EQ(split_records(numbered(10), 0, 1).train.records.size(), 10u);
 }
 
 TEST_F(RecordFiles, DatasetKnowsItselfAgain) {
