@@ -66,6 +66,7 @@ void read_douban(const Files& files, PairSink& sink) {
     auto fields = split(line, '\t');
     if (fields[0] == "0") return sink.leave_out("label 0");
     if (fields[0] != "1") throw lines.error(fmt::format("the label '{}'", fields[0].substr(0, 40)), "0 or 1, then the utterances, parted by tabs");
+    if (fields.size() == 1) return sink.leave_out("no utterance");
     fields.erase(fields.begin());
     sink.session(fields);
   });

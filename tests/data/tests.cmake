@@ -10,3 +10,7 @@ target_link_libraries(tokenizer_probe PRIVATE herd_data nlohmann_json::nlohmann_
 set_target_properties(tokenizer_probe PROPERTIES SKIP_PRECOMPILE_HEADERS ON)
 herd_python_test(data/tokenizer_parity TIMEOUT 600)
 herd_python_test(data/tokenizer_assets_parity TIMEOUT 600)
+foreach(name cot import table airoboros demo)
+  herd_test(data/${name} NO_TORCH LIBRARIES herd_data nlohmann_json::nlohmann_json)
+endforeach()
+herd_python_test(data/import_parity TIMEOUT 300)
