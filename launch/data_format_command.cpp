@@ -36,14 +36,19 @@ void tell(const fs::path& output, std::int64_t records) { fmt::print("{}: {}\n",
 fs::path shipped_templates() {
   for (const auto& folder : config_folders())
     if (auto file = folder / "data/cot_templates.yaml"; fs::exists(file)) return file;
-  throw ConfigError({.who = "--templates", .found = "none, and herd's own are not installed", .expected = "a file of templates", .remedy = "HERD_CONFIGS names further folders"});
+  throw ConfigError({.who = "--templates",
+                     .found = "none, and herd's own are not installed",
+                     .expected = "a file of templates",
+                     .remedy = "HERD_CONFIGS names further folders"});
 }
 
 /// The set of each file: one for all, or one for each; else the beginning of the file's name, `aqua` of aqua_train.tsv.
 std::vector<CotInput> with_sets(const std::vector<fs::path>& files, const std::vector<std::string>& sets) {
   if (sets.size() > 1 && sets.size() != files.size())
-    throw ConfigError({.who = "--set", .found = fmt::format("{} sets for {}", sets.size(), plural(static_cast<std::int64_t>(files.size()), "file")),
-                       .expected = "one for all, or one for each", .remedy = ""});
+    throw ConfigError({.who = "--set",
+                       .found = fmt::format("{} sets for {}", sets.size(), plural(static_cast<std::int64_t>(files.size()), "file")),
+                       .expected = "one for all, or one for each",
+                       .remedy = ""});
   std::vector<CotInput> inputs;
   for (std::size_t i = 0; i < files.size(); ++i) {
     const auto name = files[i].filename().string();
@@ -59,12 +64,18 @@ void add_cot(CLI::App& format) {
     std::string compat;
   };
   auto asked = std::make_shared<Asked>();
-  auto* command = add_format(format, "cot", "question, answer and reasoning, three columns of a tab-separated file", "TSV files, one after the other", *asked);
+  auto* command = add_format(format, "cot", "question, answer and reasoning, three columns of a tab-separated file",
+                             "TSV files, one after the other", *asked);
   command->add_option("--templates", asked->request.templates, "YAML or JSON; default: herd's own, configs/data/cot_templates.yaml");
-  command->add_option("--set", asked->sets, "data set of the templates, one for all files or one for each; default: the file's name up to '_'")->expected(1)->take_all();
-  command->add_option("--inversions", asked->request.inversions, "templates that ask for the question or the reasoning: a second record a row");
+  command
+      ->add_option("--set", asked->sets, "data set of the templates, one for all files or one for each; default: the file's name up to '_'")
+      ->expected(1)
+      ->take_all();
+  command->add_option("--inversions", asked->request.inversions,
+                      "templates that ask for the question or the reasoning: a second record a row");
   command->add_option("--seed", asked->request.seed, "of the choice among the templates")->capture_default_str();
-  command->add_option("--compat", asked->compat, "alpaca-cot: quotes and \\n as in the files that Alpaca-CoT published")->check(CLI::IsMember({"alpaca-cot"}));
+  command->add_option("--compat", asked->compat, "alpaca-cot: quotes and \\n as in the files that Alpaca-CoT published")
+      ->check(CLI::IsMember({"alpaca-cot"}));
   command->footer("herd data format cot aqua_train.tsv gsm8k_train.tsv --seed 1 --output cot.jsonl");
   command->final_callback([asked] {
     auto request = asked->request;
@@ -102,8 +113,11 @@ void add_airoboros(CLI::App& format) {
     const auto count = format_airoboros(asked->files, asked->output, asked->name);
     const auto all = count.single + count.closed_context + count.plain + count.multi_turn + count.characters;
     tell(asked->output, all);
-    for (const auto& [what, records] : {std::pair{"one answer", count.single}, {"closed context", count.closed_context}, {"code alone", count.plain},
-                                        {"several turns", count.multi_turn}, {"characters", count.characters}})
+    for (const auto& [what, records] : {std::pair{"one answer", count.single},
+                                        {"closed context", count.closed_context},
+                                        {"code alone", count.plain},
+                                        {"several turns", count.multi_turn},
+                                        {"characters", count.characters}})
       if (records > 0) fmt::print("  {:<16}{:>9}\n", what, with_thousands(records));
   });
 }
@@ -113,9 +127,11 @@ void add_belle(CLI::App& format) {
     BelleRequest request;
   };
   auto asked = std::make_shared<Asked>();
-  auto* command = add_format(format, "belle", "instruction records as conversations of two turns", "JSON arrays or JSON lines of {instruction, input, output}", *asked);
+  auto* command = add_format(format, "belle", "instruction records as conversations of two turns",
+                             "JSON arrays or JSON lines of {instruction, input, output}", *asked);
   command->add_option("--name", asked->request.name, "ids are NAME-1, NAME-2, …")->capture_default_str();
-  command->add_option("--between", asked->request.between, "text between instruction and input, where there is an input; default: none, as BELLE has it");
+  command->add_option("--between", asked->request.between,
+                      "text between instruction and input, where there is an input; default: none, as BELLE has it");
   command->footer("herd data format belle alpaca_data.json --output conversations.jsonl");
   command->final_callback([asked] {
     asked->request.files = asked->files;

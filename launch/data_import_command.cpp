@@ -40,9 +40,14 @@ void add_data_import(CLI::App& data) {
   command->add_option("corpus", asked->request.corpus, "which layout")->required()->check(CLI::IsMember(corpora().names()));
   command->add_option("path", asked->request.source, "the corpus' file, or the folder of its files")->required();
   command->add_option("--output", asked->request.output, "file to write")->required();
-  command->add_option("--format", asked->format, "tsv: query TAB answer; jsonl: instruction records")->check(CLI::IsMember({"tsv", "jsonl"}))->capture_default_str();
-  command->add_option("--turns", asked->turns, "of a session, shipped: what the published corpus has; all: every utterance with the next; whole: conversations")
-      ->check(CLI::IsMember(turns().names()))->capture_default_str();
+  command->add_option("--format", asked->format, "tsv: query TAB answer; jsonl: instruction records")
+      ->check(CLI::IsMember({"tsv", "jsonl"}))
+      ->capture_default_str();
+  command
+      ->add_option("--turns", asked->turns,
+                   "of a session, shipped: what the published corpus has; all: every utterance with the next; whole: conversations")
+      ->check(CLI::IsMember(turns().names()))
+      ->capture_default_str();
   command->add_flag("--simplify", asked->request.simplify, "traditional characters to simplified, where the published corpus leaves them");
   command->footer(listed());
   command->final_callback([asked] {

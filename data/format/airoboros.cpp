@@ -10,7 +10,8 @@
 namespace herd {
 namespace {
 
-constexpr std::array<std::string_view, 6> kMarkers{"BEGININPUT", "ENDINPUT", "BEGINCONTEXT", "ENDCONTEXT", "BEGININSTRUCTION", "ENDINSTRUCTION"};
+constexpr std::array<std::string_view, 6> kMarkers{"BEGININPUT", "ENDINPUT",         "BEGINCONTEXT",
+                                                   "ENDCONTEXT", "BEGININSTRUCTION", "ENDINSTRUCTION"};
 constexpr std::string_view kPlain = " PLAINFORMAT", kFence = "```", kUser = "</s> USER: ", kAssistant = " ASSISTANT: ";
 
 DataError mistake(std::string who, std::string found, std::string expected) {
@@ -30,7 +31,8 @@ void for_each_line(std::string_view text, const Take& take) {
 
 const std::string_view& without_markers(const std::string_view& text, const char* who) {
   for_each_line(text, [&](std::string_view line) {
-    if (std::ranges::count(kMarkers, line)) throw mistake(who, fmt::format("the line '{}' inside it", line), "text without airoboros' markers");
+    if (std::ranges::count(kMarkers, line))
+      throw mistake(who, fmt::format("the line '{}' inside it", line), "text without airoboros' markers");
   });
   return text;
 }
@@ -38,7 +40,8 @@ const std::string_view& without_markers(const std::string_view& text, const char
 std::string metadata_lines(const ContextBlock& block) {
   std::string lines;
   for (const auto& [key, value] : block.metadata) {
-    if (key.empty() || key.find_first_of(":\n") != std::string::npos) throw mistake("metadata", fmt::format("the key '{}'", key), "a word without colon or line end");
+    if (key.empty() || key.find_first_of(":\n") != std::string::npos)
+      throw mistake("metadata", fmt::format("the key '{}'", key), "a word without colon or line end");
     if (value.find('\n') != std::string::npos) throw mistake(fmt::format("metadata '{}'", key), "a value with a line end", "one line");
     lines += fmt::format("{}: {}\n", key, value);
   }
@@ -51,7 +54,8 @@ std::string closed_context(std::span<const ContextBlock> blocks, std::string_vie
   if (blocks.empty()) throw mistake("closed context", "no block", "at least one text to answer from");
   std::string out;
   for (const auto& block : blocks)
-    out += fmt::format("BEGININPUT\nBEGINCONTEXT\n{}ENDCONTEXT\n{}\nENDINPUT\n", metadata_lines(block), without_markers(block.text, "a block's text"));
+    out += fmt::format("BEGININPUT\nBEGINCONTEXT\n{}ENDCONTEXT\n{}\nENDINPUT\n", metadata_lines(block),
+                       without_markers(block.text, "a block's text"));
   return out + fmt::format("BEGININSTRUCTION\n{}\nENDINSTRUCTION", without_markers(instruction, "the instruction"));
 }
 
@@ -97,7 +101,8 @@ std::vector<Turn> split_turns(std::string prompt, std::string_view answer) {
     if (end == std::string_view::npos) break;
     answer.remove_prefix(end + kUser.size());
     const auto reply = answer.find(kAssistant);
-    if (reply == std::string_view::npos || reply > answer.find(kUser)) throw mistake("a conversation", "'</s> USER: ' without ' ASSISTANT: ' after it", "both");
+    if (reply == std::string_view::npos || reply > answer.find(kUser))
+      throw mistake("a conversation", "'</s> USER: ' without ' ASSISTANT: ' after it", "both");
     prompt = answer.substr(0, reply);
     answer.remove_prefix(reply + kAssistant.size());
   }

@@ -17,9 +17,10 @@ struct ContextBlock {
   std::string text;
 };
 
-/// An instruction that is to be answered from the blocks alone, in airoboros' form: BEGININPUT, BEGINCONTEXT, …, ENDINSTRUCTION. A block without
-/// metadata keeps its empty context.
-/// @throws DataError: no block, a marker on a line of its own inside a text, a key that is empty or has a colon or line end, a value with a line end.
+/// An instruction that is to be answered from the blocks alone, in airoboros' form: BEGININPUT, BEGINCONTEXT, …, ENDINSTRUCTION. A block
+/// without metadata keeps its empty context.
+/// @throws DataError: no block, a marker on a line of its own inside a text, a key that is empty or has a colon or line end, a value with a
+///         line end.
 std::string closed_context(std::span<const ContextBlock> blocks, std::string_view instruction);
 
 /// The answer with the blocks that it rests on, each `Source:` and its metadata on the lines after it.
@@ -33,7 +34,8 @@ std::string plain_format(std::string_view instruction);
 /// @throws DataError for a fence without its end.
 std::string code_alone(std::string_view answer);
 
-/// Turns of `{prompt}` and an answer that holds further turns as `</s> USER: … ASSISTANT: …`. @throws DataError for a USER without an ASSISTANT.
+/// Turns of `{prompt}` and an answer that holds further turns as `</s> USER: … ASSISTANT: …`. @throws DataError for a USER without an
+/// ASSISTANT.
 std::vector<Turn> split_turns(std::string prompt, std::string_view answer);
 
 struct Character {
@@ -50,9 +52,9 @@ struct CharacterChat {
   std::vector<Line> lines;
 };
 
-/// The chat as a conversation. The system text names the characters and the scene. What the user's character says is the user's turn, what the
-/// others say until then one turn of the model; every line begins `Name: `. What others say before the user's first line belongs to the system text, and
-/// what the user says last, unanswered, is left out.
+/// The chat as a conversation. The system text names the characters and the scene. What the user's character says is the user's turn, what
+/// the others say until then one turn of the model; every line begins `Name: `. What others say before the user's first line belongs to the
+/// system text, and what the user says last, unanswered, is left out.
 /// @throws DataError: fewer than two characters, a name twice or with a colon, a speaker that is no character, nothing that the model says.
 Record character_record(const CharacterChat& chat);
 
@@ -62,6 +64,7 @@ struct AiroborosCount {
 
 /// Writes files of JSON objects (docs/data-formats.md has the three forms) as conversation lines with ids NAME-1, NAME-2, ….
 /// @throws DataError with file, line and record; for an output that is an input; IoError
-AiroborosCount format_airoboros(const std::vector<std::filesystem::path>& files, const std::filesystem::path& output, const std::string& name);
+AiroborosCount format_airoboros(const std::vector<std::filesystem::path>& files, const std::filesystem::path& output,
+                                const std::string& name);
 
 }  // namespace herd

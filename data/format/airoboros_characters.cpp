@@ -12,13 +12,17 @@ DataError mistake(std::string found, std::string expected) {
   return DataError({.who = "a chat of characters", .found = std::move(found), .expected = std::move(expected), .remedy = ""});
 }
 
-bool is_character(const CharacterChat& chat, const std::string& name) { return std::ranges::count(chat.characters, name, &Character::name) > 0; }
+bool is_character(const CharacterChat& chat, const std::string& name) {
+  return std::ranges::count(chat.characters, name, &Character::name) > 0;
+}
 
 void check(const CharacterChat& chat) {
   if (chat.characters.size() < 2) throw mistake(fmt::format("{} of them", chat.characters.size()), "at least two");
   for (const auto& [name, description] : chat.characters) {
-    if (name.empty() || name.find_first_of(":\n") != std::string::npos) throw mistake(fmt::format("the name '{}'", name), "a name without colon or line end");
-    if (std::ranges::count(chat.characters, name, &Character::name) > 1) throw mistake(fmt::format("'{}' twice", name), "names that differ");
+    if (name.empty() || name.find_first_of(":\n") != std::string::npos)
+      throw mistake(fmt::format("the name '{}'", name), "a name without colon or line end");
+    if (std::ranges::count(chat.characters, name, &Character::name) > 1)
+      throw mistake(fmt::format("'{}' twice", name), "names that differ");
   }
   if (!is_character(chat, chat.user)) throw mistake(fmt::format("the user plays '{}'", chat.user), "one of the characters");
   for (const auto& line : chat.lines)

@@ -90,7 +90,8 @@ Record placed(const JsonObject& object, AiroborosCount& count) {
 
 }  // namespace
 
-AiroborosCount format_airoboros(const std::vector<std::filesystem::path>& files, const std::filesystem::path& output, const std::string& name) {
+AiroborosCount format_airoboros(const std::vector<std::filesystem::path>& files, const std::filesystem::path& output,
+                                const std::string& name) {
   AiroborosCount count;
   std::int64_t number = 0;
   write_text(output, files, [&](TextOutput& out) {

@@ -16,12 +16,15 @@ namespace {
 
 constexpr std::array<const char*, 3> kColumns{"question", "answer", "reasoning"};
 
-std::int64_t write_input(const CotInput& input, const std::vector<CotTemplate>& templates, std::string_view stream, const CotRequest& request, TextOutput& out) {
+std::int64_t write_input(const CotInput& input, const std::vector<CotTemplate>& templates, std::string_view stream,
+                         const CotRequest& request, TextOutput& out) {
   CotRows rows(input.file, request.compat);
   std::int64_t count = 0;
   for (CotRow row; rows.next(row); ++count)
     out.line(alpaca_line(apply(templates[choose_cot(request.seed, stream, static_cast<std::uint64_t>(count), templates.size())], row)));
-  if (count == 0) throw DataError({.who = input.file.string(), .found = "an empty file", .expected = "rows of question, answer and reasoning", .remedy = ""});
+  if (count == 0)
+    throw DataError(
+        {.who = input.file.string(), .found = "an empty file", .expected = "rows of question, answer and reasoning", .remedy = ""});
   return count;
 }
 
@@ -54,10 +57,12 @@ bool CotRows::next(CotRow& row) {
   const auto& lines = reading_->lines;
   const bool blank = fields.empty() || (fields.size() == 1 && fields[0].empty());
   if (fields.size() != kColumns.size())
-    throw lines.error_at(reading_->begin(), blank ? "an empty line" : fmt::format("{} column{}", fields.size(), fields.size() == 1 ? "" : "s"),
+    throw lines.error_at(reading_->begin(),
+                         blank ? "an empty line" : fmt::format("{} column{}", fields.size(), fields.size() == 1 ? "" : "s"),
                          "three, parted by tabs: question, answer, reasoning");
   for (std::size_t i = 0; i < fields.size(); ++i)
-    if (fields[i].empty()) throw lines.error_at(reading_->begin(), fmt::format("no {}", kColumns[i]), "three columns with text: question, answer, reasoning");
+    if (fields[i].empty())
+      throw lines.error_at(reading_->begin(), fmt::format("no {}", kColumns[i]), "three columns with text: question, answer, reasoning");
   row = {.question = std::move(fields[0]), .answer = std::move(fields[1]), .reasoning = std::move(fields[2])};
   return true;
 }

@@ -25,7 +25,8 @@ std::string meant(std::string_view word, std::span<const std::string> known) {
 
 const ConfigNode& text_of(const ConfigNode& node, std::string_view key) {
   const auto* found = node.find(key);
-  if (!found || !found->is_scalar()) throw mistake(found ? *found : node, fmt::format("no text '{}'", key), "a template: {instruction: …, output: …}");
+  if (!found || !found->is_scalar())
+    throw mistake(found ? *found : node, fmt::format("no text '{}'", key), "a template: {instruction: …, output: …}");
   return *found;
 }
 
@@ -33,11 +34,13 @@ CotTemplate read_template(const ConfigNode& node) {
   static const std::vector<std::string> keys{"instruction", "input", "output"};
   if (!node.is_map()) throw mistake(node, "no mapping", "a template: {instruction: …, output: …}");
   for (const auto& item : node.items)
-    if (!std::ranges::count(keys, item.key)) throw mistake(item, fmt::format("unknown key '{}'", item.key), "instruction and output", meant(item.key, keys));
+    if (!std::ranges::count(keys, item.key))
+      throw mistake(item, fmt::format("unknown key '{}'", item.key), "instruction and output", meant(item.key, keys));
   const bool as_input = node.find("input");
   if (as_input && node.find("instruction")) throw mistake(node, "both 'instruction' and 'input'", "one of the two");
   CotTemplate read{.instruction = SlotText(text_of(node, as_input ? "input" : "instruction")), .output = SlotText(text_of(node, "output"))};
-  if (!read.output.has_slots()) throw mistake(*node.find("output"), "an output without a slot, the same for every row", "{" + join(kSlots, "}, {") + "}");
+  if (!read.output.has_slots())
+    throw mistake(*node.find("output"), "an output without a slot, the same for every row", "{" + join(kSlots, "}, {") + "}");
   return read;
 }
 
@@ -69,10 +72,13 @@ SlotText::SlotText(const ConfigNode& node) {
       continue;
     }
     const auto end = text[i] == '{' ? text.find('}', i) : std::string::npos;
-    if (end == std::string::npos) throw mistake(node, fmt::format("a '{}' without its partner", text[i]), "a slot such as {question}", "a brace of its own is written twice");
+    if (end == std::string::npos)
+      throw mistake(node, fmt::format("a '{}' without its partner", text[i]), "a slot such as {question}",
+                    "a brace of its own is written twice");
     const auto name = text.substr(i + 1, end - i - 1);
     const auto slot = std::ranges::find(kSlots, name);
-    if (slot == kSlots.end()) throw mistake(node, fmt::format("unknown slot '{{{}}}'", name), "{" + join(kSlots, "}, {") + "}", meant(name, kSlots));
+    if (slot == kSlots.end())
+      throw mistake(node, fmt::format("unknown slot '{{{}}}'", name), "{" + join(kSlots, "}, {") + "}", meant(name, kSlots));
     part.slot = static_cast<int>(slot - kSlots.begin());
     parts_.push_back(std::exchange(part, {}));
     i = end;
@@ -101,11 +107,16 @@ std::vector<CotTemplate> read_cot_templates(const std::filesystem::path& file, s
   } else {
     const auto* own = set == kCommon ? nullptr : root.find(set);
     const auto known = sets_of(root);
-    if (!own) throw DataError({.who = file.string(), .found = fmt::format("no set '{}'", set), .expected = "one of " + join(known), .remedy = meant(set, known)});
+    if (!own)
+      throw DataError({.who = file.string(),
+                       .found = fmt::format("no set '{}'", set),
+                       .expected = "one of " + join(known),
+                       .remedy = meant(set, known)});
     if (const auto* common = root.find(kCommon)) read_list(*common, templates);
     read_list(*own, templates);
   }
-  if (templates.empty()) throw DataError({.who = file.string(), .found = "no template", .expected = "at least one for each set", .remedy = ""});
+  if (templates.empty())
+    throw DataError({.who = file.string(), .found = "no template", .expected = "at least one for each set", .remedy = ""});
   return templates;
 }
 

@@ -31,10 +31,11 @@ struct CotTemplate {
   SlotText instruction, output;
 };
 
-/// Templates of a file for one data set. The file is YAML (JSON is, too): a mapping from a data set's name to a list of `{instruction, output}`,
-/// where the key `common` holds templates for every set that is named; or one list, for any set. `input` is another name of `instruction`.
-/// @throws ConfigError for broken YAML; DataError with the place: a set that the file does not name, no template, another key, a missing one, a slot
-///         that does not exist, an output without a slot.
+/// Templates of a file for one data set. The file is YAML (JSON is, too): a mapping from a data set's name to a list of `{instruction,
+/// output}`, where the key `common` holds templates for every set that is named; or one list, for any set. `input` is another name of
+/// `instruction`.
+/// @throws ConfigError for broken YAML; DataError with the place: a set that the file does not name, no template, another key, a missing
+///         one, a slot that does not exist, an output without a slot.
 std::vector<CotTemplate> read_cot_templates(const std::filesystem::path& file, std::string_view set);
 
 /// The data sets that the file names; none where it is one list.

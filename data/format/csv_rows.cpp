@@ -27,7 +27,8 @@ bool CsvRows::next(std::vector<std::string>& row) {
   for (;;) {
     for (const char c : line) take(c);
     if (characters(field_) > kLongestField)
-      throw lines_.error_at(begin_, "a field of more than 131,072 characters", "shorter ones", "is there a quote without its end in the row that begins here?");
+      throw lines_.error_at(begin_, "a field of more than 131,072 characters", "shorter ones",
+                            "is there a quote without its end in the row that begins here?");
     if (state_ != State::kQuoted) break;
     if (lines_.ended()) field_ += '\n';
     if (!lines_.next(line)) break;

@@ -6,8 +6,9 @@
 
 namespace herd {
 
-/// Rows of a tab-separated file as Python's csv.reader(file, delimiter="\t") gives them: a field that begins with a quote runs to the next lone
-/// quote, over tabs and line ends if need be; two quotes inside it are one; what follows its end belongs to it. Other quotes stand for themselves.
+/// Rows of a tab-separated file as Python's csv.reader(file, delimiter="\t") gives them: a field that begins with a quote runs to the next
+/// lone quote, over tabs and line ends if need be; two quotes inside it are one; what follows its end belongs to it. Other quotes stand for
+/// themselves.
 class CsvRows {
  public:
   explicit CsvRows(LineReader& lines) : lines_(lines) {}

@@ -35,7 +35,9 @@ std::vector<typename Items::value_type> draw(Random& random, const Items& items,
 
 std::uint64_t number(Random& random, std::uint64_t low, std::uint64_t high) { return low + random.below(high - low + 1); }
 
-std::string with_article(std::string_view noun) { return fmt::format("{} {}", std::string_view("aeiou").find(noun[0]) == std::string_view::npos ? "a" : "an", noun); }
+std::string with_article(std::string_view noun) {
+  return fmt::format("{} {}", std::string_view("aeiou").find(noun[0]) == std::string_view::npos ? "a" : "an", noun);
+}
 
 Record open_qa(Random& random, Text language) {
   const auto& fact = pick(random, facts());
@@ -48,8 +50,10 @@ Record brainstorming(Random& random, Text language) {
   const auto first = random.below(kind.words.size());
   const auto word = [&](std::size_t i) { return kind.words[(first + i) % kind.words.size()].*language; };
   if (language == &Word::en)
-    return instruction_record(fmt::format("Name three {}. Begin with {}.", kind.many.en, word(0)), "", fmt::format("{}, {}, {}", word(0), word(1), word(2)));
-  return instruction_record(fmt::format("说出三种{}，从{}开始。", kind.many.cn, word(0)), "", fmt::format("{}、{}、{}", word(0), word(1), word(2)));
+    return instruction_record(fmt::format("Name three {}. Begin with {}.", kind.many.en, word(0)), "",
+                              fmt::format("{}, {}, {}", word(0), word(1), word(2)));
+  return instruction_record(fmt::format("说出三种{}，从{}开始。", kind.many.cn, word(0)), "",
+                            fmt::format("{}、{}、{}", word(0), word(1), word(2)));
 }
 
 Record rewrite(Random& random, Text language) {
@@ -58,14 +62,17 @@ Record rewrite(Random& random, Text language) {
     const auto separator = language == &Word::en ? " " : "、";
     return fmt::format("{}{}{}{}{}", words[a].*language, separator, words[b].*language, separator, words[c].*language);
   };
-  return instruction_record(language == &Word::en ? "Write these words in reverse order." : "把这些词倒过来写。", text(0, 1, 2), text(2, 1, 0));
+  return instruction_record(language == &Word::en ? "Write these words in reverse order." : "把这些词倒过来写。", text(0, 1, 2),
+                            text(2, 1, 0));
 }
 
 Record generation(Random& random, Text language) {
   const auto thing = pick(random, things()), colour = pick(random, colours());
   if (language == &Word::en)
-    return instruction_record(fmt::format("Write a sentence with the words {} and {}.", thing.en, colour.en), "", fmt::format("The {} is {}.", thing.en, colour.en));
-  return instruction_record(fmt::format("用“{}”和“{}”写一句话。", thing.cn, colour.cn), "", fmt::format("这个{}是{}的。", thing.cn, colour.cn));
+    return instruction_record(fmt::format("Write a sentence with the words {} and {}.", thing.en, colour.en), "",
+                              fmt::format("The {} is {}.", thing.en, colour.en));
+  return instruction_record(fmt::format("用“{}”和“{}”写一句话。", thing.cn, colour.cn), "",
+                            fmt::format("这个{}是{}的。", thing.cn, colour.cn));
 }
 
 Record math(Random& random, Text language) {
@@ -83,7 +90,8 @@ Record classification(Random& random, Text language) {
   const auto swapped = random.below(2);
   const auto first = two[swapped].one.*language, second = two[1 - swapped].one.*language;
   if (language == &Word::en)
-    return instruction_record(fmt::format("Is this {} or {}?", with_article(first), with_article(second)), std::string(word.en), std::string(two[0].one.en));
+    return instruction_record(fmt::format("Is this {} or {}?", with_article(first), with_article(second)), std::string(word.en),
+                              std::string(two[0].one.en));
   return instruction_record(fmt::format("这是{}还是{}？", first, second), std::string(word.cn), std::string(two[0].one.cn));
 }
 
@@ -95,8 +103,8 @@ Record closed_qa(Random& random, Text language) {
                               fmt::format("{} has a {}. {} has a {}.", people[0].en, belongings[0].en, people[1].en, belongings[1].en),
                               fmt::format("{} has a {}.", people[asked].en, belongings[asked].en));
   return instruction_record(fmt::format("{}有什么？", people[asked].cn),
-                              fmt::format("{}有{}。{}有{}。", people[0].cn, belongings[0].cn, people[1].cn, belongings[1].cn),
-                              fmt::format("{}有{}。", people[asked].cn, belongings[asked].cn));
+                            fmt::format("{}有{}。{}有{}。", people[0].cn, belongings[0].cn, people[1].cn, belongings[1].cn),
+                            fmt::format("{}有{}。", people[asked].cn, belongings[asked].cn));
 }
 
 Record summarization(Random& random, Text language) {
@@ -106,22 +114,27 @@ Record summarization(Random& random, Text language) {
   if (language == &Word::en)
     return instruction_record("Say this in one sentence.", fmt::format("{0} bought {1}. {0} bought {2}. {0} bought {3}.", person, a, b, c),
                               fmt::format("{} bought {}, {} and {}.", person, a, b, c));
-  return instruction_record("用一句话概括。", fmt::format("{0}买了{1}。{0}买了{2}。{0}买了{3}。", person, a, b, c), fmt::format("{}买了{}、{}和{}。", person, a, b, c));
+  return instruction_record("用一句话概括。", fmt::format("{0}买了{1}。{0}买了{2}。{0}买了{3}。", person, a, b, c),
+                            fmt::format("{}买了{}、{}和{}。", person, a, b, c));
 }
 
 Record code(Random& random, Text language) {
   const auto a = number(random, 1, 9), b = number(random, 1, 9);
   const char sign = "+-*"[random.below(3)];
-  const auto result = sign == '+' ? static_cast<std::int64_t>(a + b) : sign == '*' ? static_cast<std::int64_t>(a * b) : static_cast<std::int64_t>(a) - static_cast<std::int64_t>(b);
+  const auto result = sign == '+'   ? static_cast<std::int64_t>(a + b)
+                      : sign == '*' ? static_cast<std::int64_t>(a * b)
+                                    : static_cast<std::int64_t>(a) - static_cast<std::int64_t>(b);
   const auto program = fmt::format("print({} {} {})", a, sign, b);
-  return instruction_record(language == &Word::en ? "What does this Python program print?" : "这个 Python 程序打印什么？", program, std::to_string(result));
+  return instruction_record(language == &Word::en ? "What does this Python program print?" : "这个 Python 程序打印什么？", program,
+                            std::to_string(result));
 }
 
 Record extract(Random& random, Text language) {
   const auto person = pick(random, names()).*language, thing = pick(random, things()).*language, place = pick(random, places()).*language;
   const auto count = number(random, 10, 99);
   if (language == &Word::en)
-    return instruction_record("Find the number in the sentence.", fmt::format("{} saw {} {}s at {}.", person, count, thing, place), std::to_string(count));
+    return instruction_record("Find the number in the sentence.", fmt::format("{} saw {} {}s at {}.", person, count, thing, place),
+                              std::to_string(count));
   return instruction_record("找出句子里的数字。", fmt::format("{}在{}看到了{}个{}。", person, place, count, thing), std::to_string(count));
 }
 
@@ -159,12 +172,16 @@ Record demo_record(std::uint64_t seed, std::uint64_t index) {
 std::vector<std::filesystem::path> write_demo(const std::filesystem::path& folder, std::int64_t records, std::uint64_t seed) {
   const auto least = 2 * std::distance(demo_tasks().begin(), demo_tasks().end());
   if (records < least)
-    throw DataError({.who = "the demo", .found = plural(records, "record"), .expected = fmt::format("at least {}: one of each category and language", least), .remedy = ""});
+    throw DataError({.who = "the demo",
+                     .found = plural(records, "record"),
+                     .expected = fmt::format("at least {}: one of each category and language", least),
+                     .remedy = ""});
   make_folder(folder);
   const auto write = [&](const char* name, std::string_view language) {
     write_text(folder / name, {}, [&](TextOutput& out) {
       for (std::int64_t i = 0; i < records; ++i)
-        if (const auto record = demo_record(seed, static_cast<std::uint64_t>(i)); record.language == language) out.line(alpaca_line(record));
+        if (const auto record = demo_record(seed, static_cast<std::uint64_t>(i)); record.language == language)
+          out.line(alpaca_line(record));
     });
     return folder / name;
   };

@@ -13,8 +13,8 @@ namespace herd {
 
 class Random;
 
-/// One kind of question in one of two languages. It draws from `random` alone and gives the answer with the question, so that it is right by
-/// construction. Questions repeat in a large set: the worlds are small, for small models to learn.
+/// One kind of question in one of two languages. It draws from `random` alone and gives the answer with the question, so that it is right
+/// by construction. Questions repeat in a large set: the worlds are small, for small models to learn.
 using DemoTask = Record (*)(Random& random, std::string_view demo::Word::*language);
 
 /// The ten categories of BELLE's evaluation set, by their names there.

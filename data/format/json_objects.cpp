@@ -12,8 +12,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-/// Where one object of a text ends and the next begins, told by braces outside strings. The objects are parsed apart; what stands between them is
-/// judged here.
+/// Where one object of a text ends and the next begins, told by braces outside strings. The objects are parsed apart; what stands between
+/// them is judged here.
 class ObjectScanner {
  public:
   ObjectScanner(const LineReader& lines, const std::function<void(const JsonObject&)>& take) : lines_(lines), take_(take) {}
@@ -71,7 +71,9 @@ class ObjectScanner {
 
   DataError at(std::uint32_t line, std::string found, std::string expected, std::string remedy = "") const {
     return DataError({.who = fmt::format("{}:{} (record {})", lines_.path().string(), line, count_ + (depth_ > 0)),
-                      .found = std::move(found), .expected = std::move(expected), .remedy = std::move(remedy)});
+                      .found = std::move(found),
+                      .expected = std::move(expected),
+                      .remedy = std::move(remedy)});
   }
 
   const LineReader& lines_;
@@ -113,7 +115,8 @@ const Json& JsonObject::at(std::string_view key, std::string_view kind) const {
   std::vector<std::string> names;
   for (const auto& [name, ignored] : value_.items()) names.push_back(name);
   const auto close = nearest(key, names);
-  throw error(fmt::format("no field '{}'", key), std::string(kind), close.empty() || close == key ? "" : fmt::format("is '{}' meant to be '{}'?", close, key));
+  throw error(fmt::format("no field '{}'", key), std::string(kind),
+              close.empty() || close == key ? "" : fmt::format("is '{}' meant to be '{}'?", close, key));
 }
 
 std::string JsonObject::text(std::string_view key) const { return at(key, "a string").get<std::string>(); }

@@ -52,14 +52,19 @@ bool LineReader::next(std::string& line) {
     throw error("a NUL byte", "text in UTF-8", "is it UTF-16? iconv -f UTF-16 -t UTF-8 writes it anew");
   if (const auto bad = invalid_utf8(line)) {
     if (bad_utf8_ == BadUtf8::kRefuse)
-      throw error(fmt::format("byte 0x{:02x} at position {} of the line, which is not UTF-8", static_cast<unsigned char>(line[*bad]), *bad + 1), "UTF-8");
+      throw error(
+          fmt::format("byte 0x{:02x} at position {} of the line, which is not UTF-8", static_cast<unsigned char>(line[*bad]), *bad + 1),
+          "UTF-8");
     line = replace_invalid_utf8(line);
   }
   return true;
 }
 
 DataError LineReader::error_at(std::uint32_t line, std::string found, std::string expected, std::string remedy) const {
-  return DataError({.who = fmt::format("{}:{}", path().string(), line), .found = std::move(found), .expected = std::move(expected), .remedy = std::move(remedy)});
+  return DataError({.who = fmt::format("{}:{}", path().string(), line),
+                    .found = std::move(found),
+                    .expected = std::move(expected),
+                    .remedy = std::move(remedy)});
 }
 
 bool LineReader::fill() {

@@ -10,8 +10,8 @@
 
 namespace herd {
 
-/// A text file, line by line; memory holds one line. A line ends at `\n`, `\r\n` or `\r`, as in Python's text mode. A byte order mark at the
-/// beginning is left out.
+/// A text file, line by line; memory holds one line. A line ends at `\n`, `\r\n` or `\r`, as in Python's text mode. A byte order mark at
+/// the beginning is left out.
 class LineReader {
  public:
   enum class BadUtf8 {
@@ -31,7 +31,9 @@ class LineReader {
   const std::filesystem::path& path() const { return file_.path(); }
 
   /// An error about the line that `next` gave last, or about another one.
-  DataError error(std::string found, std::string expected, std::string remedy = "") const { return error_at(line_, found, expected, remedy); }
+  DataError error(std::string found, std::string expected, std::string remedy = "") const {
+    return error_at(line_, found, expected, remedy);
+  }
   DataError error_at(std::uint32_t line, std::string found, std::string expected, std::string remedy = "") const;
 
  private:

@@ -83,7 +83,9 @@ class Grid {
 
  private:
   [[noreturn]] void fail(const std::string& found) const {
-    throw DataError({.who = who_, .found = fmt::format("{} (table row {})", found, row_), .expected = fmt::format("{} columns in every row", below_.size()),
+    throw DataError({.who = who_,
+                     .found = fmt::format("{} (table row {})", found, row_),
+                     .expected = fmt::format("{} columns in every row", below_.size()),
                      .remedy = "a row lists the cells that begin in it; rowspan and colspan say how far they reach"});
   }
 

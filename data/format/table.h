@@ -14,12 +14,14 @@ struct TableCell {
   bool merged() const { return rowspan > 1 || colspan > 1; }
 };
 
-/// Rows of cells, those of the header first. As in HTML, a row lists the cells that begin in it: a place that a merged cell covers is not listed.
+/// Rows of cells, those of the header first. As in HTML, a row lists the cells that begin in it: a place that a merged cell covers is not
+/// listed.
 struct DataTable {
   std::vector<std::vector<TableCell>> header, rows;
 
   bool has_merged_cells() const;
-  /// Columns of the grid. @throws DataError where rows have different widths, cells overlap, or one reaches below the last row; `who` begins the message.
+  /// Columns of the grid. @throws DataError where rows have different widths, cells overlap, or one reaches below the last row; `who`
+  /// begins the message.
   std::int64_t columns(const std::string& who) const;
 };
 
@@ -33,8 +35,9 @@ std::string to_html(const DataTable& table);
 /// Markdown; HTML where the table has merged cells or several header rows, which Markdown cannot say.
 std::string render(const DataTable& table);
 
-/// Writes files of JSON objects (docs/data-formats.md has the schema: header, rows, title, question, answer, instruction, table_type, task_type, dataset)
-/// as alpaca lines with `input` = table, title and question; category = task_type; table_type, task_type and dataset are kept beside it.
+/// Writes files of JSON objects (docs/data-formats.md has the schema: header, rows, title, question, answer, instruction, table_type,
+/// task_type, dataset) as alpaca lines with `input` = table, title and question; category = task_type; table_type, task_type and dataset
+/// are kept beside it.
 /// @return records written
 /// @throws DataError with file, line and record; for an output that is an input; IoError
 std::int64_t format_tables(const std::vector<std::filesystem::path>& files, const std::filesystem::path& output);

@@ -20,7 +20,8 @@ constexpr const char* kKept[] = {"table_type", "task_type", "dataset"};
 std::int64_t span_of(const JsonObject& cell, const char* key) {
   const auto* span = cell.find(key, "a number");
   if (!span) return 1;
-  if (!span->is_number_integer() || *span < 1 || *span > kMostSpan) throw cell.error(fmt::format("{} {}", key, span->dump()), fmt::format("a whole number from 1 to {}", kMostSpan));
+  if (!span->is_number_integer() || *span < 1 || *span > kMostSpan)
+    throw cell.error(fmt::format("{} {}", key, span->dump()), fmt::format("a whole number from 1 to {}", kMostSpan));
   return span->get<std::int64_t>();
 }
 
@@ -35,8 +36,11 @@ TableCell cell_of(const Json& value, const JsonObject& object) {
   if (!value.is_object()) return {.text = plain_text(value, object)};
   const JsonObject cell(value, object.place());
   for (const auto& [key, ignored] : value.items())
-    if (key != "text" && key != "rowspan" && key != "colspan") throw cell.error(fmt::format("unknown field '{}' in a cell", key), "text, rowspan, colspan");
-  return {.text = value.contains("text") ? plain_text(value["text"], object) : "", .rowspan = span_of(cell, "rowspan"), .colspan = span_of(cell, "colspan")};
+    if (key != "text" && key != "rowspan" && key != "colspan")
+      throw cell.error(fmt::format("unknown field '{}' in a cell", key), "text, rowspan, colspan");
+  return {.text = value.contains("text") ? plain_text(value["text"], object) : "",
+          .rowspan = span_of(cell, "rowspan"),
+          .colspan = span_of(cell, "colspan")};
 }
 
 std::vector<TableCell> row_of(const Json& row, const JsonObject& object) {
@@ -51,7 +55,8 @@ DataTable table_of(const JsonObject& object) {
   if (const auto* header = object.find("header", "a list"); header && !header->empty()) {
     const bool several = std::ranges::all_of(*header, [](const Json& item) { return item.is_array(); });
     if (!several) table.header.push_back(row_of(*header, object));
-    else for (const auto& row : *header) table.header.push_back(row_of(row, object));
+    else
+      for (const auto& row : *header) table.header.push_back(row_of(row, object));
   }
   for (const auto& row : object.at("rows", "a list")) table.rows.push_back(row_of(row, object));
   if (table.rows.empty()) throw object.error("a table without rows", "at least one");
@@ -61,7 +66,8 @@ DataTable table_of(const JsonObject& object) {
 
 Record record_of(const JsonObject& object) {
   auto record = instruction_record(object.text_or("instruction", kInstruction),
-                                   fmt::format("Table:\n{}\nTable title:\n{}\nQuestion:\n{}", render(table_of(object)), object.text_or("title", ""), object.text("question")),
+                                   fmt::format("Table:\n{}\nTable title:\n{}\nQuestion:\n{}", render(table_of(object)),
+                                               object.text_or("title", ""), object.text("question")),
                                    object.text("answer"));
   record.category = object.text_or("task_type", "");
   return record;

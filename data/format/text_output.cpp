@@ -18,11 +18,13 @@ void TextOutput::flush() {
   waiting_.clear();
 }
 
-void write_text(const std::filesystem::path& output, std::span<const std::filesystem::path> inputs, const std::function<void(TextOutput&)>& write) {
+void write_text(const std::filesystem::path& output, std::span<const std::filesystem::path> inputs,
+                const std::function<void(TextOutput&)>& write) {
   for (const auto& input : inputs) {
     std::error_code ignored;
     if (std::filesystem::equivalent(output, input, ignored))
-      throw DataError({.who = output.string(), .found = "the output is an input", .expected = "another file", .remedy = "choose another --output"});
+      throw DataError(
+          {.who = output.string(), .found = "the output is an input", .expected = "another file", .remedy = "choose another --output"});
   }
   write_file_atomically(output, [&](File& file) {
     TextOutput text(file);

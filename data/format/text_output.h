@@ -23,6 +23,7 @@ class TextOutput {
 
 /// Writes `output` in one step (runtime/base/file.h): where `write` throws, there is no new file and an old one still stands.
 /// @throws DataError where `output` is one of `inputs`; what `write` throws; IoError.
-void write_text(const std::filesystem::path& output, std::span<const std::filesystem::path> inputs, const std::function<void(TextOutput&)>& write);
+void write_text(const std::filesystem::path& output, std::span<const std::filesystem::path> inputs,
+                const std::function<void(TextOutput&)>& write);
 
 }  // namespace herd

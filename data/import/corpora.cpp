@@ -23,7 +23,8 @@ std::vector<fs::path> all_files(const fs::path& folder) {
   for (const auto& entry : fs::directory_iterator(folder))
     if (entry.is_regular_file() && !entry.path().filename().string().starts_with('.')) files.push_back(entry.path());
   std::ranges::sort(files);
-  if (files.empty()) throw DataError({.who = folder.string(), .found = "a folder without files", .expected = "the corpus' files", .remedy = ""});
+  if (files.empty())
+    throw DataError({.who = folder.string(), .found = "a folder without files", .expected = "the corpus' files", .remedy = ""});
   return files;
 }
 
@@ -31,7 +32,9 @@ std::vector<fs::path> files_of(const std::string& name, const Corpus& corpus, co
   const auto what = corpus.files.empty() ? "the files of " + corpus.folder.string() : join(corpus.files);
   if (!fs::exists(source)) throw io_error(source, "cannot open to read", ENOENT);
   if (!fs::is_directory(source)) {
-    if (corpus.together) throw DataError({.who = source.string(), .found = "a file", .expected = fmt::format("for {} the folder of {}", name, what), .remedy = ""});
+    if (corpus.together)
+      throw DataError(
+          {.who = source.string(), .found = "a file", .expected = fmt::format("for {} the folder of {}", name, what), .remedy = ""});
     return {source};
   }
   auto folder = source;
@@ -40,7 +43,11 @@ std::vector<fs::path> files_of(const std::string& name, const Corpus& corpus, co
   if (corpus.files.empty()) return all_files(folder);
   std::vector<fs::path> files;
   for (const auto& file : corpus.files) {
-    if (!fs::exists(folder / file)) throw DataError({.who = folder.string(), .found = "no file '" + file + "'", .expected = what, .remedy = "name the file itself if it has another name"});
+    if (!fs::exists(folder / file))
+      throw DataError({.who = folder.string(),
+                       .found = "no file '" + file + "'",
+                       .expected = what,
+                       .remedy = "name the file itself if it has another name"});
     files.push_back(folder / file);
   }
   return files;
@@ -65,12 +72,17 @@ void check_layout(const std::string& name, const Corpus& corpus, const fs::path&
   std::string line;
   while (lines.size() < kLinesLookedAt && reader.next(line))
     if (!line.empty()) lines.push_back(line);
-  if (lines.empty()) throw DataError({.who = file.string(), .found = "an empty file", .expected = fmt::format("the layout of {}: {}", name, corpus.layout), .remedy = ""});
+  if (lines.empty())
+    throw DataError({.who = file.string(),
+                     .found = "an empty file",
+                     .expected = fmt::format("the layout of {}: {}", name, corpus.layout),
+                     .remedy = ""});
   if (!corpus.fits || share_of(corpus, lines) >= 0.5) return;
   std::vector<std::string> like;
   for (const auto& [other, layout] : corpora())
     if (share_of(layout, lines) >= 0.9) like.push_back(other);
-  throw DataError({.who = file.string(), .found = fmt::format("lines such as '{}'", beginning(lines[0])),
+  throw DataError({.who = file.string(),
+                   .found = fmt::format("lines such as '{}'", beginning(lines[0])),
                    .expected = fmt::format("the layout of {}: {}", name, corpus.layout),
                    .remedy = like.empty() ? "" : "this looks like " + join(like, " or ")});
 }
@@ -80,10 +92,16 @@ void check_turns(const ImportRequest& request, const Corpus& corpus) {
     std::vector<std::string> with_sessions;
     for (const auto& [name, other] : corpora())
       if (other.shipped != Sessions::kNone) with_sessions.push_back(name);
-    throw ConfigError({.who = "--turns", .found = request.corpus + ", which has pairs and no sessions", .expected = "one of " + join(with_sessions), .remedy = ""});
+    throw ConfigError({.who = "--turns",
+                       .found = request.corpus + ", which has pairs and no sessions",
+                       .expected = "one of " + join(with_sessions),
+                       .remedy = ""});
   }
   if (request.turns == Turns::kWhole && !request.json_lines)
-    throw ConfigError({.who = "--turns whole", .found = "tab-separated output", .expected = "--format jsonl, which can hold a conversation", .remedy = ""});
+    throw ConfigError({.who = "--turns whole",
+                       .found = "tab-separated output",
+                       .expected = "--format jsonl, which can hold a conversation",
+                       .remedy = ""});
 }
 
 }  // namespace
@@ -92,7 +110,12 @@ const Table<Corpus>& corpora() {
   static const Table<Corpus> table{
       "corpus",
       {
-          {"chatterbot", {.layout = "'- - post' and '  - response' lines", .folder = "chatterbot-1k/chinese", .files = {}, .fits = fits_chatterbot, .read = read_chatterbot}},
+          {"chatterbot",
+           {.layout = "'- - post' and '  - response' lines",
+            .folder = "chatterbot-1k/chinese",
+            .files = {},
+            .fits = fits_chatterbot,
+            .read = read_chatterbot}},
           {"douban",
            {.layout = "label 0 or 1, then utterances, parted by tabs",
             .folder = "douban-multiturn-100w",
@@ -107,7 +130,12 @@ const Table<Corpus>& corpora() {
             .traditional = true,
             .fits = fits_words,
             .read = read_ptt}},
-          {"qingyun", {.layout = "query | answer", .folder = "qingyun-11w", .files = {"12万对话语料青云库.csv"}, .fits = fits_bar, .read = read_qingyun}},
+          {"qingyun",
+           {.layout = "query | answer",
+            .folder = "qingyun-11w",
+            .files = {"12万对话语料青云库.csv"},
+            .fits = fits_bar,
+            .read = read_qingyun}},
           {"subtitle",
            {.layout = "'E' between sessions, 'M utterance' lines",
             .folder = "subtitle-useless",
@@ -115,7 +143,12 @@ const Table<Corpus>& corpora() {
             .shipped = Sessions::kPairs,
             .fits = fits_sessions,
             .read = read_subtitle}},
-          {"tieba", {.layout = "query and answer parted by white space", .folder = "tieba-305w", .files = {"tieba.dialogues"}, .fits = fits_words, .read = read_tieba}},
+          {"tieba",
+           {.layout = "query and answer parted by white space",
+            .folder = "tieba-305w",
+            .files = {"tieba.dialogues"},
+            .fits = fits_words,
+            .read = read_tieba}},
           {"weibo",
            {.layout = "a line of each file a pair",
             .folder = "weibo-400w",

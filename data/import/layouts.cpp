@@ -65,7 +65,8 @@ void read_douban(const Files& files, PairSink& sink) {
   for_each_line(files, [&](std::string_view line, const LineReader& lines) {
     auto fields = split(line, '\t');
     if (fields[0] == "0") return sink.leave_out("label 0");
-    if (fields[0] != "1") throw lines.error(fmt::format("the label '{}'", fields[0].substr(0, 40)), "0 or 1, then the utterances, parted by tabs");
+    if (fields[0] != "1")
+      throw lines.error(fmt::format("the label '{}'", fields[0].substr(0, 40)), "0 or 1, then the utterances, parted by tabs");
     if (fields.size() == 1) return sink.leave_out("no utterance");
     fields.erase(fields.begin());
     sink.session(fields);
@@ -103,8 +104,9 @@ void read_weibo(const Files& files, PairSink& sink) {
   for (;;) {
     const bool one = posts.next(post), other = responses.next(response);
     if (one != other)
-      throw (one ? posts : responses).error(fmt::format("a line that {} has no partner for", (one ? responses : posts).path().string()),
-                                            "as many posts as responses", "is one of the two files cut short?");
+      throw(one ? posts : responses)
+          .error(fmt::format("a line that {} has no partner for", (one ? responses : posts).path().string()), "as many posts as responses",
+                 "is one of the two files cut short?");
     if (!one) return;
     sink.pair(without(post, ' '), without(response, ' '));
   }
@@ -114,9 +116,7 @@ void read_xiaohuangji(const Files& files, PairSink& sink) {
   read_sessions(files, sink, [](std::string_view text) { return std::string(text); });
 }
 
-bool fits_chatterbot(std::string_view line) {
-  return line.starts_with("- ") || line.starts_with(kResponse) || line.ends_with(':');
-}
+bool fits_chatterbot(std::string_view line) { return line.starts_with("- ") || line.starts_with(kResponse) || line.ends_with(':'); }
 
 bool fits_douban(std::string_view line) { return line.starts_with("0\t") || line.starts_with("1\t"); }
 

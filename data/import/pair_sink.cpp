@@ -8,7 +8,8 @@
 namespace herd {
 namespace {
 
-constexpr std::string_view kNotTwoFields = "not two tab-separated fields", kEmptySide = "an empty query or answer", kShort = "a session of one utterance";
+constexpr std::string_view kNotTwoFields = "not two tab-separated fields", kEmptySide = "an empty query or answer",
+                           kShort = "a session of one utterance";
 
 }  // namespace
 

@@ -11,7 +11,8 @@ Simplified::Simplified() {
   try {
     converter_ = std::make_unique<opencc::SimpleConverter>("t2s.json");
   } catch (const std::exception& error) {
-    throw IoError({.who = "OpenCC", .found = error.what(), .expected = "its table t2s.json", .remedy = "install the package libopencc-data"});
+    throw IoError(
+        {.who = "OpenCC", .found = error.what(), .expected = "its table t2s.json", .remedy = "install the package libopencc-data"});
   }
 }
 

@@ -13,7 +13,8 @@ using testing::AllOf;
 using testing::HasSubstr;
 using Json = nlohmann::json;
 
-const std::vector<ContextBlock> kBlocks{{{{"date", "2021-01-01"}, {"url", "https://a.example/x?y:z"}}, "Blueberries are green.\n\nAll of them."}, {{}, "No source."}};
+const std::vector<ContextBlock> kBlocks{
+    {{{"date", "2021-01-01"}, {"url", "https://a.example/x?y:z"}}, "Blueberries are green.\n\nAll of them."}, {{}, "No source."}};
 
 template <class Action>
 std::string complaint_of(const Action& action) {
@@ -64,7 +65,8 @@ TEST(Airoboros, PlainFormatIsAskedOnce) {
 }
 
 TEST(Airoboros, CodeAloneIsWhatTheFencesHold) {
-  EXPECT_EQ(code_alone("Here you are:\n```python\nfor i in x:\n  print(i)\n```\nIt prints.\n```\ndone()\n```\n"), "for i in x:\n  print(i)\ndone()");
+  EXPECT_EQ(code_alone("Here you are:\n```python\nfor i in x:\n  print(i)\n```\nIt prints.\n```\ndone()\n```\n"),
+            "for i in x:\n  print(i)\ndone()");
   EXPECT_EQ(code_alone("print(1)\n"), "print(1)\n");
   EXPECT_THAT(complaint_of([] { code_alone("```\nx"); }), HasSubstr("without its end"));
 }
@@ -82,9 +84,18 @@ TEST(Airoboros, EmbeddedTurnsAreParted) {
 }
 
 CharacterChat tavern() {
-  return {.scene = "A tavern at night.", .user = "Mia", .characters = {{"Mia", "A traveller."}, {"Rolf", "The host."}, {"Ada", "A bard."}},
-          .lines = {{"Rolf", "Come in!"}, {"Ada", "Sit here."}, {"Mia", "Thanks."}, {"Mia", "What is there?"}, {"Rolf", "Soup."}, {"Ada", "And songs."},
-                    {"Mia", "Soup, then."}, {"Rolf", "At once."}, {"Mia", "Where is it?"}}};
+  return {.scene = "A tavern at night.",
+          .user = "Mia",
+          .characters = {{"Mia", "A traveller."}, {"Rolf", "The host."}, {"Ada", "A bard."}},
+          .lines = {{"Rolf", "Come in!"},
+                    {"Ada", "Sit here."},
+                    {"Mia", "Thanks."},
+                    {"Mia", "What is there?"},
+                    {"Rolf", "Soup."},
+                    {"Ada", "And songs."},
+                    {"Mia", "Soup, then."},
+                    {"Rolf", "At once."},
+                    {"Mia", "Where is it?"}}};
 }
 
 TEST(Airoboros, CharactersBecomeTwoSides) {
@@ -149,24 +160,29 @@ TEST_F(AiroborosFiles, EveryFormIsAConversation) {
   const auto count = format_airoboros({file("in.json", kFile)}, output(), "made");
   EXPECT_EQ(count.closed_context + 10 * count.plain + 100 * count.single + 1000 * count.multi_turn + 10000 * count.characters, 11111);
   const auto say = [](const char* from, const char* value) { return Json{{"from", from}, {"value", value}}; };
-  EXPECT_THAT(written_objects(),
-              testing::ElementsAre(
-                  Json{{"id", "made-1"},
-                       {"category", "contextual"},
-                       {"conversations",
-                        {say("human", "BEGININPUT\nBEGINCONTEXT\nurl: https://a.example\ndate: 2021\nENDCONTEXT\nThey are green.\nENDINPUT\n"
-                                      "BEGININPUT\nBEGINCONTEXT\nENDCONTEXT\nThey taste sweet.\nENDINPUT\n"
-                                      "BEGININSTRUCTION\nWhat colour are blueberries?\nENDINSTRUCTION"),
-                         say("assistant", "Green.\n\nSource:\nurl: https://a.example\ndate: 2021")}}},
-                  Json{{"id", "made-2"}, {"category", "coding"}, {"conversations", {say("human", "Print one. PLAINFORMAT"), say("assistant", "print(1)")}}},
-                  Json{{"id", "made-3"}, {"category", "general"}, {"conversations", {say("human", "Hi"), say("assistant", "Hello")}}},
-                  Json{{"id", "made-4"},
-                       {"conversations", {say("human", "Hi"), say("assistant", "Hello"), say("human", "Bye"), say("assistant", "See you")}}},
-                  Json{{"id", "made-5"},
-                       {"category", "rp"},
-                       {"system", "A conversation of several characters.\n\nCharacters:\nMia: x\nRolf: y\n\n"
-                                  "The user speaks as Mia. Answer as Rolf, each line with its speaker's name."},
-                       {"conversations", {say("human", "Mia: a"), say("assistant", "Rolf: b")}}}));
+  EXPECT_THAT(
+      written_objects(),
+      testing::ElementsAre(
+          Json{{"id", "made-1"},
+               {"category", "contextual"},
+               {"conversations",
+                {say("human",
+                     "BEGININPUT\nBEGINCONTEXT\nurl: https://a.example\ndate: 2021\nENDCONTEXT\nThey are green.\nENDINPUT\n"
+                     "BEGININPUT\nBEGINCONTEXT\nENDCONTEXT\nThey taste sweet.\nENDINPUT\n"
+                     "BEGININSTRUCTION\nWhat colour are blueberries?\nENDINSTRUCTION"),
+                 say("assistant", "Green.\n\nSource:\nurl: https://a.example\ndate: 2021")}}},
+          Json{{"id", "made-2"},
+               {"category", "coding"},
+               {"conversations", {say("human", "Print one. PLAINFORMAT"), say("assistant", "print(1)")}}},
+          Json{{"id", "made-3"}, {"category", "general"}, {"conversations", {say("human", "Hi"), say("assistant", "Hello")}}},
+          Json{{"id", "made-4"},
+               {"conversations", {say("human", "Hi"), say("assistant", "Hello"), say("human", "Bye"), say("assistant", "See you")}}},
+          Json{{"id", "made-5"},
+               {"category", "rp"},
+               {"system",
+                "A conversation of several characters.\n\nCharacters:\nMia: x\nRolf: y\n\n"
+                "The user speaks as Mia. Answer as Rolf, each line with its speaker's name."},
+               {"conversations", {say("human", "Mia: a"), say("assistant", "Rolf: b")}}}));
 }
 
 TEST_F(AiroborosFiles, MistakesNameTheirRecord) {

@@ -58,7 +58,8 @@ TEST_P(PublishedSet, EveryRecordIsATemplateOfItsOwnRow) {
   EXPECT_EQ(used.size(), templates.size());  // no template is one that we alone read
 }
 
-INSTANTIATE_TEST_SUITE_P(AlpacaCot, PublishedSet, testing::Values(Published{"aqua", 2728}, Published{"creak", 6915}, Published{"strategyqa", 2061}),
+INSTANTIATE_TEST_SUITE_P(AlpacaCot, PublishedSet,
+                         testing::Values(Published{"aqua", 2728}, Published{"creak", 6915}, Published{"strategyqa", 2061}),
                          [](const auto& info) { return std::string(info.param.set); });
 
 TEST(Cot, Gsm8kHasItsPublishedCount) {
@@ -76,7 +77,8 @@ TEST(Cot, FlansFilesHaveTheirTemplates) {
 }
 
 TEST(Cot, ShippedTemplatesServeTheNineSets) {
-  EXPECT_THAT(cot_sets(shipped()), testing::UnorderedElementsAre("aqua", "qed", "gsm8k", "strategyqa", "creak", "qasc", "esnli", "ecqa", "sensemaking"));
+  EXPECT_THAT(cot_sets(shipped()),
+              testing::UnorderedElementsAre("aqua", "qed", "gsm8k", "strategyqa", "creak", "qasc", "esnli", "ecqa", "sensemaking"));
   const CotRow row{"<question>", "<answer>", "<reasoning>"};
   for (const auto& set : cot_sets(shipped())) {
     std::set<std::string> contents;
@@ -115,7 +117,8 @@ TEST_F(CotFiles, DecodesLineEndsAndKeepsQuotes) {
 
 TEST_F(CotFiles, CompatReadsAsPythonsCsvDoes) {
   // By python3: list(csv.reader(io.StringIO(text, newline=None), delimiter="\t"))
-  const auto rows = rows_of(file("a.tsv", "\"say \"\"hi\"\"\\n\"\tb\"c\"\t\"d\"e\"f\n\"over\ttab\nand line\"\t\"\"\"\"\tz\n"), CotCompat::kAlpacaCot);
+  const auto rows =
+      rows_of(file("a.tsv", "\"say \"\"hi\"\"\\n\"\tb\"c\"\t\"d\"e\"f\n\"over\ttab\nand line\"\t\"\"\"\"\tz\n"), CotCompat::kAlpacaCot);
   ASSERT_EQ(rows.size(), 2u);
   EXPECT_EQ(rows[0].question, "say \"hi\"\\n");
   EXPECT_EQ(rows[0].answer, "b\"c\"");
@@ -147,10 +150,12 @@ TEST_F(CotFiles, JoinsSetsAndCountsEach) {
   EXPECT_EQ(counts[0].records, 2);
   EXPECT_EQ(counts[1].records, 1);
   EXPECT_EQ(counts[1].inverted, 1);
-  EXPECT_EQ(written(),
-            "{\"instruction\":\"c q1\",\"input\":\"\",\"output\":\"r1=a1\"}\n{\"instruction\":\"c q2\",\"input\":\"\",\"output\":\"r2=a2\"}\n"
-            "{\"instruction\":\"{why} a1\",\"input\":\"\",\"output\":\"q1\"}\n{\"instruction\":\"{why} a2\",\"input\":\"\",\"output\":\"q2\"}\n"
-            "{\"instruction\":\"c q3\",\"input\":\"\",\"output\":\"{answer} r3=a3\"}\n{\"instruction\":\"{why} a3\",\"input\":\"\",\"output\":\"q3\"}\n");
+  EXPECT_EQ(
+      written(),
+      "{\"instruction\":\"c q1\",\"input\":\"\",\"output\":\"r1=a1\"}\n{\"instruction\":\"c q2\",\"input\":\"\",\"output\":\"r2=a2\"}\n"
+      "{\"instruction\":\"{why} a1\",\"input\":\"\",\"output\":\"q1\"}\n{\"instruction\":\"{why} a2\",\"input\":\"\",\"output\":\"q2\"}\n"
+      "{\"instruction\":\"c q3\",\"input\":\"\",\"output\":\"{answer} r3=a3\"}\n{\"instruction\":\"{why} "
+      "a3\",\"input\":\"\",\"output\":\"q3\"}\n");
 }
 
 TEST_F(CotFiles, BrokenRowsAreNamed) {
@@ -161,11 +166,13 @@ TEST_F(CotFiles, BrokenRowsAreNamed) {
   EXPECT_THAT(complaint(std::string_view("a\tb\tc\na\tb\0\tc\n", 13)), AllOf(HasSubstr("in.tsv:2"), HasSubstr("NUL")));
   EXPECT_THAT(complaint("a\tb\tc\na\tb\xff\tc\n"), AllOf(HasSubstr("in.tsv:2"), HasSubstr("0xff at position 4")));
   EXPECT_THAT(complaint("a\tb\tc\n\"a\tb\tc\na\tb\tc\n", CotCompat::kAlpacaCot), AllOf(HasSubstr("in.tsv:2"), HasSubstr("1 column;")));
-  EXPECT_THAT(complaint("a\tb\tc\n\"" + std::string(140000, 'x') + "\n", CotCompat::kAlpacaCot), AllOf(HasSubstr("in.tsv:2"), HasSubstr("131,072")));
+  EXPECT_THAT(complaint("a\tb\tc\n\"" + std::string(140000, 'x') + "\n", CotCompat::kAlpacaCot),
+              AllOf(HasSubstr("in.tsv:2"), HasSubstr("131,072")));
 }
 
 TEST_F(CotFiles, BrokenTemplatesAreNamed) {
-  EXPECT_THAT(template_complaint("x:\n - {instruction: '{question}', output: '{anwser}'}"), AllOf(HasSubstr("bad.yaml:2:"), HasSubstr("{anwser}"), HasSubstr("'answer'?")));
+  EXPECT_THAT(template_complaint("x:\n - {instruction: '{question}', output: '{anwser}'}"),
+              AllOf(HasSubstr("bad.yaml:2:"), HasSubstr("{anwser}"), HasSubstr("'answer'?")));
   EXPECT_THAT(template_complaint("[{instruction: '{}', output: '{answer}'}]"), HasSubstr("unknown slot '{}'"));
   EXPECT_THAT(template_complaint("[{instruction: 'a } b', output: '{answer}'}]"), HasSubstr("without its partner"));
   EXPECT_THAT(template_complaint("[{instruction: '{question', output: '{answer}'}]"), HasSubstr("without its partner"));

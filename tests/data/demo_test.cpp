@@ -37,7 +37,8 @@ std::string calculated(const std::string& a, const std::string& sign, const std:
 
 std::vector<std::string> parted(std::string text, const std::string& separator) {
   std::vector<std::string> parts;
-  for (std::size_t at; (at = text.find(separator)) != std::string::npos; text.erase(0, at + separator.size())) parts.push_back(text.substr(0, at));
+  for (std::size_t at; (at = text.find(separator)) != std::string::npos; text.erase(0, at + separator.size()))
+    parts.push_back(text.substr(0, at));
   parts.push_back(text);
   return parts;
 }
@@ -77,8 +78,10 @@ std::string worked_out(const Record& record) {
     return "nobody";
   }
   if (record.category == "summarization") {
-    const auto g = english ? groups(input, "(\\w+) bought (\\w+)\\. \\1 bought (\\w+)\\. \\1 bought (\\w+)\\.") : groups(input, "(.+)买了(.+)。\\1买了(.+)。\\1买了(.+)。");
-    return english ? g[0] + " bought " + g[1] + ", " + g[2] + " and " + g[3] + "." : g[0] + "买了" + g[1] + "、" + g[2] + "和" + g[3] + "。";
+    const auto g = english ? groups(input, "(\\w+) bought (\\w+)\\. \\1 bought (\\w+)\\. \\1 bought (\\w+)\\.")
+                           : groups(input, "(.+)买了(.+)。\\1买了(.+)。\\1买了(.+)。");
+    return english ? g[0] + " bought " + g[1] + ", " + g[2] + " and " + g[3] + "."
+                   : g[0] + "买了" + g[1] + "、" + g[2] + "和" + g[3] + "。";
   }
   if (record.category == "generation") {
     const auto g = groups(question, english ? "Write a sentence with the words (\\w+) and (\\w+)\\." : "用“(.+)”和“(.+)”写一句话。");
@@ -146,10 +149,12 @@ TEST_F(DemoFiles, TwoLanguagesOfTenCategories) {
       const auto text = record.at("instruction").get<std::string>();
       EXPECT_EQ(text.find("？") != std::string::npos || text.find("。") != std::string::npos, file == files[1]) << text;
     }
-    EXPECT_THAT(categories, testing::UnorderedElementsAre(std::pair("open qa", 20), std::pair("brainstorming", 20), std::pair("rewrite", 20), std::pair("generation", 20),
-                                                          std::pair("math", 20), std::pair("classification", 20), std::pair("closed qa", 20),
+    EXPECT_THAT(categories, testing::UnorderedElementsAre(std::pair("open qa", 20), std::pair("brainstorming", 20),
+                                                          std::pair("rewrite", 20), std::pair("generation", 20), std::pair("math", 20),
+                                                          std::pair("classification", 20), std::pair("closed qa", 20),
                                                           std::pair("summarization", 20), std::pair("code", 20), std::pair("extract", 20)));
   }
+  EXPECT_EQ(read_records(std::vector{files[0].string(), files[1].string()}).records.size(), 400u);
   write_demo(scratch_ / "demo", 400, 1);
   EXPECT_EQ(read_file(files[0]), first);
   EXPECT_THAT(test::message_of<DataError>([&] { write_demo(scratch_ / "demo", 19, 1); }), HasSubstr("at least 20"));

@@ -1,4 +1,5 @@
-// The raw layouts of the Chinese chat corpora: fixtures with every quirk, and their exact output beside them (import_parity_test.py derives it anew).
+// The raw layouts of the Chinese chat corpora: fixtures with every quirk, and their exact output beside them (import_parity_test.py derives
+// it anew).
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -18,7 +19,9 @@ std::filesystem::path fixture(const std::string& name) { return test::source_dir
 
 class Import : public test::TextFiles {
  protected:
-  ImportRequest request(const std::string& corpus, const std::filesystem::path& source) const { return {.corpus = corpus, .source = source, .output = output()}; }
+  ImportRequest request(const std::string& corpus, const std::filesystem::path& source) const {
+    return {.corpus = corpus, .source = source, .output = output()};
+  }
   std::string complaint(const std::string& corpus, const std::filesystem::path& source) const {
     return test::message_of<DataError>([&] { import_corpus(request(corpus, source)); });
   }
@@ -37,8 +40,9 @@ TEST_F(Import, EveryLayoutGivesWhatIsPublished) {
 TEST_F(Import, CountsWhatItLeavesOut) {
   EXPECT_THAT(import_corpus(request("douban", fixture("douban"))).left_out,
               testing::ElementsAre(Pair("label 0", 8), Pair("a session of one utterance", 1), Pair("no utterance", 1)));
-  EXPECT_THAT(import_corpus(request("qingyun", fixture("qingyun"))).left_out,
-              testing::ElementsAre(Pair("with '{'", 1), Pair("with 'qq'", 2), Pair("with '菲菲'", 1), Pair("not two tab-separated fields", 4)));
+  EXPECT_THAT(
+      import_corpus(request("qingyun", fixture("qingyun"))).left_out,
+      testing::ElementsAre(Pair("with '{'", 1), Pair("with 'qq'", 2), Pair("with '菲菲'", 1), Pair("not two tab-separated fields", 4)));
 }
 
 TEST_F(Import, AllTurnsAreThePairsOfNeighbours) {
@@ -54,10 +58,9 @@ TEST_F(Import, WholeSessionsAreConversations) {
   EXPECT_THAT(test::message_of<ConfigError>([&] { import_corpus(asked); }), HasSubstr("--format jsonl"));
   asked.json_lines = true;
   EXPECT_EQ(import_corpus(asked).written, 1);
-  EXPECT_EQ(written(),
-            R"({"id":"xiaohuangji-1","conversations":[{"from":"human","value":"a"},{"from":"assistant","value":"b"},)"
-            R"({"from":"human","value":"c"},{"from":"assistant","value":"d"}]})"
-            "\n");
+  EXPECT_EQ(written(), R"({"id":"xiaohuangji-1","conversations":[{"from":"human","value":"a"},{"from":"assistant","value":"b"},)"
+                       R"({"from":"human","value":"c"},{"from":"assistant","value":"d"}]})"
+                       "\n");
 }
 
 TEST_F(Import, JsonLinesLeaveEmptySidesOut) {
@@ -111,7 +114,8 @@ TEST_F(Import, BrokenCorporaAreNamed) {
   EXPECT_THAT(complaint("tieba", file("b", std::string_view("a b\nc\0d\n", 8))), AllOf(HasSubstr("b:2"), HasSubstr("NUL")));
   EXPECT_THAT(complaint("tieba", file("c", "")), HasSubstr("an empty file"));
   EXPECT_THAT(complaint("xiaohuangji", file("d", "E\nM a\nE\n")), HasSubstr("no pair"));
-  EXPECT_THAT(complaint("weibo", fixture("weibo/stc_weibo_train_post")), HasSubstr("the folder of stc_weibo_train_post, stc_weibo_train_response"));
+  EXPECT_THAT(complaint("weibo", fixture("weibo/stc_weibo_train_post")),
+              HasSubstr("the folder of stc_weibo_train_post, stc_weibo_train_response"));
   EXPECT_THAT(complaint("douban", fixture("tieba")), HasSubstr("no file 'train.txt'"));
   EXPECT_FALSE(std::filesystem::exists(output()));
 }
@@ -125,7 +129,8 @@ TEST_F(Import, PostsAndResponsesAreAsMany) {
 TEST_F(Import, RefusesWhatItCannotDo) {
   auto asked = request("tieba", file("a", "a b\n"));
   asked.turns = Turns::kAll;
-  EXPECT_THAT(test::message_of<ConfigError>([&] { import_corpus(asked); }), AllOf(HasSubstr("--turns"), HasSubstr("douban, subtitle, xiaohuangji")));
+  EXPECT_THAT(test::message_of<ConfigError>([&] { import_corpus(asked); }),
+              AllOf(HasSubstr("--turns"), HasSubstr("douban, subtitle, xiaohuangji")));
   asked = request("tieba", scratch_ / "a");
   asked.output = asked.source;
   EXPECT_THAT(test::message_of<DataError>([&] { import_corpus(asked); }), HasSubstr("the output is an input"));

@@ -85,25 +85,34 @@ TEST_F(Tables, HtmlWhereCellsAreMerged) {
 }
 
 TEST_F(Tables, OneMergedCellIsEnoughAndTwoHeaderRowsAre) {
-  EXPECT_THAT(formatted(R"({"header": ["a", "b"], "rows": [[{"text": "c", "colspan": 2}]], "question": "", "answer": ""})").at("input"), HasSubstr("<th>a</th>"));
-  EXPECT_THAT(formatted(R"({"header": [["a"], ["b"]], "rows": [["c"]], "question": "", "answer": ""})").at("input"), HasSubstr("<tr><th>b</th></tr>"));
-  EXPECT_THAT(formatted(R"({"header": ["a"], "rows": [[{"text": "c", "colspan": 1}]], "question": "", "answer": ""})").at("input"), HasSubstr("| c |"));
+  EXPECT_THAT(formatted(R"({"header": ["a", "b"], "rows": [[{"text": "c", "colspan": 2}]], "question": "", "answer": ""})").at("input"),
+              HasSubstr("<th>a</th>"));
+  EXPECT_THAT(formatted(R"({"header": [["a"], ["b"]], "rows": [["c"]], "question": "", "answer": ""})").at("input"),
+              HasSubstr("<tr><th>b</th></tr>"));
+  EXPECT_THAT(formatted(R"({"header": ["a"], "rows": [[{"text": "c", "colspan": 1}]], "question": "", "answer": ""})").at("input"),
+              HasSubstr("| c |"));
 }
 
 TEST_F(Tables, WithoutAHeaderMarkdownHasAnEmptyOne) {
   EXPECT_THAT(formatted(R"({"rows": [["a", 1], ["b", 2]], "instruction": "Look.", "question": "q", "answer": "x"})"),
-              testing::Eq(Json{{"instruction", "Look."}, {"input", "Table:\n|  |  |\n| --- | --- |\n| a | 1 |\n| b | 2 |\nTable title:\n\nQuestion:\nq"}, {"output", "x"}}));
+              testing::Eq(Json{{"instruction", "Look."},
+                               {"input", "Table:\n|  |  |\n| --- | --- |\n| a | 1 |\n| b | 2 |\nTable title:\n\nQuestion:\nq"},
+                               {"output", "x"}}));
 }
 
 TEST_F(Tables, ReadsArraysAndLines) {
-  const std::string one = R"({"rows": [["a"]], "question": "}{\"", "answer": "1"})", two = R"({"rows": [["b"]], "question": "q", "answer": "2"})";
+  const std::string one = R"({"rows": [["a"]], "question": "}{\"", "answer": "1"})",
+                    two = R"({"rows": [["b"]], "question": "q", "answer": "2"})";
   EXPECT_EQ(format_tables({file("a.json", "[\n" + one + " ,\n" + two + "]\n"), file("b.jsonl", one + "\n\n" + two)}, output()), 4);
   EXPECT_EQ(written_objects().at(3).at("output"), "2");
 }
 
 TEST_F(Tables, GridsThatDoNotCloseAreNamed) {
-  const auto table = [](const std::string& rows) { return "\n\n{\"question\": \"q\", \"answer\": \"a\", \"header\": [\"x\", \"y\"], \"rows\": " + rows + "}"; };
-  EXPECT_THAT(complaint(table("[[1, 2], [3]]")), AllOf(HasSubstr("in.json:3 (record 1)"), HasSubstr("fewer cells"), HasSubstr("table row 2")));
+  const auto table = [](const std::string& rows) {
+    return "\n\n{\"question\": \"q\", \"answer\": \"a\", \"header\": [\"x\", \"y\"], \"rows\": " + rows + "}";
+  };
+  EXPECT_THAT(complaint(table("[[1, 2], [3]]")),
+              AllOf(HasSubstr("in.json:3 (record 1)"), HasSubstr("fewer cells"), HasSubstr("table row 2")));
   EXPECT_THAT(complaint(table("[[1, 2, 3]]")), HasSubstr("more cells"));
   EXPECT_THAT(complaint(table("[[{\"rowspan\": 3}, 2], [3]]")), HasSubstr("below the last row"));
   EXPECT_THAT(complaint(table("[[1, {\"rowspan\": 2}], [{\"colspan\": 2}]]")), HasSubstr("over one that reaches down"));
@@ -114,9 +123,11 @@ TEST_F(Tables, GridsThatDoNotCloseAreNamed) {
 }
 
 TEST_F(Tables, BrokenFilesAreNamed) {
-  EXPECT_THAT(complaint(R"({"rows": [["a"]], "qestion": "q", "answer": "a"})"), AllOf(HasSubstr("no field 'question'"), HasSubstr("'qestion' meant")));
+  EXPECT_THAT(complaint(R"({"rows": [["a"]], "qestion": "q", "answer": "a"})"),
+              AllOf(HasSubstr("no field 'question'"), HasSubstr("'qestion' meant")));
   EXPECT_THAT(complaint(R"({"rows": [["a"]], "question": 3, "answer": "a"})"), HasSubstr("a number in field 'question'"));
-  EXPECT_THAT(complaint("[{\"rows\": [[\"a\"]], \"question\": \"q\", \"answer\": \"a\"},\n]"), AllOf(HasSubstr("in.json:2"), HasSubstr("']'")));
+  EXPECT_THAT(complaint("[{\"rows\": [[\"a\"]], \"question\": \"q\", \"answer\": \"a\"},\n]"),
+              AllOf(HasSubstr("in.json:2"), HasSubstr("']'")));
   EXPECT_THAT(complaint("{\"rows\": "), HasSubstr("without its end"));
   EXPECT_THAT(complaint("{\"rows\": oops}"), AllOf(HasSubstr("in.json:1 (record 1)"), HasSubstr("broken JSON")));
   EXPECT_THAT(complaint("a,b\n"), HasSubstr("'a'"));
@@ -125,8 +136,10 @@ TEST_F(Tables, BrokenFilesAreNamed) {
 }
 
 TEST_F(Tables, BellesConversationsJoinInstructionAndInput) {
-  BelleRequest request{.files = {file("a.json", R"([{"instruction": "Add: ", "input": "1 2", "output": "3"}, {"instruction": "Hi", "input": null, "output": "Ho"}])")},
-                       .output = output()};
+  BelleRequest request{
+      .files = {file("a.json",
+                     R"([{"instruction": "Add: ", "input": "1 2", "output": "3"}, {"instruction": "Hi", "input": null, "output": "Ho"}])")},
+      .output = output()};
   EXPECT_EQ(format_belle(request), 2);
   EXPECT_EQ(written(), R"({"id":"belle-1","conversations":[{"from":"human","value":"Add: 1 2"},{"from":"assistant","value":"3"}]})"
                        "\n"
