@@ -31,6 +31,7 @@ struct Published {
   const char* set;
   std::size_t records;
 };
+void PrintTo(const Published& published, std::ostream* out) { *out << published.set; }
 
 class PublishedSet : public testing::TestWithParam<Published> {
  protected:
