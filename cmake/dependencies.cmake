@@ -13,6 +13,7 @@ find_package(ZLIB 1.2.13 REQUIRED)
 find_package(CURL 7.88 REQUIRED)
 find_package(OpenSSL 3.0 REQUIRED COMPONENTS Crypto)
 find_package(ICU 72 REQUIRED COMPONENTS uc i18n)
+pkg_check_modules(opencc REQUIRED IMPORTED_TARGET opencc>=1.1.5)  # as Debian's 1.1.6 calls itself
 pkg_check_modules(sentencepiece REQUIRED IMPORTED_TARGET sentencepiece>=0.1.97)
 pkg_check_modules(zstd REQUIRED IMPORTED_TARGET libzstd>=1.5)
 pkg_check_modules(cairo REQUIRED IMPORTED_TARGET cairo>=1.16)

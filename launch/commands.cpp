@@ -33,7 +33,7 @@ const Table<Command>& commands() {
                                     {
                                         {"checkpoint", {checkpoint_command, "list, verify, show or consolidate a run's checkpoints"}},
                                         {"config", {config_command, "print a recipe as it is read, or document its keys"}},
-                                        {"data", {data_command, "data audit: what a recipe's data become, before anything is trained"}},
+                                        {"data", {data_command, "audit what a recipe's data become; make records of other files"}},
                                         {"fetch", {fetch_command, "bring a model or data set from the hub into the shared cache"}},
                                         {"flight", {flight_command, "what each rank of a run did last, and where the ranks differ"}},
                                         {"generate", {generate_command, "answer a prompt, or a file of them, with a model"}},

@@ -9,6 +9,8 @@
 #include "data/audit.h"
 #include "data/dataset.h"
 #include "launch/command_line.h"
+#include "launch/data_format_command.h"
+#include "launch/data_import_command.h"
 #include "launch/hub_places.h"
 #include "launch/run_config.h"
 #include "launch/run_vocabulary.h"
@@ -34,15 +36,18 @@ bool wants_color() { return isatty(STDOUT_FILENO) && !std::getenv("NO_COLOR"); }
 }  // namespace
 
 int data_command(int argc, char** argv) {
-  CLI::App app("What a recipe's data become, before anything is trained.", "herd data");
+  CLI::App app("Records: what a recipe's data become, and files of other forms made into records.", "herd data");
   app.require_subcommand(1);
   auto* command = app.add_subcommand("audit", "samples with the learnt tokens marked, lengths, what is cut or left out");
   std::vector<std::string> arguments;
   AuditOptions options{.samples = 3, .color = wants_color()};
   command->add_option("recipe", arguments, "a YAML recipe, then overrides as key.path=value")->required();
   command->add_option("--samples", options.samples, "examples to print")->check(CLI::NonNegativeNumber)->capture_default_str();
+  add_data_format(app);
+  add_data_import(app);
+  add_data_demo(app);
   if (!parse_arguments(app, argc, argv)) return kExitSuccess;
-  audit_recipe(resolve_run(recipe_and_overrides(arguments)).config, options);
+  if (command->parsed()) audit_recipe(resolve_run(recipe_and_overrides(arguments)).config, options);
   return kExitSuccess;
 }
 

@@ -39,6 +39,7 @@ TEST(Configs, EveryFileLoads) {
   for (const auto& entry : std::filesystem::recursive_directory_iterator(test::source_dir() / "configs")) {
     if (!entry.is_regular_file()) continue;
     EXPECT_EQ(entry.path().extension(), ".yaml") << entry.path();
+    if (entry.path().parent_path().filename() == "data") continue;  // templates of records and no recipe; data/cot reads them
     std::vector<std::string> overrides;
     if (entry.path().parent_path().filename() == "quantization") overrides = {"peft.method=lora"};  // which has no meaning without an adapter
     EXPECT_NO_THROW(resolve_run({.file = entry.path(), .overrides = overrides})) << entry.path();
