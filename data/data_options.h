@@ -16,7 +16,7 @@ enum class Unsupervised { kError, kSkip };
 
 /// The `data` section of a run: which records, how they read as text, how they become rows.
 struct DataOptions {
-  std::vector<std::string> sets;                        ///< files of records (data/record.h), read in this order; in a recipe also hub:org/name/FILE
+  std::vector<std::string> sets;                        ///< files of records (data/readers/reader.h), read in this order; in a recipe also hub:org/name/FILE
   std::string template_name = "alpaca";                 ///< a name in templates() (data/template.h)
   std::int64_t max_tokens = 512;                        ///< longest row; the caller checks it against the model's context
   TrainOn train_on = TrainOn::kResponse;
