@@ -18,7 +18,14 @@ RecordFault broken(std::string why, std::string expected, std::uint32_t line) {
   return {.found = "broken JSON (" + why + ")", .expected = std::move(expected), .lines_below = line};
 }
 
+/// Other encodings have bytes that look like a backslash or a bracket: then that is what is wrong.
 RecordFault not_closed(const TextInput& in) {
+  try {
+    require_text(in.rest());
+  } catch (RecordFault& fault) {
+    fault.lines_below += in.line();
+    return fault;
+  }
   return broken("the record that begins here is not closed where the file ends", "whole records", in.line());
 }
 

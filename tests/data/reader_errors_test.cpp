@@ -119,6 +119,9 @@ TEST_F(BrokenFiles, TextInOtherEncodings) {
     EXPECT_THAT(complaint(name == "bad.json"s ? line("x", "o").insert(17, gbk) : gbk + "\t" + gbk + "\n", name),
                 AllOf(HasSubstr("not valid UTF-8 (byte 0xc7"), HasSubstr("iconv -f GB18030")))
         << name;
+  EXPECT_THAT(complaint("[\n{\"instruction\": \"" + gbk + "\xd5\\\", \"output\": \"\"}]"),
+              AllOf(HasSubstr("bad.json:2 (record 1)"), HasSubstr("iconv -f GB18030")))
+      << "whose last byte looks like a backslash";
   EXPECT_THAT(complaint("Die gr\xf6\xdfte T\xfcr \xf6"
                         "ffnet sich f\xfcr den K\xf6nig und die K\xf6nigin, wenn sie m\xf6gen.\n",
                         "bad.txt"),
