@@ -23,9 +23,10 @@ bool is_json(TextInput& in, const std::string& ending) {
 }
 
 std::string first_line(TextInput& in) {
-  const auto from = in.first_visible();
+  const auto visible = in.first_visible();
+  const auto from = in.rest().rfind('\n', visible) + 1;  // its first column may be empty
   std::size_t end = 0;
-  while ((end = in.rest().find('\n', from)) == std::string_view::npos && in.more()) {
+  while ((end = in.rest().find('\n', visible)) == std::string_view::npos && in.more()) {
   }
   std::string line(in.rest().substr(from, end == std::string_view::npos ? end : end - from));
   if (line.ends_with('\r')) line.pop_back();

@@ -104,6 +104,7 @@ TEST_F(Formats, QuestionTabAnswer) {
   ASSERT_EQ(read.records.size(), 2u);
   EXPECT_EQ(read.records[0], instruction_record("q", "", "a \"quoted", {0, 1, 1}));
   EXPECT_EQ(read.records[1], instruction_record("\"p", "", "b", {0, 2, 3}));
+  EXPECT_THAT(records("\n\ta\nq\t\n", "b.tsv"), ElementsAre(instruction_record("", "", "a"), instruction_record("q", "", "")));
   EXPECT_THAT(complaint("q\ta\nq\ta\tb\n", "bad.tsv"),
               AllOf(HasSubstr("bad.tsv:2 (record 2)"), HasSubstr("3 columns"), HasSubstr("expected two")));
 }
