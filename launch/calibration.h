@@ -10,7 +10,7 @@ namespace herd {
 /// Rows of tokens of one length: what a model is shown, or measured on.
 using TokenWindows = std::vector<std::vector<std::int64_t>>;
 
-/// The tokens of a file, one text after another: all of a text file, or the records of a `.json` or `.jsonl` file (data/record.h), each its instruction,
+/// The tokens of a file, one text after another: all of a text file, or the records of a `.json` or `.jsonl` file (data/readers/reader.h), each its instruction,
 /// input and answer on lines of their own. @throws IoError, DataError as their readers do.
 std::vector<std::int64_t> read_tokens(const std::filesystem::path& file, const Tokenizer& tokenizer);
 

@@ -24,14 +24,16 @@ Json value_of(const std::string& field, std::string text) {
   if (text.empty()) return nullptr;
   double weight = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), weight);
-  if (error != std::errc() || end != text.data() + text.size()) throw Fault{.found = "the weight '" + text + "'", .expected = "a number"};
+  if (error != std::errc() || end != text.data() + text.size())
+    throw RecordFault{.found = "the weight '" + text + "'", .expected = "a number"};
   return weight;
 }
 
 [[noreturn]] void no_column(const std::string& column, const std::vector<std::string>& there) {
   const auto close = nearest(column, there);
-  throw Fault{.found = fmt::format("no column '{}' among {}", column, join(there)), .expected = "the columns that data columns: names",
-              .remedy = close.empty() ? "" : "did you mean '" + close + "'?"};
+  throw RecordFault{.found = fmt::format("no column '{}' among {}", column, join(there)),
+                    .expected = "the columns that data columns: names",
+                    .remedy = close.empty() ? "" : "did you mean '" + close + "'?"};
 }
 
 }  // namespace
@@ -41,12 +43,15 @@ void check_columns(const Columns& columns) {
   for (const auto& [field, column] : columns) {
     if (std::find(field_names().begin(), field_names().end(), field) != field_names().end()) continue;
     const auto close = nearest(field, field_names());
-    throw ConfigError({.who = "data columns", .found = "no such field as '" + field + "'", .expected = "one of " + join(field_names()),
+    throw ConfigError({.who = "data columns",
+                       .found = "no such field as '" + field + "'",
+                       .expected = "one of " + join(field_names()),
                        .remedy = close.empty() ? "" : "did you mean '" + close + "'?"});
   }
   for (const auto& field : field_names())
     if (needed(field) && !columns.contains(field))
-      throw ConfigError({.who = "data columns", .found = "no column for '" + field + "'", .expected = "at least instruction and output", .remedy = ""});
+      throw ConfigError(
+          {.who = "data columns", .found = "no column for '" + field + "'", .expected = "at least instruction and output", .remedy = ""});
 }
 
 Json renamed(const Json& object, const Columns& columns) {
@@ -70,12 +75,13 @@ std::vector<std::string> row_fields(std::string_view row, char separator) {
     std::string field;
     if (separator == ',' && at < row.size() && row[at] == '"') {
       for (++at;; ++at) {
-        if (at == row.size()) throw Fault{.found = "a quoted field that is not closed", .expected = "a closing quote"};
+        if (at == row.size()) throw RecordFault{.found = "a quoted field that is not closed", .expected = "a closing quote"};
         if (row[at] == '"' && (++at == row.size() || row[at] != '"')) break;
         field += row[at];
       }
       if (at < row.size() && row[at] != separator)
-        throw Fault{.found = fmt::format("text after the closing quote of field {}", fields.size() + 1), .expected = "a comma, or the row's end"};
+        throw RecordFault{.found = fmt::format("text after the closing quote of field {}", fields.size() + 1),
+                          .expected = "a comma, or the row's end"};
     } else {
       const auto end = std::min(row.find(separator, at), row.size());
       field = row.substr(at, end - at);
@@ -95,13 +101,15 @@ Header::Header(std::string_view row, char separator, const Columns& columns) : s
     const auto column = columns.empty() ? field : columns.at(field);
     const auto at = std::find(names.begin(), names.end(), column);
     if (at != names.end()) {
-      if (std::find(at + 1, names.end(), column) != names.end()) throw Fault{.found = "column '" + column + "' twice", .expected = "each column once"};
+      if (std::find(at + 1, names.end(), column) != names.end())
+        throw RecordFault{.found = "column '" + column + "' twice", .expected = "each column once"};
       places_.emplace_back(field, at - names.begin());
     } else if (!columns.empty()) {
       no_column(column, names);
     } else if (needed(field)) {
-      throw Fault{.found = "a header without '" + field + "': " + join(names), .expected = "columns named instruction and output",
-                  .remedy = "say which is which: data columns: {instruction: …, output: …}"};
+      throw RecordFault{.found = "a header without '" + field + "': " + join(names),
+                        .expected = "columns named instruction and output",
+                        .remedy = "say which is which: data columns: {instruction: …, output: …}"};
     }
   }
 }
@@ -109,7 +117,8 @@ Header::Header(std::string_view row, char separator, const Columns& columns) : s
 Json Header::object_of(std::string_view row) const {
   require_text(row);
   auto fields = row_fields(row, separator_);
-  if (fields.size() != width_) throw Fault{.found = fmt::format("{} columns", fields.size()), .expected = fmt::format("{}, as the header has", width_)};
+  if (fields.size() != width_)
+    throw RecordFault{.found = fmt::format("{} columns", fields.size()), .expected = fmt::format("{}, as the header has", width_)};
   Json out = Json::object();
   for (const auto& [field, column] : places_) out[field] = value_of(field, std::move(fields[column]));
   return out;

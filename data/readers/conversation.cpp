@@ -42,10 +42,11 @@ void read_about(const Fields& fields, Record& record) {
   record.language = fields.word_or_empty(fields.has("language") ? "language" : "lang");
   record.weight = fields.number("weight").value_or(1);
   if (!std::isfinite(record.weight) || record.weight < 0)
-    throw Fault{.found = fmt::format("the weight {}", record.weight), .expected = "a number from 0 on: how often an epoch shows the record"};
+    throw RecordFault{.found = fmt::format("the weight {}", record.weight),
+                      .expected = "a number from 0 on: how often an epoch shows the record"};
   const auto& system = fields.text_or_empty("system");
   if (!system.empty() && !record.system.empty())
-    throw Fault{.found = "a field 'system' and a system message", .expected = "one of the two"};
+    throw RecordFault{.found = "a field 'system' and a system message", .expected = "one of the two"};
   if (!system.empty()) record.system = system;
 }
 
@@ -55,7 +56,8 @@ void read_history(const Fields& fields, Record& record) {
   for (std::size_t i = 0; i < history.size(); ++i) {
     const auto& pair = history[i];
     if (!pair.is_array() || pair.size() != 2 || !pair[0].is_string() || !pair[1].is_string())
-      throw Fault{.found = fmt::format("something else in field 'history', at {}", i + 1), .expected = "pairs of a question and an answer, each a string"};
+      throw RecordFault{.found = fmt::format("something else in field 'history', at {}", i + 1),
+                        .expected = "pairs of a question and an answer, each a string"};
     record.turns.push_back({.role = Role::kUser, .text = pair[0]});
     record.turns.push_back({.role = Role::kAssistant, .text = pair[1]});
   }
@@ -63,16 +65,18 @@ void read_history(const Fields& fields, Record& record) {
 
 void check_order(const std::vector<Turn>& turns) {
   const std::string expected = "turns of the user and the assistant, one after the other";
-  if (turns.empty()) throw Fault{.found = "no turn", .expected = expected};
+  if (turns.empty()) throw RecordFault{.found = "no turn", .expected = expected};
   if (turns.front().role == Role::kText && turns.size() == 1) return;
   if (turns.front().role != Role::kUser)
-    throw Fault{.found = fmt::format("a conversation that {} begins", name_of(turns.front().role)), .expected = "one that the user begins"};
+    throw RecordFault{.found = fmt::format("a conversation that {} begins", name_of(turns.front().role)),
+                      .expected = "one that the user begins"};
   for (std::size_t i = 1; i < turns.size(); ++i) {
     const auto role = turns[i].role, before = turns[i - 1].role;
     if (may_follow(role, before)) continue;
-    throw Fault{.found = role == before ? fmt::format("two turns of {} in a row (turns {} and {})", name_of(role), i, i + 1)
-                                        : fmt::format("a turn of {} after one of {} (turn {})", name_of(role), name_of(before), i + 1),
-                .expected = expected};
+    throw RecordFault{.found = role == before
+                                   ? fmt::format("two turns of {} in a row (turns {} and {})", name_of(role), i, i + 1)
+                                   : fmt::format("a turn of {} after one of {} (turn {})", name_of(role), name_of(before), i + 1),
+                      .expected = expected};
   }
 }
 

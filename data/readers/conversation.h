@@ -19,10 +19,11 @@ void read_message(const Json& message, std::size_t number, Record& record);
 /// Appends pairs of a question and its answer: `[[question, answer], …]`.
 void read_history(const Fields& fields, Record& record);
 
-/// @throws Fault where the user does not begin, or somebody speaks where somebody else must
+/// @throws RecordFault where the user does not begin, or somebody speaks where somebody else must
 void check_order(const std::vector<Turn>& turns);
 
-/// What stands behind each `Human:` and `Assistant:` at the beginning of the text or of a line, where Human begins and the two alternate; else nothing.
+/// What stands behind each `Human:` and `Assistant:` at the beginning of the text or of a line, where Human begins and the two alternate;
+/// else nothing.
 std::vector<std::string_view> between_markers(std::string_view text);
 
 /// Whether an instruction is a dialogue, as Alpaca-CoT and BELLE write them: it ends with an `Assistant:` that is still to be answered.

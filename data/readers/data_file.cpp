@@ -23,9 +23,10 @@ bool is_json(TextInput& in, const std::string& ending) {
 }
 
 std::string first_line(TextInput& in) {
-  const auto from = in.first_visible();
+  const auto visible = in.first_visible();
+  const auto from = in.rest().rfind('\n', visible) + 1;  // its first column may be empty
   std::size_t end = 0;
-  while ((end = in.rest().find('\n', from)) == std::string_view::npos && in.more()) {
+  while ((end = in.rest().find('\n', visible)) == std::string_view::npos && in.more()) {
   }
   std::string line(in.rest().substr(from, end == std::string_view::npos ? end : end - from));
   if (line.ends_with('\r')) line.pop_back();
@@ -58,9 +59,13 @@ std::string DataFile::told_by_name_or_line(const std::string& path) {
   if (tabs == 1) return "query_answer";
   if (tabs == 2) return "cot";
   if (ending == ".tsv")
-    throw DataError({.who = path + ":" + std::to_string(in_.line_at(in_.first_visible())), .found = fmt::format("{} columns under no known header", tabs + 1),
-                     .expected = "two columns, or columns named instruction and output", .remedy = "say which is which: data columns: {instruction: …, output: …}"});
-  throw DataError({.who = path, .found = "neither JSON nor columns, and a name that does not tell", .expected = "one of the formats text, csv, tsv, query_answer",
+    throw DataError({.who = path + ":" + std::to_string(in_.line_at(in_.first_visible())),
+                     .found = fmt::format("{} columns under no known header", tabs + 1),
+                     .expected = "two columns, or columns named instruction and output",
+                     .remedy = "say which is which: data columns: {instruction: …, output: …}"});
+  throw DataError({.who = path,
+                   .found = "neither JSON nor columns, and a name that does not tell",
+                   .expected = "one of the formats text, csv, tsv, query_answer",
                    .remedy = "say which: data format: text"});
 }
 
@@ -69,35 +74,35 @@ void DataFile::refuse_cot() {
   Parsed out;
   try {
     format_->read_line("", out);
-  } catch (Fault& fault) {
+  } catch (RecordFault& fault) {
     fault.lines_below += in_.line_at(in_.first_visible());
     throw;
   }
 }
 
 void DataFile::read_header() {
-  Slice first;
+  RecordSlice first;
   if (!splitter_->next(first)) return;
   try {
     header_.emplace(first.text, name_ == "csv" ? ',' : '\t', columns_);
-  } catch (Fault& fault) {
+  } catch (RecordFault& fault) {
     fault.lines_below += first.line;
     throw;
   }
 }
 
-bool DataFile::next(Slice& slice) {
+bool DataFile::next(RecordSlice& slice) {
   const bool more = splitter_->next(slice);
   found_ += more;
   return more;
 }
 
-void DataFile::settle(std::span<const Slice> slices, std::size_t& tried) {
+void DataFile::settle(std::span<const RecordSlice> slices, std::size_t& tried) {
   for (tried = 0; json_ && !format_ && tried < slices.size(); ++tried) {
     Json object;
     try {
       object = parse_json(slices[tried].text);
-    } catch (const Fault&) {
+    } catch (const RecordFault&) {
       continue;  // told again where the record is parsed
     }
     if (!object.is_object()) continue;
@@ -107,29 +112,32 @@ void DataFile::settle(std::span<const Slice> slices, std::size_t& tried) {
   }
 }
 
-Parsed DataFile::parse(const Slice& slice) const {
+Parsed DataFile::parse(const RecordSlice& slice) const {
   Parsed out;
-  if (json_) return parse_object(parse_json(slice.text));
-  if (!header_) return format_->read_line(slice.text, out), out;
-  record_formats().at("alpaca").read_object(header_->object_of(slice.text), out);
+  if (json_) out = parse_object(parse_json(slice.text));
+  else if (!header_) format_->read_line(slice.text, out);
+  else record_formats().at("alpaca").read_object(header_->object_of(slice.text), out);
+  if (!columns_.empty() && !columns_.contains("input")) out.without_input = false;  // as was asked for
   return out;
 }
 
 Parsed DataFile::parse_object(const Json& object) const {
   Parsed out;
   const Fields must_be_object(object, "the fields of a record");
-  if (!format_) throw Fault{.found = "a record before its file's format is known", .expected = "one that tells it"};
+  if (!format_) throw RecordFault{.found = "a record before its file's format is known", .expected = "one that tells it"};
   try {
     format_->read_object(columns_.empty() ? object : renamed(object, columns_), out);
-  } catch (const Fault&) {
+  } catch (const RecordFault&) {
     if (asked_for_ || !columns_.empty()) throw;
     std::string other;
     try {
       other = recognise(object);
-    } catch (const Fault&) {
+    } catch (const RecordFault&) {
     }
     if (other.empty() || other == name_) throw;
-    throw Fault{.found = "a record of the format '" + other + "'", .expected = "'" + name_ + "', as the file begins", .remedy = "write the two into files of their own"};
+    throw RecordFault{.found = "a record of the format '" + other + "'",
+                      .expected = "'" + name_ + "', as the file begins",
+                      .remedy = "write the two into files of their own"};
   }
   return out;
 }

@@ -17,16 +17,16 @@ class DataFile {
   /// @throws IoError; DataError where the format cannot be told, or is one that must be formatted first
   DataFile(const std::string& path, const std::string& format, const Columns& columns);
 
-  /// The next record, not yet looked into; false at the end. @throws IoError, DataError, Fault
-  bool next(Slice& slice);
+  /// The next record, not yet looked into; false at the end. @throws IoError, DataError, RecordFault
+  bool next(RecordSlice& slice);
   std::uint32_t found() const { return found_; }
 
   /// Tells the format by the first of these records that is an object, where nothing has told it yet; `tried` counts up to it.
-  /// @throws Fault where it tells none
-  void settle(std::span<const Slice> slices, std::size_t& tried);
+  /// @throws RecordFault where it tells none
+  void settle(std::span<const RecordSlice> slices, std::size_t& tried);
 
-  /// Safe to call on several threads. @throws Fault
-  Parsed parse(const Slice& slice) const;
+  /// Safe to call on several threads. @throws RecordFault
+  Parsed parse(const RecordSlice& slice) const;
 
  private:
   void refuse_cot();
@@ -38,7 +38,7 @@ class DataFile {
   const Columns& columns_;
   std::unique_ptr<Splitter> splitter_;
   std::optional<Header> header_;
-  std::string name_;                       // of the format; empty until it is known
+  std::string name_;  // of the format; empty until it is known
   const RecordFormat* format_ = nullptr;
   bool json_ = false, asked_for_ = false;
   std::uint32_t found_ = 0;

@@ -39,7 +39,7 @@ void read_self_instruct(const Json& object, Parsed& out) {
   const Fields fields(object, "the fields 'instruction' and 'instances'");
   const auto& instruction = fields.text("instruction");
   const auto& instances = fields.list("instances");
-  if (instances.empty()) throw Fault{.found = "an empty list in field 'instances'", .expected = "at least one"};
+  if (instances.empty()) throw RecordFault{.found = "an empty list in field 'instances'", .expected = "at least one"};
   for (std::size_t i = 0; i < instances.size(); ++i) {
     const Fields instance(instances[i], "the fields 'input' and 'output'", fmt::format("instance {}", i + 1));
     add(out, instruction_record(instruction, instance.text_or_empty("input"), instance.text("output")), fields);
@@ -50,7 +50,7 @@ void read_mt_bench(const Json& object, Parsed& out) {
   const Fields fields(object, "the fields 'question_id', 'category' and 'turns'");
   Record record;
   for (const auto& turn : fields.list("turns")) {
-    if (!turn.is_string()) throw Fault{.found = std::string(kind_of(turn)) + " in field 'turns'", .expected = "strings"};
+    if (!turn.is_string()) throw RecordFault{.found = std::string(kind_of(turn)) + " in field 'turns'", .expected = "strings"};
     record.turns.push_back({.role = Role::kUser, .text = turn});
     record.turns.push_back({.role = Role::kAssistant});
   }

@@ -32,15 +32,19 @@ std::uint32_t lines_before(std::string_view text, std::size_t at) {
 
 void require_text(std::string_view bytes) {
   if (const auto nul = bytes.find('\0'); nul != bytes.npos)
-    throw Fault{.found = "a NUL byte in the text", .expected = "text in UTF-8", .remedy = "is this a text file, and whole?", .lines_below = lines_before(bytes, nul)};
+    throw RecordFault{.found = "a NUL byte in the text",
+                      .expected = "text in UTF-8",
+                      .remedy = "is this a text file, and whole?",
+                      .lines_below = lines_before(bytes, nul)};
   const auto at = invalid_utf8(bytes);
   if (!at) return;
   const auto encoding = likely_encoding(bytes);
-  throw Fault{.found = fmt::format("text that is not valid UTF-8 (byte 0x{:02x}{})", static_cast<unsigned char>(bytes[*at]),
-                                   encoding.empty() ? "" : "; it looks like " + encoding),
-              .expected = "text in UTF-8",
-              .remedy = encoding.empty() ? "" : fmt::format("if the whole file is in {0}: iconv -f {0} -t UTF-8 FILE > NEW_FILE", encoding),
-              .lines_below = lines_before(bytes, *at)};
+  throw RecordFault{
+      .found = fmt::format("text that is not valid UTF-8 (byte 0x{:02x}{})", static_cast<unsigned char>(bytes[*at]),
+                           encoding.empty() ? "" : "; it looks like " + encoding),
+      .expected = "text in UTF-8",
+      .remedy = encoding.empty() ? "" : fmt::format("if the whole file is in {0}: iconv -f {0} -t UTF-8 FILE > NEW_FILE", encoding),
+      .lines_below = lines_before(bytes, *at)};
 }
 
 }  // namespace herd

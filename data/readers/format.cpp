@@ -111,9 +111,9 @@ std::string recognise(const Json& object) {
 
   if (left.size() == 1) return left.front();
   if (left.empty())
-    throw Fault{.found = "a record of no known format: " + names_of(object), .expected = "one of the formats " + join(record_formats().names()),
+    throw RecordFault{.found = "a record of no known format: " + names_of(object), .expected = "one of the formats " + join(record_formats().names()),
                 .remedy = nearest_format(object)};
-  throw Fault{.found = names_of(object) + ", which could be any of " + join(left), .expected = "the fields of one format",
+  throw RecordFault{.found = names_of(object) + ", which could be any of " + join(left), .expected = "the fields of one format",
               .remedy = "say which: data format: " + left.front()};
 }
 

@@ -19,7 +19,7 @@ void read_mt_bench(const Json& object, Parsed& out);
 void read_mmcu(const Json& object, Parsed& out);
 void read_prompt(const Json& object, Parsed& out);
 
-// conversations.cpp
+// messages.cpp
 void read_sharegpt(const Json& object, Parsed& out);
 void read_openai(const Json& object, Parsed& out);
 

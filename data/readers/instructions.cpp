@@ -39,7 +39,9 @@ void add_exchanges(Record& record, std::string_view text) {
     const auto [end, behind] = next_user(text);
     const auto exchange = text.substr(0, end);
     const auto answer = exchange.find(kAssistant);
-    if (answer == exchange.npos) throw Fault{.found = "a turn of USER: without one of ASSISTANT: after it", .expected = "the two by turns, as airoboros writes them"};
+    if (answer == exchange.npos)
+      throw RecordFault{.found = "a turn of USER: without one of ASSISTANT: after it",
+                        .expected = "the two by turns, as airoboros writes them"};
     add_pair(record, std::string(trimmed_text(exchange.substr(0, answer))), "", without_end(exchange.substr(answer + kAssistant.size())));
     text = end == text.npos ? std::string_view() : text.substr(behind);
   }
@@ -51,7 +53,8 @@ void read_alpaca(const Json& object, Parsed& out) {
   const Fields fields(object, "the fields 'instruction', 'input' and 'output'");
   const auto& instruction = fields.text("instruction");
   if (!fields.has("input")) {
-    static const std::vector<std::string> known{"instruction", "input", "output", "system", "history", "category", "class", "language", "lang", "weight"};
+    static const std::vector<std::string> known{"instruction", "input", "output",   "system", "history",
+                                                "category",    "class", "language", "lang",   "weight"};
     if (!fields.find("input") && !fields.misspelt("input", known).empty()) fields.missing("input");
     out.without_input = true;
   }
@@ -59,7 +62,8 @@ void read_alpaca(const Json& object, Parsed& out) {
   const auto& output = fields.text("output");
   Record record;
   read_history(fields, record);
-  record.turns.empty() && holds_dialogue(instruction) ? add_dialogue(record, instruction, input, output) : add_pair(record, instruction, input, output);
+  record.turns.empty() && holds_dialogue(instruction) ? add_dialogue(record, instruction, input, output)
+                                                      : add_pair(record, instruction, input, output);
   read_about(fields, record);
   out.records.push_back(std::move(record));
 }

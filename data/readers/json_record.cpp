@@ -30,7 +30,7 @@ class TwiceSeen {
       const auto& name = parsed.get_ref<const std::string&>();
       auto& seen = names_.back();
       if (std::find(seen.begin(), seen.end(), name) != seen.end())
-        throw Fault{.found = fmt::format("field '{}' twice", name), .expected = "each field once"};
+        throw RecordFault{.found = fmt::format("field '{}' twice", name), .expected = "each field once"};
       seen.push_back(name);
     }
     return true;
@@ -50,8 +50,9 @@ Json parse_json(std::string_view text) {
   } catch (const Json::parse_error& error) {
     require_text(text);
     const auto before = text.substr(0, std::min(error.byte, text.size()));
-    throw Fault{.found = reason(error), .expected = "a record as one JSON object",
-                .lines_below = static_cast<std::uint32_t>(std::count(before.begin(), before.end(), '\n'))};
+    throw RecordFault{.found = reason(error),
+                      .expected = "a record as one JSON object",
+                      .lines_below = static_cast<std::uint32_t>(std::count(before.begin(), before.end(), '\n'))};
   }
 }
 
@@ -66,8 +67,9 @@ const char* kind_of(const Json& value) {
   }
 }
 
-Fields::Fields(const Json& value, std::string expected, std::string where) : object_(value), expected_(std::move(expected)), where_(std::move(where)) {
-  if (!value.is_object()) throw Fault{.found = kind_of(value) + in_place(), .expected = "an object with " + expected_};
+Fields::Fields(const Json& value, std::string expected, std::string where)
+    : object_(value), expected_(std::move(expected)), where_(std::move(where)) {
+  if (!value.is_object()) throw RecordFault{.found = kind_of(value) + in_place(), .expected = "an object with " + expected_};
 }
 
 const Json* Fields::find(const std::string& name) const {
@@ -127,12 +129,13 @@ std::string Fields::misspelt(const std::string& name, const std::vector<std::str
 
 void Fields::missing(const std::string& name) const {
   const auto close = misspelt(name);
-  throw Fault{.found = fmt::format("no field '{}'{}", name, in_place()), .expected = expected_,
-              .remedy = close.empty() ? "" : fmt::format("is '{}' meant to be '{}'?", close, name)};
+  throw RecordFault{.found = fmt::format("no field '{}'{}", name, in_place()),
+                    .expected = expected_,
+                    .remedy = close.empty() ? "" : fmt::format("is '{}' meant to be '{}'?", close, name)};
 }
 
 void Fields::wrong(const std::string& name, const std::string& wanted) const {
-  throw Fault{.found = fmt::format("{} in field '{}'{}", kind_of(at(name)), name, in_place()), .expected = wanted};
+  throw RecordFault{.found = fmt::format("{} in field '{}'{}", kind_of(at(name)), name, in_place()), .expected = wanted};
 }
 
 }  // namespace herd

@@ -10,7 +10,7 @@ namespace herd {
 /// JSON whose objects keep their order.
 using Json = nlohmann::ordered_json;
 
-/// @throws Fault where the text is not JSON in UTF-8, or an object has a field twice.
+/// @throws RecordFault where the text is not JSON in UTF-8, or an object has a field twice.
 Json parse_json(std::string_view text);
 
 /// `a number`, `an array`, …
@@ -21,12 +21,12 @@ class Fields {
  public:
   /// @param expected what such an object has, for messages
   /// @param where which part of the record it is (`turn 3`), empty: the record itself
-  /// @throws Fault where `value` is no object
+  /// @throws RecordFault where `value` is no object
   Fields(const Json& value, std::string expected, std::string where = "");
 
   bool has(const std::string& name) const;
   const Json* find(const std::string& name) const;
-  /// @throws Fault where it is missing, with the field that looks like it; all of these, where it is of another type
+  /// @throws RecordFault where it is missing, with the field that looks like it; all of these, where it is of another type
   const std::string& text(const std::string& name) const;
   const std::string& text_or_empty(const std::string& name) const;
   const Json& list(const std::string& name) const;

@@ -32,14 +32,16 @@ void read_text_line(std::string_view line, Parsed& out) {
 void read_query_answer(std::string_view line, Parsed& out) {
   require_text(line);
   const auto tabs = std::count(line.begin(), line.end(), '\t');
-  if (tabs != 1) throw Fault{.found = fmt::format("{} columns", tabs + 1), .expected = "two: a question and an answer, a tab between them"};
+  if (tabs != 1)
+    throw RecordFault{.found = fmt::format("{} columns", tabs + 1), .expected = "two: a question and an answer, a tab between them"};
   const auto tab = line.find('\t');
   out.records.push_back(instruction_record(std::string(line.substr(0, tab)), "", std::string(line.substr(tab + 1))));
 }
 
 void read_cot(std::string_view, Parsed&) {
-  throw Fault{.found = "a question, an answer and its reasoning, which make a record only by a template", .expected = "records",
-              .remedy = "format them first: herd data format"};
+  throw RecordFault{.found = "a question, an answer and its reasoning, which make a record only by a template",
+                    .expected = "records",
+                    .remedy = "format them first: herd data format"};
 }
 
 }  // namespace herd

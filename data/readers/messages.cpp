@@ -11,10 +11,10 @@ namespace {
 /// Who is meant by a name, no value being the system.
 const std::vector<std::pair<std::string, std::optional<Role>>>& role_names() {
   static const std::vector<std::pair<std::string, std::optional<Role>>> names{
-      {"user", Role::kUser},         {"human", Role::kUser},       {"assistant", Role::kAssistant}, {"gpt", Role::kAssistant},
-      {"chatgpt", Role::kAssistant}, {"bing", Role::kAssistant},   {"bard", Role::kAssistant},      {"system", std::nullopt},
-      {"developer", std::nullopt},   {"tool", Role::kTool},        {"observation", Role::kTool},    {"function", Role::kTool},
-      {"call", Role::kCall},         {"function_call", Role::kCall}, {"thought", Role::kThought},   {"text", Role::kText},
+      {"user", Role::kUser},         {"human", Role::kUser},         {"assistant", Role::kAssistant}, {"gpt", Role::kAssistant},
+      {"chatgpt", Role::kAssistant}, {"bing", Role::kAssistant},     {"bard", Role::kAssistant},      {"system", std::nullopt},
+      {"developer", std::nullopt},   {"tool", Role::kTool},          {"observation", Role::kTool},    {"function", Role::kTool},
+      {"call", Role::kCall},         {"function_call", Role::kCall}, {"thought", Role::kThought},     {"text", Role::kText},
   };
   return names;
 }
@@ -26,8 +26,9 @@ std::optional<Role> role_of(const std::string& name, const Fields& fields) {
     known.push_back(other);
   }
   const auto close = nearest(name, known);
-  throw Fault{.found = fmt::format("the role '{}'{}", name, fields.in_place()), .expected = "one of " + join(known),
-              .remedy = close.empty() ? "" : "did you mean '" + close + "'?"};
+  throw RecordFault{.found = fmt::format("the role '{}'{}", name, fields.in_place()),
+                    .expected = "one of " + join(known),
+                    .remedy = close.empty() ? "" : "did you mean '" + close + "'?"};
 }
 
 /// A string, or the texts of a list of parts, joined.
@@ -37,7 +38,7 @@ std::string content_in(const Fields& fields, const std::string& name) {
   for (const auto& part : fields.at(name)) {
     const Fields piece(part, "type and text", "a part" + fields.in_place());
     if (const auto& type = piece.text("type"); type != "text")
-      throw Fault{.found = fmt::format("a part of type '{}'{}", type, fields.in_place()), .expected = "parts of type 'text'"};
+      throw RecordFault{.found = fmt::format("a part of type '{}'{}", type, fields.in_place()), .expected = "parts of type 'text'"};
     joined += piece.text("text");
   }
   return joined;
@@ -50,7 +51,7 @@ std::optional<bool> supervised(const Fields& fields) {
   if (!weight) return train;
   if (*weight != 0 && *weight != 1) fields.wrong("weight", "0 or 1, where it is a message's");
   if (train && *train != (*weight == 1))
-    throw Fault{.found = "fields 'train' and 'weight' that contradict each other" + fields.in_place(), .expected = "one of the two"};
+    throw RecordFault{.found = "fields 'train' and 'weight' that contradict each other" + fields.in_place(), .expected = "one of the two"};
   return *weight == 1;
 }
 
@@ -63,7 +64,7 @@ void read_message(const Json& message, std::size_t number, Record& record) {
   const auto role = role_of(fields.text(who), fields);
   if (!role) {
     if (!record.turns.empty() || !record.system.empty())
-      throw Fault{.found = "a system message as turn " + std::to_string(number), .expected = "one, before all others"};
+      throw RecordFault{.found = "a system message as turn " + std::to_string(number), .expected = "one, before all others"};
     record.system = content_in(fields, what);
     return;
   }
@@ -73,7 +74,8 @@ void read_message(const Json& message, std::size_t number, Record& record) {
     record.turns.push_back({.role = as, .text = std::move(text), .input = std::move(input), .supervised = learn});
   };
   const char* calls = fields.has("tool_calls") ? "tool_calls" : fields.has("function_call") ? "function_call" : nullptr;
-  if (*role != Role::kAssistant && calls) throw Fault{.found = fmt::format("'{}' of somebody else{}", calls, fields.in_place()), .expected = "calls of the assistant"};
+  if (*role != Role::kAssistant && calls)
+    throw RecordFault{.found = fmt::format("'{}' of somebody else{}", calls, fields.in_place()), .expected = "calls of the assistant"};
   if (fields.has("reasoning_content")) add(Role::kThought, fields.text("reasoning_content"));
   if (!calls) return add(*role, content_in(fields, what), fields.text_or_empty("input"));
   // What the model says beside a call is said before it, and is no answer yet.

@@ -54,11 +54,12 @@ void read_chat(const Fields& fields, Record& record) {
   const auto& chat = fields.at("chat");
   const Fields turns(chat, "turn_1, turn_2, …", "field 'chat'");
   std::size_t count = 0;
-  for (; turns.has(fmt::format("turn_{}", count + 1)); ++count) read_turn(turns.at(fmt::format("turn_{}", count + 1)), fmt::format("turn_{}", count + 1), record);
+  for (; turns.has(fmt::format("turn_{}", count + 1)); ++count)
+    read_turn(turns.at(fmt::format("turn_{}", count + 1)), fmt::format("turn_{}", count + 1), record);
   const auto promised = turns_promised(fields).value_or(chat.size());
   if (count != promised || count != chat.size())
-    throw Fault{.found = fmt::format("{} of {} turns in field 'chat': turn_1 to turn_{}", chat.size(), promised, count),
-                .expected = "turn_1, turn_2, … as many as 'num_turns' says"};
+    throw RecordFault{.found = fmt::format("{} of {} turns in field 'chat': turn_1 to turn_{}", chat.size(), promised, count),
+                      .expected = "turn_1, turn_2, … as many as 'num_turns' says"};
 }
 
 /// moss-002-sft: `[Human]: …<eoh> [MOSS]: …<eoa> [Human]: …`
@@ -70,9 +71,10 @@ void read_plain_text(std::string_view text, Record& record) {
     const auto& [begin, mark] = kSpeakers[human ? 0 : 1];
     const auto end = human ? text.find(mark) : std::min(text.find(mark), text.find(kOtherEnd));
     if (!text.starts_with(begin) || end == text.npos)
-      throw Fault{.found = fmt::format("no {} … {} as turn {} of field 'plain_text'", begin, mark, record.turns.size() + 1),
-                  .expected = "[Human]: …<eoh> [MOSS]: …<eoa> by turns"};
-    record.turns.push_back({.role = human ? Role::kUser : Role::kAssistant, .text = std::string(trimmed_text(text.substr(begin.size(), end - begin.size())))});
+      throw RecordFault{.found = fmt::format("no {} … {} as turn {} of field 'plain_text'", begin, mark, record.turns.size() + 1),
+                        .expected = "[Human]: …<eoh> [MOSS]: …<eoa> by turns"};
+    record.turns.push_back(
+        {.role = human ? Role::kUser : Role::kAssistant, .text = std::string(trimmed_text(text.substr(begin.size(), end - begin.size())))});
     text.remove_prefix(end + mark.size());
   }
 }

@@ -16,7 +16,9 @@ namespace fs = std::filesystem;
 const std::vector<std::string> kEndings{".json", ".jsonl", ".ndjson", ".txt", ".csv", ".tsv"};
 const std::vector<std::string> kPackings{".gz", ".gzip", ".zst", ".zstd"};
 
-bool among(const std::vector<std::string>& list, const std::string& name) { return std::find(list.begin(), list.end(), name) != list.end(); }
+bool among(const std::vector<std::string>& list, const std::string& name) {
+  return std::find(list.begin(), list.end(), name) != list.end();
+}
 
 std::string lower_extension(const fs::path& path) {
   auto ending = path.extension().string();
@@ -29,7 +31,8 @@ bool hidden(const fs::path& path) { return path.filename().string().starts_with(
 std::vector<fs::path> inside(const fs::path& folder) {
   std::vector<fs::path> out;
   std::error_code unreadable;
-  for (const auto& entry : fs::directory_iterator(folder.empty() ? fs::path(".") : folder, unreadable)) out.push_back(folder / entry.path().filename());
+  for (const auto& entry : fs::directory_iterator(folder.empty() ? fs::path(".") : folder, unreadable))
+    out.push_back(folder / entry.path().filename());
   return out;
 }
 
@@ -89,7 +92,8 @@ std::vector<std::string> expand_paths(std::span<const std::string> patterns) {
     files.erase(std::unique(files.begin(), files.end()), files.end());
     if (files.empty()) {
       const auto close = neighbour(pattern);
-      throw IoError({.who = pattern, .found = fs::is_directory(pattern) ? "no file of data in this folder" : "no such file",
+      throw IoError({.who = pattern,
+                     .found = fs::is_directory(pattern) ? "no file of data in this folder" : "no such file",
                      .expected = fs::is_directory(pattern) ? "names in " + join(kEndings) + ", also packed" : "at least one",
                      .remedy = close.empty() || close == pattern ? "" : "did you mean '" + close + "'?"});
     }

@@ -12,7 +12,8 @@ std::string answer_in(const Fields& fields, const std::string& name) {
   if (!value.is_object()) fields.wrong(name, "an answer: a string, or a message of the assistant");
   Record alone;
   read_message(value, 1, alone);
-  if (alone.turns.size() != 1 || alone.turns[0].role != Role::kAssistant) fields.wrong(name, "an answer: a string, or a message of the assistant");
+  if (alone.turns.size() != 1 || alone.turns[0].role != Role::kAssistant)
+    fields.wrong(name, "an answer: a string, or a message of the assistant");
   return alone.turns[0].text;
 }
 
@@ -25,7 +26,8 @@ void from_whole(Record chosen, const Record& rejected, Record& record) {
   check_order(chosen.turns);
   check_order(rejected.turns);
   if (!same() || chosen.turns.back().role != Role::kAssistant || rejected.turns.back().role != Role::kAssistant)
-    throw Fault{.found = "a chosen and a rejected conversation that differ before their last answer", .expected = "two answers to the same"};
+    throw RecordFault{.found = "a chosen and a rejected conversation that differ before their last answer",
+                      .expected = "two answers to the same"};
   record = std::move(chosen);
   record.rejected = rejected.turns.back().text;
 }
@@ -42,8 +44,9 @@ Record from_marked(const std::string& text, const char* name) {
   for (const auto piece : between_markers(text))
     record.turns.push_back({.role = record.turns.size() % 2 == 0 ? Role::kUser : Role::kAssistant, .text = std::string(piece)});
   if (record.turns.empty())
-    throw Fault{.found = std::string("an answer to nothing in field '") + name + "'",
-                .expected = "a prompt beside it ('prompt', 'instruction', 'conversations'), or turns of Human: and Assistant: inside of it"};
+    throw RecordFault{
+        .found = std::string("an answer to nothing in field '") + name + "'",
+        .expected = "a prompt beside it ('prompt', 'instruction', 'conversations'), or turns of Human: and Assistant: inside of it"};
   return record;
 }
 
@@ -62,7 +65,8 @@ void read_preference(const Json& object, Parsed& out) {
     if (record.turns.empty()) {
       read_history(fields, record);
       const auto* prompt = fields.has("prompt") ? "prompt" : "instruction";
-      if (fields.has(prompt)) record.turns.push_back({.role = Role::kUser, .text = fields.text(prompt), .input = fields.text_or_empty("input")});
+      if (fields.has(prompt))
+        record.turns.push_back({.role = Role::kUser, .text = fields.text(prompt), .input = fields.text_or_empty("input")});
     }
     if (record.turns.empty()) {
       auto whole = from_marked(fields.text("chosen"), "chosen");

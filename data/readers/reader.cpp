@@ -16,14 +16,14 @@ namespace {
 constexpr std::size_t kBlockBytes = std::size_t{64} << 20, kReasonsKept = 5;
 constexpr std::int64_t kBlockRecords = 4096;
 
-DataError complaint(const Fault& fault, const Source& at, std::span<const std::string> files) {
+DataError complaint(const RecordFault& fault, const Source& at, std::span<const std::string> files) {
   return DataError({.who = describe(at, files), .found = fault.found, .expected = fault.expected, .remedy = fault.remedy});
 }
 
 /// What parsing one record came to.
 struct Outcome {
   Parsed parsed;
-  std::optional<Fault> fault;
+  std::optional<RecordFault> fault;
 };
 
 }  // namespace
@@ -55,7 +55,7 @@ std::vector<Record> RecordReader::next(std::int64_t count, int threads) {
 /// A block is of one file, which it opens and closes.
 void RecordReader::read_block(std::int64_t count, int threads) {
   const auto& path = files_[file_number_];
-  std::vector<Slice> slices;
+  std::vector<RecordSlice> slices;
   std::uint32_t first = 1;
   std::exception_ptr cut_off;
   bool ended = false;
@@ -63,14 +63,14 @@ void RecordReader::read_block(std::int64_t count, int threads) {
     if (!file_) file_ = std::make_unique<DataFile>(path, options_.format, options_.columns);
     first = file_->found() + 1;
     std::size_t bytes = 0;
-    for (Slice slice; std::ssize(slices) < count && bytes < kBlockBytes && !ended;) {
+    for (RecordSlice slice; std::ssize(slices) < count && bytes < kBlockBytes && !ended;) {
       ended = !file_->next(slice);
       if (ended) break;
       bytes += slice.text.size();
       slices.push_back(std::exchange(slice, {}));
     }
     if (ended && file_->found() == 0) throw DataError({.who = path, .found = "no records", .expected = "at least one", .remedy = ""});
-  } catch (const Fault& fault) {
+  } catch (const RecordFault& fault) {
     const auto record = file_ ? file_->found() + 1 : 1;
     cut_off = std::make_exception_ptr(complaint(fault, {file_number_, record, fault.lines_below}, files_));
   } catch (...) {
@@ -78,13 +78,13 @@ void RecordReader::read_block(std::int64_t count, int threads) {
   }
 
   const auto place = [&](std::size_t i) { return Source{file_number_, first + static_cast<std::uint32_t>(i), slices[i].line}; };
-  const auto below = [](Source source, const Fault& fault) { return source.line += fault.lines_below, source; };
+  const auto below = [](Source source, const RecordFault& fault) { return source.line += fault.lines_below, source; };
   std::size_t tried = 0;
   try {
     // Where a broken record is an error, none behind it may speak first.
     const auto asked = options_.broken == Broken::kSkip ? slices.size() : std::min<std::size_t>(slices.size(), 1);
     if (asked > 0) file_->settle(std::span(slices).first(asked), tried);
-  } catch (const Fault& fault) {
+  } catch (const RecordFault& fault) {
     throw complaint(fault, place(tried), files_);
   }
 
@@ -94,7 +94,7 @@ void RecordReader::read_block(std::int64_t count, int threads) {
     auto& outcome = outcomes[static_cast<std::size_t>(i)];
     try {
       outcome.parsed = file_->parse(slice);
-    } catch (const Fault& fault) {
+    } catch (const RecordFault& fault) {
       outcome.fault = fault;
     }
     slice.text = {};

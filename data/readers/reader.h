@@ -21,24 +21,26 @@ enum class Broken {
 };
 
 struct ReadOptions {
-  std::string format;                          ///< a name in record_formats() (format.h); empty: told by each file's own content
+  std::string format;  ///< a name in record_formats() (format.h); empty: told by each file's own content
   Broken broken = Broken::kStop;
   /// Which column of a table (or field of a JSON object) is which of instruction, input, output, system, category, language, weight:
   /// {instruction: Question, output: Answer}. Empty: a table's header has these names itself.
   std::map<std::string, std::string> columns;
 };
 
-/// The records of files, one after another. Files are JSON (an array, lines, or objects one behind another), tables or text, plain or packed by gzip or
-/// zstd, and streamed: memory holds a block of records. A record is found without being understood, so that blocks are parsed on several
-/// threads and a broken one costs no other. docs/data.md lists the formats.
+/// The records of files, one after another. Files are JSON (an array, lines, or objects one behind another), tables or text, plain or
+/// packed by gzip or zstd, and streamed: memory holds a block of records. A record is found without being understood, so that blocks are
+/// parsed on several threads and a broken one costs no other. docs/data.md lists the formats.
 class RecordReader {
  public:
   /// @throws ConfigError where options name what is not there; DataError without a file.
   explicit RecordReader(std::vector<std::string> paths, ReadOptions options = {});
   ~RecordReader();
 
-  /// The next records in order, up to `count`, parsed by up to `threads` threads (0: one a core), which change nothing else; empty at the end.
-  /// @throws IoError where a file cannot be read; DataError with file, line and record where a record is broken (as options say), and with the file where it is cut
+  /// The next records in order, up to `count`, parsed by up to `threads` threads (0: one a core), which change nothing else; empty at the
+  /// end.
+  /// @throws IoError where a file cannot be read; DataError with file, line and record where a record is broken (as options say), and with
+  /// the file where it is cut
   ///         short, breaks off, has no record, is in no known format or not in UTF-8. What stands before it has been given out by then.
   std::vector<Record> next(std::int64_t count, int threads = 0);
 
@@ -52,9 +54,9 @@ class RecordReader {
   ReadOptions options_;
   ReadReport report_;
   std::unique_ptr<DataFile> file_;
-  std::uint32_t file_number_ = 0;   // of file_, or the next to open
+  std::uint32_t file_number_ = 0;  // of file_, or the next to open
   std::deque<Record> ready_;
-  std::exception_ptr failure_;      // behind what is ready
+  std::exception_ptr failure_;  // behind what is ready
 };
 
 /// All records of the files. @throws what RecordReader throws, then nothing is used

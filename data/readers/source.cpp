@@ -68,12 +68,16 @@ class PackedSource : public ByteSource {
   void made(std::size_t bytes) { unpacked_ += bytes; }
 
   [[noreturn]] void broken(std::string_view why) const {
-    throw DataError({.who = path_, .found = fmt::format("broken {} data after {} of text ({})", kind_, human_bytes(unpacked_), why),
-                     .expected = "", .remedy = "fetch or pack the file again"});
+    throw DataError({.who = path_,
+                     .found = fmt::format("broken {} data after {} of text ({})", kind_, human_bytes(unpacked_), why),
+                     .expected = "",
+                     .remedy = "fetch or pack the file again"});
   }
   [[noreturn]] void cut_short() const {
-    throw DataError({.who = path_, .found = fmt::format("a {} file that is cut short, after {} of text", kind_, human_bytes(unpacked_)),
-                     .expected = "", .remedy = "fetch or pack the file again; nothing of it was used"});
+    throw DataError({.who = path_,
+                     .found = fmt::format("a {} file that is cut short, after {} of text", kind_, human_bytes(unpacked_)),
+                     .expected = "",
+                     .remedy = "fetch or pack the file again; nothing of it was used"});
   }
 
   std::vector<char> piece_ = std::vector<char>(std::size_t{1} << 18);
@@ -163,7 +167,8 @@ class ZstdSource final : public PackedSource {
 
 std::unique_ptr<ByteSource> open_source(const std::string& path) {
   if (std::filesystem::is_directory(path))
-    throw IoError({.who = path, .found = "a folder", .expected = "a readable file of records", .remedy = "name the files inside: '" + path + "/*'"});
+    throw IoError(
+        {.who = path, .found = "a folder", .expected = "a readable file of records", .remedy = "name the files inside: '" + path + "/*'"});
   auto plain = std::make_unique<PlainSource>(path);
   const auto& head = plain->head(kZstd.size());
   if (head.starts_with(kGzip)) return std::make_unique<GzipSource>(std::move(plain), path);

@@ -14,7 +14,8 @@ class ByteSource {
   virtual std::size_t read(char* into, std::size_t size) = 0;
 };
 
-/// The file as it is, or unpacked where its first bytes say gzip (of any number of members) or zstd (of any number of frames). Its name plays no part.
+/// The file as it is, or unpacked where its first bytes say gzip (of any number of members) or zstd (of any number of frames). Its name
+/// plays no part.
 /// @throws IoError where it is missing, a folder, or not readable.
 std::unique_ptr<ByteSource> open_source(const std::string& path);
 

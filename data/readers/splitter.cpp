@@ -14,11 +14,18 @@ std::string_view trimmed(std::string_view text) {
   return first == text.npos ? std::string_view() : text.substr(first, text.find_last_not_of(kBlank) - first + 1);
 }
 
-Fault broken(std::string why, std::string expected, std::uint32_t line) {
+RecordFault broken(std::string why, std::string expected, std::uint32_t line) {
   return {.found = "broken JSON (" + why + ")", .expected = std::move(expected), .lines_below = line};
 }
 
-Fault not_closed(const TextInput& in) {
+/// Other encodings have bytes that look like a backslash or a bracket: then that is what is wrong.
+RecordFault not_closed(const TextInput& in) {
+  try {
+    require_text(in.rest());
+  } catch (RecordFault& fault) {
+    fault.lines_below += in.line();
+    return fault;
+  }
   return broken("the record that begins here is not closed where the file ends", "whole records", in.line());
 }
 
@@ -26,7 +33,7 @@ class JsonArray final : public Splitter {
  public:
   explicit JsonArray(TextInput& in) : in_(in) { in_.drop(in_.first_visible() + 1); }
 
-  bool next(Slice& slice) override {
+  bool next(RecordSlice& slice) override {
     const auto first = in_.first_visible();
     const auto line = in_.line_at(first);
     if (closed_) {
@@ -46,7 +53,7 @@ class JsonArray final : public Splitter {
 
  private:
   /// Up to the comma behind it, or the array's own bracket.
-  void take_element(Slice& slice) {
+  void take_element(RecordSlice& slice) {
     JsonScan scan;
     std::size_t at = 0;
     for (;;) {
@@ -72,7 +79,7 @@ class JsonObjects final : public Splitter {
  public:
   explicit JsonObjects(TextInput& in) : in_(in) {}
 
-  bool next(Slice& slice) override {
+  bool next(RecordSlice& slice) override {
     in_.drop(in_.first_visible());
     if (in_.rest().empty()) return false;
     JsonScan scan;
@@ -80,7 +87,8 @@ class JsonObjects final : public Splitter {
     for (;;) {
       const auto stop = scan.run(in_.rest(), at);
       if (stop == JsonScan::Stop::kClosed) break;
-      if (stop == JsonScan::Stop::kSeparator) throw broken("a comma or a closing bracket between records", "JSON objects one behind another", in_.line_at(at));
+      if (stop == JsonScan::Stop::kSeparator)
+        throw broken("a comma or a closing bracket between records", "JSON objects one behind another", in_.line_at(at));
       if (!in_.more()) throw not_closed(in_);
     }
     slice = {std::string(in_.rest().substr(0, at)), in_.line()};
@@ -96,14 +104,14 @@ class Lines final : public Splitter {
  public:
   explicit Lines(TextInput& in) : in_(in) {}
 
-  bool next(Slice& slice) override {
+  bool next(RecordSlice& slice) override {
     while (take_line(slice))
       if (!trimmed(slice.text).empty()) return true;
     return false;
   }
 
  private:
-  bool take_line(Slice& slice) {
+  bool take_line(RecordSlice& slice) {
     std::size_t from = 0, end = 0;
     while ((end = in_.rest().find('\n', from)) == std::string_view::npos) {
       from = in_.rest().size();
@@ -125,21 +133,22 @@ class CsvRows final : public Splitter {
  public:
   explicit CsvRows(TextInput& in) : in_(in) {}
 
-  bool next(Slice& slice) override {
+  bool next(RecordSlice& slice) override {
     while (take_row(slice))
       if (!trimmed(slice.text).empty()) return true;
     return false;
   }
 
  private:
-  bool take_row(Slice& slice) {
+  bool take_row(RecordSlice& slice) {
     bool quoted = false, may_open = true;
     std::size_t at = 0;
     for (;; ++at) {
       if (at == in_.rest().size() && !in_.more()) {
         if (quoted)
-          throw Fault{.found = "a quoted field that is not closed where the file ends; its record begins here", .expected = "a closing quote",
-                      .lines_below = in_.line()};
+          throw RecordFault{.found = "a quoted field that is not closed where the file ends; its record begins here",
+                            .expected = "a closing quote",
+                            .lines_below = in_.line()};
         if (at == 0) return false;
         break;
       }

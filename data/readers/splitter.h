@@ -8,7 +8,7 @@
 namespace herd {
 
 /// The bytes of one record, not yet looked into, and the line it begins on.
-struct Slice {
+struct RecordSlice {
   std::string text;
   std::uint32_t line = 0;
 };
@@ -18,8 +18,9 @@ class Splitter {
  public:
   virtual ~Splitter() = default;
   /// The next record; false at the end.
-  /// @throws what TextInput::more throws; Fault, with its line counted from the file's first, where the file itself ends or goes on as it must not.
-  virtual bool next(Slice& slice) = 0;
+  /// @throws what TextInput::more throws; RecordFault, with its line counted from the file's first, where the file itself ends or goes on
+  /// as it must not.
+  virtual bool next(RecordSlice& slice) = 0;
 };
 
 /// The elements of a JSON array, the lines of JSON lines, or JSON objects one behind another over any number of lines: as the text begins.

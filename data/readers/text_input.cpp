@@ -40,7 +40,9 @@ TextInput::TextInput(const std::string& path) : source_(open_source(path)) {
   while (rest().size() < 4 && more()) {
   }
   if (const auto encoding = wide_encoding(rest()); !encoding.empty())
-    throw DataError({.who = path, .found = "text in " + encoding, .expected = "text in UTF-8",
+    throw DataError({.who = path,
+                     .found = "text in " + encoding,
+                     .expected = "text in UTF-8",
                      .remedy = "iconv -f " + encoding + " -t UTF-8 " + path + " > NEW_FILE"});
   if (rest().starts_with(kUtf8Mark)) begin_ = kUtf8Mark.size();
 }

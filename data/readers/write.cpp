@@ -23,8 +23,8 @@ const char* role_name(Role role) {
 
 bool plain_pair(const Record& record) {
   const auto& turns = record.turns;
-  return turns.size() == 2 && turns[0].role == Role::kUser && turns[1].role == Role::kAssistant && turns[1].input.empty() && !turns[0].supervised &&
-         !turns[1].supervised && record.rejected.empty() && !holds_dialogue(turns[0].text);
+  return turns.size() == 2 && turns[0].role == Role::kUser && turns[1].role == Role::kAssistant && turns[1].input.empty() &&
+         !turns[0].supervised && !turns[1].supervised && record.rejected.empty() && !holds_dialogue(turns[0].text);
 }
 
 void put(Json& object, const char* name, const std::string& text) {

@@ -8,7 +8,8 @@
 
 namespace herd {
 
-/// How records are written, one JSON object a line. The reader tells the two apart, and reads either back to the very same records (but for `source`).
+/// How records are written, one JSON object a line. The reader tells the two apart, and reads either back to the very same records (but for
+/// `source`).
 enum class WrittenAs {
   kInstructions,  ///< `alpaca`: records of one plain question and answer each, which every other tool knows
   kMessages,      ///< `openai` with herd's own roles beside OpenAI's: anything that a reader makes

@@ -30,7 +30,9 @@ void PrintTo(const Real& real, std::ostream* out) { *out << real.pattern; }
 
 class RealFilesBase : public RecordFiles {
  protected:
-  static std::vector<std::string> paths(const std::string& pattern) { return expand_paths(std::vector{(test::assets() / pattern).string()}); }
+  static std::vector<std::string> paths(const std::string& pattern) {
+    return expand_paths(std::vector{(test::assets() / pattern).string()});
+  }
 
   /// Written and read, the same but for where it stands.
   void expect_kept(std::vector<Record> records) const {
@@ -65,30 +67,33 @@ TEST_P(RealFiles, ReadWholeAndKeepAllWhenWritten) {
   expect_kept(read.records);
 }
 
-INSTANTIATE_TEST_SUITE_P(Assets, RealFiles,
-                         testing::Values(Real{"data/instructions/alpaca_en_demo.json", 999, 1998}, Real{"data/instructions/alpaca_zh_demo.json", 1000, 2000},
-                                         Real{"data/instructions/identity.json", 91, 182}, Real{"data/instructions/short-instructions-1100.json", 1100, 2200},
-                                         Real{"data/instructions/dpo_en_demo.json", 300, 1126, 80, 300}, Real{"data/instructions/wiki_demo.txt", 30, 30},
-                                         Real{"data/chat/dummy_conversation.json", 500, 2000}, Real{"data/chat/chatglm-data-sample.jsonl", 100, 200},
-                                         Real{"data/chat/moss/*.json", 12, 160, 12}, Real{"data/chat/mt_bench_question.jsonl", 80, 320},
-                                         Real{"data/belle/eval_set.json", 1000, 2000}, Real{"data/belle/zh_seed_tasks.json", 175, 350},
-                                         Real{"data/belle/eval_prompt.json", 11, 22}, Real{"data/eval/gsm8k/test.json", 1319, 2638},
-                                         Real{"data/eval/MultiArith/test.json", 600, 1200}, Real{"data/eval/boolq/test.json", 3270, 6540},
-                                         Real{"data/eval/ARC-Challenge/test.json", 1172, 2344}, Real{"data/eval/alpaca-cot/mmcu/test.json", 1, 2},
-                                         Real{"data/eval/alpaca-cot/belle/eval_set.json", 1, 2}, Real{"data/eval/alpaca-cot/belle/eval_prompt.json", 1, 2},
-                                         Real{"data/cot-formatted", 11704, 23408}),
-                         [](const auto& info) {
-                           std::string name = info.param.pattern;
-                           std::replace_if(name.begin(), name.end(), [](char c) { return !std::isalnum(static_cast<unsigned char>(c)); }, '_');
-                           return name;
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    Assets, RealFiles,
+    testing::Values(Real{"data/instructions/alpaca_en_demo.json", 999, 1998}, Real{"data/instructions/alpaca_zh_demo.json", 1000, 2000},
+                    Real{"data/instructions/identity.json", 91, 182}, Real{"data/instructions/short-instructions-1100.json", 1100, 2200},
+                    Real{"data/instructions/dpo_en_demo.json", 300, 1126, 80, 300}, Real{"data/instructions/wiki_demo.txt", 30, 30},
+                    Real{"data/chat/dummy_conversation.json", 500, 2000}, Real{"data/chat/chatglm-data-sample.jsonl", 100, 200},
+                    Real{"data/chat/moss/*.json", 12, 160, 12}, Real{"data/chat/mt_bench_question.jsonl", 80, 320},
+                    Real{"data/belle/eval_set.json", 1000, 2000}, Real{"data/belle/zh_seed_tasks.json", 175, 350},
+                    Real{"data/belle/eval_prompt.json", 11, 22}, Real{"data/eval/gsm8k/test.json", 1319, 2638},
+                    Real{"data/eval/MultiArith/test.json", 600, 1200}, Real{"data/eval/boolq/test.json", 3270, 6540},
+                    Real{"data/eval/ARC-Challenge/test.json", 1172, 2344}, Real{"data/eval/alpaca-cot/mmcu/test.json", 1, 2},
+                    Real{"data/eval/alpaca-cot/belle/eval_set.json", 1, 2}, Real{"data/eval/alpaca-cot/belle/eval_prompt.json", 1, 2},
+                    Real{"data/cot-formatted", 11704, 23408}),
+    [](const auto& info) {
+      std::string name = info.param.pattern;
+      std::replace_if(
+          name.begin(), name.end(), [](char c) { return !std::isalnum(static_cast<unsigned char>(c)); }, '_');
+      return name;
+    });
 
 TEST_F(OtherFiles, BelleClassesAreCounted) {
   HERD_NEED_ASSET("data/belle/eval_set.json");
   std::map<std::string, int> classes;
   for (const auto& record : read(paths("data/belle/eval_set.json")[0]).records) ++classes[record.category];
-  const std::map<std::string, int> expected{{"open qa", 285}, {"brainstorming", 179}, {"rewrite", 131}, {"generation", 98}, {"math", 75},
-                                            {"classification", 65}, {"closed qa", 52}, {"summarization", 40}, {"code", 38}, {"extract", 37}};
+  const std::map<std::string, int> expected{{"open qa", 285}, {"brainstorming", 179}, {"rewrite", 131},  {"generation", 98},
+                                            {"math", 75},     {"classification", 65}, {"closed qa", 52}, {"summarization", 40},
+                                            {"code", 38},     {"extract", 37}};
   EXPECT_EQ(classes, expected);
 }
 
@@ -116,7 +121,8 @@ TEST_F(OtherFiles, WhatHoldsNoRecordsIsRefused) {
 }
 
 TEST_F(OtherFiles, EverythingARecordHoldsIsKept) {
-  Record all = conversation({user("q \"\\\n", "x"), turn(Role::kThought, "t"), turn(Role::kCall, "[1]"), turn(Role::kTool, "r"), assistant("答")}, "s");
+  Record all = conversation(
+      {user("q \"\\\n", "x"), turn(Role::kThought, "t"), turn(Role::kCall, "[1]"), turn(Role::kTool, "r"), assistant("答")}, "s");
   all.turns[0].supervised = true;
   all.turns[4].supervised = false;
   all.rejected = "no";
@@ -139,7 +145,9 @@ TEST(Write, PlainRecordsAreAlpacas) {
   auto record = instruction_record("i", "", "o");
   record.category = "math";
   write_records(out, std::vector{record, instruction_record("j", "x", "p")});
-  EXPECT_EQ(out.str(), "{\"instruction\":\"i\",\"input\":\"\",\"output\":\"o\",\"category\":\"math\"}\n{\"instruction\":\"j\",\"input\":\"x\",\"output\":\"p\"}\n");
+  EXPECT_EQ(out.str(),
+            "{\"instruction\":\"i\",\"input\":\"\",\"output\":\"o\",\"category\":\"math\"}\n{\"instruction\":\"j\",\"input\":\"x\","
+            "\"output\":\"p\"}\n");
 }
 
 }  // namespace

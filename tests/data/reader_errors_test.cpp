@@ -32,7 +32,8 @@ class BrokenFiles : public RecordFiles {
 };
 
 TEST_F(BrokenFiles, ABrokenRecordCostsItselfAlone) {
-  EXPECT_THAT(left_of(line("a", "o") + "{\"instruction\": oops}\n" + line("b", "o") + "[1]\n{\"instruction\": \"cut\n" + line("c", "o") + "{\"instruction\": \"c\xff\"}\n" + line("d", "o")),
+  EXPECT_THAT(left_of(line("a", "o") + "{\"instruction\": oops}\n" + line("b", "o") + "[1]\n{\"instruction\": \"cut\n" + line("c", "o") +
+                      "{\"instruction\": \"c\xff\"}\n" + line("d", "o")),
               ElementsAre("a", "b", "c", "d"));
   EXPECT_EQ(report_.broken, 4);
   ASSERT_EQ(report_.reasons.size(), 4u);
@@ -41,25 +42,32 @@ TEST_F(BrokenFiles, ABrokenRecordCostsItselfAlone) {
   EXPECT_THAT(report_.reasons[2], HasSubstr("set.json:5 (record 5)"));
   EXPECT_THAT(report_.reasons[3], AllOf(HasSubstr("set.json:7 (record 7)"), HasSubstr("UTF-8")));
 
-  const auto array = "[" + line("a", "o") + ", {\"instruction\": \"x\" \"y\"},\n 7, {\"instruction\": \"n\"}, {\"a\": 1}},\n,{\"b\": 2]," + line("b", "o") + ",]";
+  const auto array = "[" + line("a", "o") + ", {\"instruction\": \"x\" \"y\"},\n 7, {\"instruction\": \"n\"}, {\"a\": 1}},\n,{\"b\": 2]," +
+                     line("b", "o") + ",]";
   EXPECT_THAT(left_of(array), ElementsAre("a", "b"));
   EXPECT_EQ(report_.broken, 7);
   EXPECT_EQ(report_.reasons.size(), 5u) << "the first few";
 
   EXPECT_THAT(left_of("instruction,output\na,b,c\n\"d\"e,f\ng,h\n", "set.csv"), ElementsAre("g"));
   EXPECT_THAT(left_of("a\tb\nc\nd\te\n", "set.tsv"), ElementsAre("a", "d"));
-  EXPECT_THAT(left_of("oops\n{\"instruction\": \n" + line("a", "o")), ElementsAre("a")) << "the format is told by the first that can be read";
+  EXPECT_THAT(left_of("oops\n{\"instruction\": \n" + line("a", "o")), ElementsAre("a"))
+      << "the format is told by the first that can be read";
 }
 
 TEST_F(BrokenFiles, AFileThatBreaksOffIsAnErrorWhateverBecomesOfRecords) {
   const ReadOptions skip{.broken = Broken::kSkip};
-  EXPECT_THAT(complaint("[\n" + line("a", "o"), "bad.json", skip), AllOf(HasSubstr("bad.json:3 (record 2)"), HasSubstr("the array is not closed")));
+  EXPECT_THAT(complaint("[\n" + line("a", "o"), "bad.json", skip),
+              AllOf(HasSubstr("bad.json:3 (record 2)"), HasSubstr("the array is not closed")));
   EXPECT_THAT(complaint("[\n" + line("a", "o") + ",\n{\"instruction\": \"b", "bad.json", skip),
               AllOf(HasSubstr("bad.json:4 (record 2)"), HasSubstr("the record that begins here is not closed")));
-  EXPECT_THAT(complaint("{\n\"instruction\": \"b\",\n", "bad.json", skip), AllOf(HasSubstr("bad.json:1 (record 1)"), HasSubstr("not closed")));
-  EXPECT_THAT(complaint("instruction,output\na,b\n\"c,\nd,e\n", "bad.csv", skip), AllOf(HasSubstr("bad.csv:3 (record 2)"), HasSubstr("quoted field that is not closed")));
-  EXPECT_THAT(complaint("[" + line("a", "o") + "]\n\n[]", "bad.json", skip), AllOf(HasSubstr("bad.json:4"), HasSubstr("text after the end of the array")));
-  EXPECT_THAT(complaint("{\n\"instruction\": \"b\", \"output\": \"\"\n},\n{\n}", "bad.json", skip), AllOf(HasSubstr("bad.json:3 (record 2)"), HasSubstr("a comma")));
+  EXPECT_THAT(complaint("{\n\"instruction\": \"b\",\n", "bad.json", skip),
+              AllOf(HasSubstr("bad.json:1 (record 1)"), HasSubstr("not closed")));
+  EXPECT_THAT(complaint("instruction,output\na,b\n\"c,\nd,e\n", "bad.csv", skip),
+              AllOf(HasSubstr("bad.csv:3 (record 2)"), HasSubstr("quoted field that is not closed")));
+  EXPECT_THAT(complaint("[" + line("a", "o") + "]\n\n[]", "bad.json", skip),
+              AllOf(HasSubstr("bad.json:4"), HasSubstr("text after the end of the array")));
+  EXPECT_THAT(complaint("{\n\"instruction\": \"b\", \"output\": \"\"\n},\n{\n}", "bad.json", skip),
+              AllOf(HasSubstr("bad.json:3 (record 2)"), HasSubstr("a comma")));
 }
 
 TEST_F(BrokenFiles, TheFirstBrokenRecordSpeaksFirst) {
@@ -71,8 +79,10 @@ TEST_F(BrokenFiles, TheFirstBrokenRecordSpeaksFirst) {
 }
 
 TEST_F(BrokenFiles, ErrorsInsideOfALongRecordNameTheirOwnLine) {
-  EXPECT_THAT(complaint("\n{\n \"instruction\": \"a\",\n \"output\": oops\n}\n"), AllOf(HasSubstr("bad.json:4 (record 1)"), HasSubstr("broken JSON")));
-  EXPECT_THAT(complaint("\n{\n \"instruction\": \"a\"\n}\n{\n}"), AllOf(HasSubstr("bad.json:2 (record 1)"), HasSubstr("no field 'output'")));
+  EXPECT_THAT(complaint("\n{\n \"instruction\": \"a\",\n \"output\": oops\n}\n"),
+              AllOf(HasSubstr("bad.json:4 (record 1)"), HasSubstr("broken JSON")));
+  EXPECT_THAT(complaint("\n{\n \"instruction\": \"a\"\n}\n{\n}"),
+              AllOf(HasSubstr("bad.json:2 (record 1)"), HasSubstr("no field 'output'")));
 }
 
 TEST_F(BrokenFiles, FieldsOfAnotherKindAreNamed) {
@@ -93,19 +103,31 @@ std::string wide(std::string_view ascii, std::string_view before, std::string_vi
 }
 
 TEST_F(BrokenFiles, TextInOtherEncodings) {
-  const std::pair<std::string, const char*> files[] = {
-      {"\xff\xfe" + wide("{\"a\"", "", "\0"sv), "UTF-16LE"},         {"\xfe\xff" + wide("{\"a\"", "\0"sv, ""), "UTF-16BE"},
-      {wide("{\"a\"", "", "\0"sv), "UTF-16LE"},                      {wide("{\"a\"", "\0"sv, ""), "UTF-16BE"},
-      {"\xff\xfe\0\0"s + wide("{\"a\"", "", "\0\0\0"sv), "UTF-32LE"}, {"\0\0\xfe\xff"s + wide("{\"a\"", "\0\0\0"sv, ""), "UTF-32BE"}};
+  const std::pair<std::string, const char*> files[] = {{"\xff\xfe" + wide("{\"a\"", "", "\0"sv), "UTF-16LE"},
+                                                       {"\xfe\xff" + wide("{\"a\"", "\0"sv, ""), "UTF-16BE"},
+                                                       {wide("{\"a\"", "", "\0"sv), "UTF-16LE"},
+                                                       {wide("{\"a\"", "\0"sv, ""), "UTF-16BE"},
+                                                       {"\xff\xfe\0\0"s + wide("{\"a\"", "", "\0\0\0"sv), "UTF-32LE"},
+                                                       {"\0\0\xfe\xff"s + wide("{\"a\"", "\0\0\0"sv, ""), "UTF-32BE"}};
   for (const auto& [text, encoding] : files)
     EXPECT_THAT(complaint(text), AllOf(HasSubstr("text in "s + encoding), HasSubstr("iconv -f "s + encoding))) << encoding;
 
   // 请用一句话描述你所在的城市 and the like in GB18030; ein wenig Deutsch in Latin-1
-  const auto gbk = "\xc7\xeb\xd3\xc3\xd2\xbb\xbe\xe4\xbb\xb0\xc3\xe8\xca\xf6\xc4\xe3\xcb\xf9\xd4\xda\xb5\xc4\xb3\xc7\xca\xd0\xa3\xac\xb2\xa2\xcb\xb5\xc3\xf7\xc0\xed\xd3\xc9"s;
+  const auto gbk =
+      "\xc7\xeb\xd3\xc3\xd2\xbb\xbe\xe4\xbb\xb0\xc3\xe8\xca\xf6\xc4\xe3\xcb\xf9\xd4\xda\xb5\xc4\xb3\xc7\xca\xd0\xa3\xac\xb2\xa2\xcb\xb5\xc3\xf7\xc0\xed\xd3\xc9"s;
   for (const auto* name : {"bad.json", "bad.txt", "bad.tsv"})
-    EXPECT_THAT(complaint(name == "bad.json"s ? line("x", "o").insert(17, gbk) : gbk + "\t" + gbk + "\n", name), AllOf(HasSubstr("not valid UTF-8 (byte 0xc7"), HasSubstr("iconv -f GB18030"))) << name;
-  EXPECT_THAT(complaint("Die gr\xf6\xdfte T\xfcr \xf6""ffnet sich f\xfcr den K\xf6nig und die K\xf6nigin, wenn sie m\xf6gen.\n", "bad.txt"), HasSubstr("iconv -f ISO-8859-1"));
-  EXPECT_THAT(complaint(line("a", "o") + "{\"instruction\": \"a\0b\", \"output\": \"\"}\n"s), AllOf(HasSubstr("bad.json:2 (record 2)"), HasSubstr("a NUL byte")));
+    EXPECT_THAT(complaint(name == "bad.json"s ? line("x", "o").insert(17, gbk) : gbk + "\t" + gbk + "\n", name),
+                AllOf(HasSubstr("not valid UTF-8 (byte 0xc7"), HasSubstr("iconv -f GB18030")))
+        << name;
+  EXPECT_THAT(complaint("[\n{\"instruction\": \"" + gbk + "\xd5\\\", \"output\": \"\"}]"),
+              AllOf(HasSubstr("bad.json:2 (record 1)"), HasSubstr("iconv -f GB18030")))
+      << "whose last byte looks like a backslash";
+  EXPECT_THAT(complaint("Die gr\xf6\xdfte T\xfcr \xf6"
+                        "ffnet sich f\xfcr den K\xf6nig und die K\xf6nigin, wenn sie m\xf6gen.\n",
+                        "bad.txt"),
+              HasSubstr("iconv -f ISO-8859-1"));
+  EXPECT_THAT(complaint(line("a", "o") + "{\"instruction\": \"a\0b\", \"output\": \"\"}\n"s),
+              AllOf(HasSubstr("bad.json:2 (record 2)"), HasSubstr("a NUL byte")));
   EXPECT_THAT(complaint("one\ntw\0o\n"s, "bad.txt"), AllOf(HasSubstr("bad.txt:2"), HasSubstr("a NUL byte")));
 }
 
@@ -118,7 +140,8 @@ TEST_F(Paths, AreExpandedInOrder) {
   for (const auto* name : {"deep/c.csv", "deep/er/d.TXT.zst", "deep/er/b.json"}) file(name, "");
   const auto expanded = [&](const std::string& pattern) {
     std::vector<std::string> out;
-    for (const auto& path : expand_paths(std::vector{(root / pattern).string()})) out.push_back(std::filesystem::relative(path, root).string());
+    for (const auto& path : expand_paths(std::vector{(root / pattern).string()}))
+      out.push_back(std::filesystem::relative(path, root).string());
     return out;
   };
   EXPECT_THAT(expanded("*.json"), ElementsAre("b.json", "x[1].json"));
@@ -129,7 +152,8 @@ TEST_F(Paths, AreExpandedInOrder) {
   EXPECT_THAT(expanded("x[1].json"), ElementsAre("x[1].json")) << "a name that exists is no pattern";
   EXPECT_THAT(expanded("notes.md"), ElementsAre("notes.md"));
   EXPECT_THAT(expanded("."), ElementsAre("a.jsonl.gz", "b.json", "deep/c.csv", "deep/er/b.json", "deep/er/d.TXT.zst", "x[1].json"));
-  EXPECT_THAT(test::message_of<IoError>([&] { expanded("note.md"); }), AllOf(HasSubstr("no such file"), HasSubstr("did you mean '" + (root / "notes.md").string())));
+  EXPECT_THAT(test::message_of<IoError>([&] { expanded("note.md"); }),
+              AllOf(HasSubstr("no such file"), HasSubstr("did you mean '" + (root / "notes.md").string())));
   EXPECT_THAT(test::message_of<IoError>([&] { expanded("*.jsn"); }), HasSubstr("no such file"));
   std::filesystem::create_directory(root / "empty");
   EXPECT_THAT(test::message_of<IoError>([&] { expanded("empty"); }), HasSubstr("no file of data in this folder"));

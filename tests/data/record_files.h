@@ -38,7 +38,9 @@ class RecordFiles : public testing::Test {
   Scratch folder_;
 };
 
-inline Turn user(std::string text, std::string input = "") { return {.role = Role::kUser, .text = std::move(text), .input = std::move(input)}; }
+inline Turn user(std::string text, std::string input = "") {
+  return {.role = Role::kUser, .text = std::move(text), .input = std::move(input)};
+}
 inline Turn assistant(std::string text) { return {.role = Role::kAssistant, .text = std::move(text)}; }
 inline Turn turn(Role role, std::string text) { return {.role = role, .text = std::move(text)}; }
 
@@ -59,7 +61,8 @@ inline void PrintTo(const Record& record, std::ostream* out) {
   for (const auto& turn : record.turns)
     *out << " " << static_cast<int>(turn.role) << ":'" << turn.text << "'" << (turn.input.empty() ? "" : "+'" + turn.input + "'")
          << (turn.supervised ? *turn.supervised ? " learnt" : " not learnt" : "");
-  *out << " | rejected '" << record.rejected << "' category '" << record.category << "' language '" << record.language << "' weight " << record.weight << "}";
+  *out << " | rejected '" << record.rejected << "' category '" << record.category << "' language '" << record.language << "' weight "
+       << record.weight << "}";
 }
 
 }  // namespace herd

@@ -122,7 +122,7 @@ TEST_P(RealData, LoadsWhole) {
   EXPECT_EQ(dataset.train.size(), count);
   EXPECT_EQ(dataset.train_report.truncated + dataset.train_report.skipped_unsupervised, 0);
   // The JSON library's own tree is the oracle of our streaming reader.
-  const auto tree = nlohmann::json::parse(std::ifstream(choice.sets[0]));
+  const auto tree = nlohmann::json::parse(std::ifstream(choice.sets[0].name));
   for (std::size_t i = 0; i < count; ++i) {
     const auto text = ByteTokenizer().decode(dataset.train[static_cast<std::int64_t>(i)].tokens(), true);
     const std::string output = tree[i].at("output");

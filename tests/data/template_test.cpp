@@ -10,6 +10,7 @@
 #include <set>
 
 #include "data/formatter.h"
+#include "data/readers/reader.h"
 #include "data/template/encode.h"
 #include "data/template/render.h"
 #include "runtime/base/error.h"
@@ -179,12 +180,29 @@ TEST(Template, MossLearnsThoughtsAndCallsAndNotResults) {
   record.turns = {{.role = Role::kUser, .text = "2x=4"}, {.role = Role::kThought, .text = "solve"}, {.role = Role::kCall, .text = "Solve(\"2x=4\")"},
                   {.role = Role::kTool, .text = "x=2"}, {.role = Role::kAssistant, .text = "It is 2."}};
   const auto pieces = render(templates().at("moss"), record);
-  EXPECT_EQ(text_of(pieces, kEos), "Meta\n<|Human|>: 2x=4<eoh>\n<|Inner Thoughts|>: solve<eot>\n<|Commands|>: Solve(\"2x=4\")<eoc>\n<|Results|>: x=2<eor>\n<|MOSS|>: It is 2.<eom>");
+  EXPECT_EQ(text_of(pieces, kEos), "Meta\n<|Human|>: 2x=4<eoh>\n<|Inner Thoughts|>: solve<eot>\n<|Commands|>: Solve(\"2x=4\")<eoc>\n<|Results|>:\nx=2\n<eor>\n<|MOSS|>: It is 2.<eom>");
   std::string learnt;
   for (const auto& piece : pieces)
     if (piece.written) learnt += piece.text;
   EXPECT_EQ(learnt, " solve<eot> Solve(\"2x=4\")<eoc> It is 2.<eom>");
   EXPECT_THAT(message_of<DataError>([&] { render(templates().at("vicuna_v1.1"), record); }), AllOf(HasSubstr("vicuna_v1.1"), HasSubstr("thought")));
+}
+
+// The published conversations, put together again from what was read of them.
+TEST(Template, MossConversationsAreWrittenAsPublished) {
+  HERD_NEED_ASSET("data/chat/moss");
+  int count = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(test::assets() / "data/chat/moss")) {
+    const auto json = nlohmann::ordered_json::parse(std::ifstream(entry.path()));
+    std::string published = json.at("meta_instruction");
+    for (const auto& [name, turn] : json.at("chat").items())
+      for (const auto* part : {"Human", "Inner Thoughts", "Commands", "Tool Responses", "MOSS"}) published += turn.at(part).get<std::string>();
+    const auto records = read_records(std::vector{entry.path().string()}).records;
+    ASSERT_EQ(records.size(), 1u) << entry;
+    EXPECT_EQ(text_of(render(templates().at("moss"), records[0]), "") + "\n", published) << entry;
+    ++count;
+  }
+  EXPECT_EQ(count, 12);
 }
 
 // Holds for every template there will be.
