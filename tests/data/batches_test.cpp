@@ -62,12 +62,12 @@ TEST(Pack, PlacesEveryExampleOnceWithinTheLimit) {
   EXPECT_GT(static_cast<double>(total) / static_cast<double>(rows.size() * 256), 0.95);
 }
 
-TEST(Pack, FollowsBestFit) {
-  const std::vector<std::int64_t> order{0, 1, 2, 3, 4, 5}, lengths{6, 5, 3, 5, 1, 4};
-  const auto rows = pack_rows(order, lengths, 10, {1, 0});  // longest first: 6 | 5+5 | 6+4 (the best fit) | 3+1
+TEST(Pack, TakesTheLongestAndWhatFillsIt) {
+  const std::vector<std::int64_t> order{0, 1, 2, 3, 4, 5, 6}, lengths{6, 5, 3, 5, 1, 4, 2};
+  const auto rows = pack_rows(order, lengths, 10, {1, 0});  // 6+1+3 | 5+5 | 4+2: of the fillings of 4 left, 1+3 comes before 4
   std::set<std::vector<std::int64_t>> found;
   for (std::int64_t r = 0; r < rows.size(); ++r) found.emplace(rows[r].begin(), rows[r].end());
-  EXPECT_EQ(found, (std::set<std::vector<std::int64_t>>{{0, 5}, {1, 3}, {2, 4}}));
+  EXPECT_EQ(found, (std::set<std::vector<std::int64_t>>{{0, 4, 2}, {1, 3}, {5, 6}}));
   EXPECT_THROW(pack_rows(order, lengths, 5, {1, 0}), ShapeError);
 }
 

@@ -371,7 +371,7 @@ TEST_F(Cached, GoesByContentsAndOptions) {
   o.sets = {(folder_ / "moved.jsonl").string()};
   EXPECT_NE(load_dataset(o, ByteTokenizer()).cached, "");
   EXPECT_EQ(in_cache().size(), 1u);
-  o.max_tokens = 100;
+  o.max_tokens = 1000;
   EXPECT_EQ(load_dataset(o, ByteTokenizer()).cached, "");
   o.template_name = "vicuna_v1.1";
   EXPECT_EQ(load_dataset(o, ByteTokenizer()).cached, "");

@@ -1,7 +1,7 @@
 """Which records make which step, worked out again from docs/data.md alone."""
 
 WORD, LONG = (1 << 32) - 1, (1 << 64) - 1
-WINDOW = 8192
+WINDOW, TRIED = 8192, 256
 
 
 def philox(key, low, high):
@@ -44,23 +44,48 @@ def shuffled(count, seed, epoch):
     return order
 
 
+def fullest(counts, room, sign):
+    """Lengths that fill the room: the first combination in ascending order (sign 1) or descending (−1), else the fullest of the first 256 that are tried."""
+    best, tried = (room, []), 0
+
+    def search(chosen, least, room):
+        nonlocal best, tried
+        if room < best[0]:
+            best = room, chosen
+        tried += 1
+        if tried > TRIED or best[0] == 0:
+            return True
+        for length in sorted(counts)[::sign]:
+            if sign * length >= least and length <= room and counts[length] > chosen.count(length) and search(chosen + [length], sign * length, room - length):
+                return True
+        return False
+
+    search([], -room, room)
+    return best[1]
+
+
+def filled(records, lengths, most, sign):
+    """A row takes the longest that is left, then what fills it."""
+    left, rows = {}, []
+    for record in records:
+        left.setdefault(lengths[record], []).append(record)
+    while any(left.values()):
+        longest = max(length for length, some in left.items() if some)
+        row = [left[longest].pop(0)]
+        for length in fullest({length: len(some) for length, some in left.items()}, most - longest, sign):
+            row.append(left[length].pop(0))
+        rows.append(row)
+    return rows
+
+
 def packed(order, lengths, most, seed, epoch):
-    """Best fit, the longest first, window by window; a window's rows in a random order."""
+    """Window by window, with the shorter tried first, or the longer where that leaves places; rows come in a random order."""
     out = []
     for number, begin in enumerate(range(0, len(order), WINDOW)):
-        rows, free_of = [], []
-        by_free = {}  # places left -> rows, in the order in which they came to have so many
-        for record in sorted(order[begin : begin + WINDOW], key=lambda i: -lengths[i]):
-            fitting = [free for free, some in by_free.items() if some and free >= lengths[record]]
-            if fitting:
-                row = by_free[min(fitting)].pop()
-            else:
-                row = len(rows)
-                rows.append([])
-                free_of.append(most)
-            rows[row].append(record)
-            free_of[row] -= lengths[record]
-            by_free.setdefault(free_of[row], []).append(row)
+        records = order[begin : begin + WINDOW]
+        rows = filled(records, lengths, most, 1)
+        if 100 * sum(lengths[record] for record in records) < 98 * most * len(rows):
+            rows = min(rows, filled(records, lengths, most, -1), key=len)
         out += [rows[i] for i in shuffled(len(rows), seed ^ fnv1a("row order"), epoch << 32 ^ number)]
     return out
 
