@@ -1,6 +1,7 @@
 #include "data/cache.h"
 
 #include <fcntl.h>
+#include <unistd.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -23,6 +24,21 @@ using Json = nlohmann::ordered_json;
 
 constexpr int kFormat = 1;  // of the folder and of what the same options mean
 constexpr std::uintmax_t kWorthKeeping = std::uintmax_t{16} << 20;
+
+std::string fingerprint_of_parts(const std::string& path) {
+  constexpr std::uintmax_t kPart = std::uintmax_t{1} << 20;
+  const File file(path, File::Mode::read);
+  const auto size = fs::file_size(path);
+  Hasher hasher;
+  hasher.update(&size, sizeof size);
+  std::vector<char> buffer(kPart);
+  for (const auto begin : {std::uintmax_t{0}, size / 2, size > kPart ? size - kPart : 0}) {
+    const auto got = pread(file.descriptor(), buffer.data(), buffer.size(), static_cast<off_t>(begin));
+    if (got < 0) throw io_error(path, "cannot read", errno);
+    hasher.update(buffer.data(), static_cast<std::size_t>(got));
+  }
+  return hasher.hex();
+}
 
 std::string fingerprint_of_file(const std::string& path) {
   const File file(path, File::Mode::read);
@@ -50,22 +66,23 @@ FormatReport format_report(const Json& j) {
 }
 
 Json to_json(const SetReport& r) {
-  return {{"name", r.name}, {"read", r.read}, {"broken", r.broken}, {"without_input", r.without_input}, {"filtered", r.filtered},
+  return {{"name", r.name}, {"read", r.read}, {"broken", r.broken}, {"without_input", r.without_input}, {"dropped_turns", r.dropped_turns}, {"filtered", r.filtered},
           {"duplicates", r.duplicates}, {"over_limit", r.over_limit}, {"train", r.train}, {"held_out", r.held_out}, {"reasons", r.reasons}};
 }
 
 SetReport set_report(const Json& j) {
-  return {.name = j.at("name"), .read = j.at("read"), .broken = j.at("broken"), .without_input = j.at("without_input"), .filtered = j.at("filtered"),
+  return {.name = j.at("name"), .read = j.at("read"), .broken = j.at("broken"), .without_input = j.at("without_input"), .dropped_turns = j.at("dropped_turns"), .filtered = j.at("filtered"),
           .duplicates = j.at("duplicates"), .over_limit = j.at("over_limit"), .train = j.at("train"), .held_out = j.at("held_out"), .reasons = j.at("reasons")};
 }
 
 }  // namespace
 
-std::vector<std::string> file_fingerprints(const std::vector<std::string>& files, int threads) {
+std::vector<std::string> file_fingerprints(const std::vector<std::string>& files, int threads, bool all) {
   std::vector<std::string> out(files.size());
   parallel_for(static_cast<std::int64_t>(files.size()), threads, [&](std::int64_t i) {
-    out[static_cast<std::size_t>(i)] = fingerprint_of_file(files[static_cast<std::size_t>(i)]);
-  });
+    const auto& file = files[static_cast<std::size_t>(i)];
+    out[static_cast<std::size_t>(i)] = all ? fingerprint_of_file(file) : fingerprint_of_parts(file);
+  }, 1);
   return out;
 }
 

@@ -9,8 +9,9 @@
 
 namespace herd {
 
-/// Fingerprints of files' contents, on up to `threads` threads. @throws IoError.
-std::vector<std::string> file_fingerprints(const std::vector<std::string>& files, int threads);
+/// Fingerprints of files' contents, on up to `threads` threads. @param all reads all of it; else size, beginning, middle and end, of a MiB each.
+/// @throws IoError.
+std::vector<std::string> file_fingerprints(const std::vector<std::string>& files, int threads, bool all = true);
 
 /// What decides a dataset's examples: files, template, tokenizer, and the options that matter. Packing and order do not: they come later.
 std::string dataset_key(const DataOptions& options, const std::vector<ResolvedSet>& sets, const Dataset& dataset);

@@ -38,6 +38,7 @@ void describe(Schema& s, DataOptions& o) {
            "what becomes of a record in which no token is left to learn; how many is told");
   s.field("seed", o.seed, "seed of the sample order").at_least(0);
   s.field("split_seed", o.split_seed, "seed of the held-out split; the same for all runs that are to be compared").at_least(0);
+  s.field("streaming", o.streaming, "true: records are read and tokenised while training goes on, and never kept; wants train.max_steps");
   s.field("cache", o.cache, "folder that keeps tokenised data; empty: ~/.cache/herd/data, for 16 MB of files and more; off: none").known_as({"tokenized_path", "cache_dir"});
   s.field("threads", o.threads, "threads for tokenising; 0: one a core")
       .range(0, 1024)

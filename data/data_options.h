@@ -39,6 +39,7 @@ struct DataOptions {
   Unsupervised unsupervised = Unsupervised::kError;
   std::uint64_t seed = 0;                               ///< of the sample order
   std::uint64_t split_seed = 0;                         ///< of the split: the same for all mixtures, or held-out records leak between them
+  bool streaming = false;                               ///< read while training, a window at a time: for data larger than the disk
   std::string cache;                                    ///< folder of tokenised data; empty: the user's own, for data of 16 MB and more; `off`: none
   int threads = 0;                                      ///< for tokenising; 0 takes one a core
 

@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "data/cache.h"
+#include "data/stream.h"
 #include "data/template/template.h"
 #include "data/text_blocks.h"
 #include "runtime/base/error.h"
@@ -81,10 +82,34 @@ void build(Dataset& out, const DataOptions& options, const Tokenizer& tokenizer,
   need_examples(out);
 }
 
+// Of data that are streamed nothing is kept but what is held out, of the beginning alone.
+void sample_held_out(Dataset& out, const DataOptions& options, const Tokenizer& tokenizer, std::vector<ResolvedSet> sets) {
+  constexpr std::int64_t kRead = 100'000;
+  RecordStream stream(options, std::move(sets));
+  if (options.held_out == 0) return;
+  const Formatter format(tokenizer, options);
+  Side held_out({}, options.max_tokens);
+  std::int64_t read = 0;
+  for (auto window = stream.next(); !window.empty() && read < kRead; window = stream.next()) {
+    read += std::ssize(window);
+    for (const auto& mixed : window) {
+      if (!mixed.held_out) continue;
+      ++held_out.report.records;
+      for (auto& outcome : format(mixed.record, stream.files())) held_out.add(std::move(outcome), 1, options.objective);
+    }
+  }
+  held_out.rows.finish();
+  out.held_out = held_out.writer.finish();
+  out.held_out_report = held_out.report;
+  if (out.held_out.empty())
+    throw ConfigError({.who = "data.held_out", .found = fmt::format("{:g}, which holds back none of the first {} records", options.held_out, read),
+                       .expected = "a fraction that takes some of them", .remedy = "raise it, or set it to 0"});
+}
+
 }  // namespace
 
 std::vector<std::string> Dataset::summary() const {
-  std::vector lines{"train: " + train_report.summary()};
+  std::vector<std::string> lines{streamed ? fmt::format("train: streamed from {}", plural(std::ssize(files), "file")) : "train: " + train_report.summary()};
   if (held_out_report.records) lines.push_back("held out: " + held_out_report.summary());
   for (const auto& set : sets) {
     std::vector<std::string> told;
@@ -96,6 +121,7 @@ std::vector<std::string> Dataset::summary() const {
     tell(set.duplicates, "left out as duplicates");
     tell(set.over_limit, "left out by the limit");
     tell(set.without_input, set.without_input == 1 ? "record without a field 'input': read as empty" : "records without a field 'input': read as empty");
+    tell(set.dropped_turns, "turns before the first question left out");
     if (told.empty()) continue;
     lines.push_back(fmt::format("{}: {} records; {}", set.name, with_thousands(set.train + set.held_out), join(told)));
     for (const auto& reason : set.reasons) lines.push_back("  " + reason);
@@ -114,10 +140,12 @@ Dataset load_dataset(const DataOptions& options, const Tokenizer& tokenizer) {
 
   auto sets = resolve_sets(options);
   for (const auto& set : sets) out.files.insert(out.files.end(), set.files.begin(), set.files.end());
-  out.file_fingerprints = file_fingerprints(out.files, options.threads);
+  out.file_fingerprints = file_fingerprints(out.files, options.threads, !options.streaming);
   const auto key = dataset_key(options, sets, out);
   out.fingerprint = fingerprint(fmt::format("{} {} {} {}", key, options.packing, options.group_by_length, options.seed));
 
+  out.streamed = options.streaming;
+  if (options.streaming) return sample_held_out(out, options, tokenizer, std::move(sets)), out;
   const auto in_memory = [&] {
     Side train({}, options.max_tokens), held_out({}, options.max_tokens);
     build(out, options, tokenizer, std::move(sets), train, held_out);

@@ -24,6 +24,7 @@ struct Dataset {
   std::string template_text;              ///< its file, where it is the user's own
   /// Hash of all files and of every option that decides examples or their order: the same, the same run of batches.
   std::string fingerprint;
+  bool streamed = false;                  ///< `train` is empty: StreamedBatches reads it
   std::string cached;                     ///< the folder that it was read from; empty: made just now
 
   /// A line for the training records, one for those held out where there are any, and what was left out, by set.

@@ -111,6 +111,23 @@ std::vector<ResolvedSet> resolve_sets(const DataOptions& options) {
   return out;
 }
 
+std::vector<std::optional<MixedRecord>> look_at(std::vector<Record> records, const ResolvedSet& set, const DataOptions& options) {
+  const auto sides = Random(options.split_seed, hash_name("held out")).below(UINT64_MAX);
+  std::vector<std::optional<MixedRecord>> out(records.size());
+  parallel_for(static_cast<std::int64_t>(records.size()), options.threads, [&](std::int64_t i) {
+    auto& record = records[static_cast<std::size_t>(i)];
+    if (!fits(record, set)) return;
+    auto& mixed = out[static_cast<std::size_t>(i)].emplace();
+    mixed.key = key_of(record, options.deduplicate == Deduplicate::kNear);
+    mixed.key.question ^= sides;
+    mixed.record = std::move(record);
+    mixed.record.weight *= set.set.weight;
+  });
+  return out;
+}
+
+std::uint64_t first_to_train(double held_out) { return static_cast<std::uint64_t>(std::ldexp(held_out, 64)); }
+
 /// One reading of all sets.
 struct Mix::Pass {
   explicit Pass(const DataOptions& options) : seen(options.deduplicate, options.near) {}
@@ -123,7 +140,7 @@ struct Mix::Pass {
 Mix::Mix(const DataOptions& options, std::vector<ResolvedSet> sets) : options_(options), sets_(std::move(sets)), last_within_limit_(sets_.size()) {
   for (const auto& set : sets_) files_.insert(files_.end(), set.files.begin(), set.files.end());
   const bool counts = std::any_of(sets_.begin(), sets_.end(), [](const ResolvedSet& s) { return s.set.limit > 0; });
-  if (options_.held_out < 1) first_to_train_ = static_cast<std::uint64_t>(std::ldexp(options_.held_out, 64));
+  if (options_.held_out < 1) first_to_train_ = first_to_train(options_.held_out);
   pass_ = std::make_unique<Pass>(options_);
   reports_.resize(sets_.size());
   if (counts || options_.held_out >= 1) survey();
@@ -160,7 +177,6 @@ void Mix::survey() {
 
 std::vector<MixedRecord> Mix::next(std::int64_t count) {
   std::vector<MixedRecord> out;
-  const auto sides = Random(options_.split_seed, hash_name("held out")).below(UINT64_MAX);
   while (out.empty() && pass_->set < sets_.size()) {
     const auto& set = sets_[pass_->set];
     auto& report = reports_[pass_->set];
@@ -170,6 +186,7 @@ std::vector<MixedRecord> Mix::next(std::int64_t count) {
       const auto& read = pass_->reader->report();
       report.broken = read.broken;
       report.without_input = read.without_input;
+      report.dropped_turns = read.dropped_turns;
       report.reasons = read.reasons;
       pass_->first_file += static_cast<std::uint32_t>(set.files.size());
       pass_->reader.reset();
@@ -177,32 +194,20 @@ std::vector<MixedRecord> Mix::next(std::int64_t count) {
       continue;
     }
     report.read += static_cast<std::int64_t>(records.size());
-    std::vector<MixedRecord> block(records.size());
-    std::vector<std::uint8_t> taken(records.size());
-    parallel_for(static_cast<std::int64_t>(records.size()), options_.threads, [&](std::int64_t i) {
-      const auto at = static_cast<std::size_t>(i);
-      taken[at] = fits(records[at], set);
-      if (!taken[at]) return;
-      block[at].key = key_of(records[at], options_.deduplicate == Deduplicate::kNear);
-      block[at].key.question ^= sides;
-      block[at].record = std::move(records[at]);
-    });
-    for (std::size_t i = 0; i < block.size(); ++i) {
-      auto& mixed = block[i];
-      const auto& last = last_within_limit_[pass_->set];
-      if (!taken[i]) {
+    const auto& last = last_within_limit_[pass_->set];
+    for (auto& mixed : look_at(std::move(records), set, options_)) {
+      if (!mixed) {
         ++report.filtered;
-      } else if (pass_->seen.before(mixed.key)) {
+      } else if (pass_->seen.before(mixed->key)) {
         ++report.duplicates;
-      } else if (!last.empty() && mixed.key.content > last) {
+      } else if (!last.empty() && mixed->key.content > last) {
         ++report.over_limit;
       } else {
-        mixed.set = pass_->set;
-        mixed.record.source.file += pass_->first_file;
-        mixed.record.weight *= set.set.weight;
-        mixed.held_out = mixed.key.question < first_to_train_;
-        ++(mixed.held_out ? report.held_out : report.train);
-        out.push_back(std::move(mixed));
+        mixed->set = pass_->set;
+        mixed->record.source.file += pass_->first_file;
+        mixed->held_out = mixed->key.question < first_to_train_;
+        ++(mixed->held_out ? report.held_out : report.train);
+        out.push_back(std::move(*mixed));
       }
     }
   }

@@ -24,7 +24,7 @@ std::vector<ResolvedSet> resolve_sets(const DataOptions& options);
 /// What became of a set's records.
 struct SetReport {
   std::string name;
-  std::int64_t read = 0, broken = 0, without_input = 0;
+  std::int64_t read = 0, broken = 0, without_input = 0, dropped_turns = 0;
   std::int64_t filtered = 0, duplicates = 0, over_limit = 0;  ///< left out by `where`, by data.deduplicate, by `limit`
   std::int64_t train = 0, held_out = 0;
   std::vector<std::string> reasons{};                         ///< of the first broken ones
@@ -38,6 +38,11 @@ struct MixedRecord {
   std::size_t set = 0;
   bool held_out = false;
 };
+
+/// Records of a set with their keys, their weight with the set's; none where `where` leaves one out. On options.threads threads.
+std::vector<std::optional<MixedRecord>> look_at(std::vector<Record> records, const ResolvedSet& set, const DataOptions& options);
+/// The least RecordKey::question (as look_at gives it) that a fraction of held-out records leaves to training.
+std::uint64_t first_to_train(double held_out);
 
 /// The records of data.sets, one set after another: filtered, without duplicates, capped, each with its side of the split. A record is held out or not by
 /// what it asks, so it stands on the same side in every mixture (for a fraction), and records that ask the same never part.

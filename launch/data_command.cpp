@@ -20,6 +20,7 @@ namespace herd {
 namespace {
 
 void audit_recipe(RunConfig config, const AuditOptions& options) {
+  config.data.streaming = false;  // all of it is looked at
   config.peft.adapter.clear();  // of the rest, nothing is fetched that is not read
   if (!config.model.tokenizer.empty()) config.model.path.clear();
   fetch_run(config, HubUse::kTokenizer);

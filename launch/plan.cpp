@@ -42,8 +42,13 @@ DataPlan plan_data(const RunConfig& config) {
   if (!tokenizer && plan.unknown.empty()) plan.unknown = "no tokenizer";
   if (!plan.unknown.empty()) return plan;
 
+  if (config.data.streaming) {  // of which only reading all of it would tell more
+    plan.unknown = "streamed";
+    if (config.train.max_steps > 0) plan.steps = config.train.max_steps;
+    return plan;
+  }
   const auto dataset = load_dataset(config.data, *tokenizer);
-  const Batches batches(dataset.train, sample_order(config), dataset.pad_token);
+  Batches batches(dataset.train, sample_order(config), dataset.pad_token);
   if (!config.data.packing) {
     plan.longest = 0;
     for (std::int64_t i = 0; i < dataset.train.size(); ++i) plan.longest = std::max(plan.longest, dataset.train.length(i));

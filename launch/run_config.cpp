@@ -19,6 +19,8 @@ void describe(Schema& s, RunConfig& o) {
 }
 
 void RunConfig::validate() const {
+  if (data.streaming && train.max_steps == 0)
+    throw InvalidSetting("train.max_steps", "0", "a number of steps beside data.streaming: only reading all data would tell how many an epoch has", "train.max_steps=1000");
   if (train.patience > 0 && data.held_out == 0)
     throw InvalidSetting(
         "train.patience", std::to_string(train.patience), "0 where no records are held out", "data.held_out=0.05 holds some out");

@@ -1,5 +1,7 @@
 #include "launch/train_run.h"
 
+#include "data/batches.h"
+#include "data/streamed_batches.h"
 #include "launch/run_parts.h"
 #include "launch/run_saver.h"
 #include "launch/run_start.h"
@@ -23,7 +25,14 @@ std::unique_ptr<Strategy> make_strategy(const RunConfig& config, const RunParts&
                                                          .read = parts.base.read});
 }
 
-JournalOptions journal_options(const RunConfig& config, const Batches& batches, std::int64_t step, bool resumed, at::Device device) {
+std::unique_ptr<StepSource> make_step_source(const RunConfig& config, const RunParts& parts, const SamplerOptions& order, int threads) {
+  if (!config.data.streaming) return std::make_unique<Batches>(parts.dataset.train, order, parts.dataset.pad_token);
+  auto data = config.data;
+  if (data.threads == 0) data.threads = threads;
+  return std::make_unique<StreamedBatches>(data, resolve_sets(data), *parts.vocabulary.tokenizer, config.train.global_batch_size, config.train.epochs, parts.dataset.pad_token);
+}
+
+JournalOptions journal_options(const RunConfig& config, StepSource& batches, std::int64_t step, bool resumed, at::Device device) {
   return {.first_step = step,
           .total_steps = planned_steps(config.train, batches),
           .resumed = resumed,
@@ -92,8 +101,8 @@ TrainOutcome train_run(const ResolvedRun& run, const RunFolder& folder, Communic
   AdamW optimizer(strategy->slices(), config.train, config.parallel.offload != Offload::kNone,
                   factor ? [&](const Parameter& p) { return factor(config.peft, p); } : std::function<double(const Parameter&)>());
   const auto order = sample_order(config);
-  const Batches batches(parts.dataset.train, order, parts.dataset.pad_token);
-  const auto rule = agree(communicator, [&] { return make_step_rule(parts.model(), parts.peft, strategy->slices(), planned_steps(config.train, batches)); });
+  const auto batches = agree(communicator, [&] { return make_step_source(config, parts, order, threads); });
+  const auto rule = agree(communicator, [&] { return make_step_rule(parts.model(), parts.peft, strategy->slices(), planned_steps(config.train, *batches)); });
   std::optional<Batches> held_out;
   if (!parts.dataset.held_out.empty())
     held_out.emplace(parts.dataset.held_out, held_out_order(order, parts.dataset.held_out.size()), parts.dataset.pad_token);
@@ -104,6 +113,7 @@ TrainOutcome train_run(const ResolvedRun& run, const RunFolder& folder, Communic
     store.check(*checkpoint, fingerprints(parts, config));
     state = agree(communicator, [&] { return train_state_from_json(checkpoint->manifest.state, loss_scale); });
     if (rule) agree(communicator, [&] { rule->restore(state.rule); });
+    if (auto* streamed = dynamic_cast<StreamedBatches*>(batches.get())) agree(communicator, [&] { streamed->go_to(state.step, state.data); });
     store.read(*checkpoint, checkpoint_slices(optimizer, rule.get()));
     optimizer.restored(state.updates);
     strategy->values_changed();
@@ -112,14 +122,14 @@ TrainOutcome train_run(const ResolvedRun& run, const RunFolder& folder, Communic
     log_info("no checkpoint in {} yet: a new run", folder.root().string());
   }
   auto journal = agree(communicator, [&] {
-    return first_rank ? Journal(folder, journal_options(config, batches, state.step, checkpoint.has_value(), communicator.devices().front())) : Journal();
+    return first_rank ? Journal(folder, journal_options(config, *batches, state.step, checkpoint.has_value(), communicator.devices().front())) : Journal();
   });
   RunSaver saver({.run = run, .folder = folder, .parts = parts, .communicator = communicator, .strategy = *strategy,
                   .optimizer = optimizer, .rule = rule.get(), .store = store, .journal = journal}, checkpoint);
   Training training{.model = parts.model(),
                     .communicator = communicator,
                     .strategy = *strategy,
-                    .batches = batches,
+                    .batches = *batches,
                     .held_out = held_out ? &*held_out : nullptr,
                     .options = config.train,
                     .rule = rule.get(),

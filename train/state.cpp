@@ -15,6 +15,7 @@ std::string to_json(const TrainState& s) {
                               {"best_step", s.best_step},
                               {"evaluations_since_best", s.evaluations_since_best}};
   if (s.best_step >= 0) json["best_loss"] = s.best_loss;  // JSON has no infinity
+  if (!s.data.empty()) json["data"] = nlohmann::ordered_json::parse(s.data);
   if (!s.rule.empty()) json["rule"] = nlohmann::ordered_json::parse(s.rule);
   return json.dump();
 }
@@ -54,6 +55,7 @@ TrainState train_state_from_json(std::string_view text, LossScale scale) {
     s.best_step = json.at("best_step");
     if (s.best_step >= 0) s.best_loss = json.at("best_loss");
     s.evaluations_since_best = json.at("evaluations_since_best");
+    if (json.contains("data")) s.data = json.at("data").dump();
     s.rule = rule_of(json);
   });
   s.loss_scale = scale;

@@ -18,6 +18,7 @@ struct TrainState {
   double best_loss = std::numeric_limits<double>::infinity();  ///< lowest held-out loss
   std::int64_t best_step = -1;
   std::int64_t evaluations_since_best = 0;
+  std::string data;                 ///< StepSource::place; empty: `step` says it
   std::string rule;                 ///< of the PEFT method: StepRule::state; empty: it has none
   std::optional<double> held_out_loss;  ///< of an evaluation after this very step; not stored
 };

@@ -60,10 +60,10 @@ class Loop {
   TrainOutcome run() {
     if (state_.step == 0 && t_.held_out && t_.options.evaluate_first) evaluate_now();
     // A resumed run may have run out of patience before it was stopped.
-    while (state_.step < total_steps_ && patient()) {
+    while (!done() && patient()) {
       const auto signal = step();
       const bool best = evaluation_due() && judge(evaluate_now());
-      const bool last = state_.step == total_steps_ || !patient() || signal != Signal::none;
+      const bool last = done() || !patient() || signal != Signal::none;
       if (last || due(t_.save_every) || (best && t_.save_best)) t_.save(state_, best);
       if (signal != Signal::none) return finish({StopReason::kSignal, signal, state_});
     }
@@ -78,8 +78,8 @@ class Loop {
 
   Signal step() {
     const auto began = std::chrono::steady_clock::now();
-    const auto rows = t_.batches.rows(state_.step);
-    const auto tokens = static_cast<double>(rows.supervised_tokens);
+    const auto size = t_.batches.size(state_.step);
+    const auto tokens = static_cast<double>(size.supervised_tokens);
     const auto micro_batches = t_.batches.micro_batches(state_.step, rank(), t_.communicator.size(), t_.options.micro_batch_size);
     const auto waited = t_.communicator.job_waited_s();
     note("forward and backward");
@@ -107,10 +107,11 @@ class Loop {
     if (std::isfinite(norm)) update(norm, learning_rate);
     else leave_out();
     ++state_.step;
-    state_.tokens += rows.tokens;
+    state_.tokens += size.tokens;
+    state_.data = t_.batches.place(state_.step);
     state_.held_out_loss.reset();
     t_.journal.step({.step = state_.step, .loss = all.loss_sum / tokens, .learning_rate = learning_rate, .gradient_norm = norm,
-                     .batch_tokens = rows.tokens, .tokens = state_.tokens,
+                     .batch_tokens = size.tokens, .tokens = state_.tokens,
                      .seconds = seconds_since(began),
                      .loss_scale = state_.loss_scale.factor()});
     return all.signal;
@@ -171,13 +172,13 @@ class Loop {
   bool due(const Every& every) const {
     if (every.never()) return false;
     if (every.unit == Every::Unit::kSteps) return state_.step % every.count == 0;
-    const auto epoch = t_.batches.sampler().epoch_of(state_.step - 1);
-    return t_.batches.sampler().first_step(epoch + 1) == state_.step && (epoch + 1) % every.count == 0;
+    const auto epoch = t_.batches.epoch_ended_at(state_.step);
+    return epoch && (*epoch + 1) % every.count == 0;
   }
 
   bool evaluation_due() const {
     const auto& every = t_.options.evaluate_every;
-    return t_.held_out && (due(every) || (state_.step == total_steps_ && !every.never()));
+    return t_.held_out && (due(every) || (done() && !every.never()));
   }
 
   double evaluate_now() {
@@ -200,6 +201,7 @@ class Loop {
     return true;
   }
 
+  bool done() const { return state_.step >= total_steps_ || !t_.batches.has(state_.step); }
   bool patient() const { return t_.options.patience == 0 || state_.evaluations_since_best < t_.options.patience; }
   int rank() const { return t_.communicator.rank(); }
 
@@ -213,13 +215,17 @@ class Loop {
 
 }  // namespace
 
-std::int64_t planned_steps(const TrainOptions& options, const Batches& batches) {
-  auto steps = batches.sampler().first_step(options.epochs);
+std::int64_t planned_steps(const TrainOptions& options, StepSource& batches) {
+  const auto known = batches.steps_in(options.epochs);
+  if (!known && (options.max_steps == 0 || options.max_tokens > 0))
+    throw ConfigError({.who = options.max_steps == 0 ? "train.max_steps" : "train.max_tokens", .found = options.max_steps == 0 ? "0" : std::to_string(options.max_tokens),
+                       .expected = "a number of steps beside data.streaming: how many an epoch has, only reading it would tell", .remedy = "train.max_steps=1000"});
+  auto steps = known.value_or(options.max_steps);
   if (options.max_steps > 0) steps = std::min(steps, options.max_steps);
   if (options.max_tokens == 0) return steps;
   std::int64_t tokens = 0;
   for (std::int64_t step = 0; step < steps; ++step) {
-    tokens += batches.rows(step).tokens;
+    tokens += batches.size(step).tokens;
     if (tokens >= options.max_tokens) return step + 1;
   }
   return steps;

@@ -20,7 +20,7 @@ struct Training {
   CausalLm& model;
   Communicator& communicator;
   Strategy& strategy;
-  const Batches& batches;
+  StepSource& batches;
   const Batches* held_out = nullptr;  ///< none: never evaluated
   TrainOptions options;
   StepRule* rule = nullptr;  ///< of the PEFT method; none: it has none
@@ -49,8 +49,8 @@ struct TrainOutcome {
   TrainState state;
 };
 
-/// Steps of a whole run: the first of its limits on epochs, steps and tokens.
-std::int64_t planned_steps(const TrainOptions& options, const Batches& batches);
+/// Steps of a whole run: the first of its limits on epochs, steps and tokens. @throws ConfigError where only reading all data would tell.
+std::int64_t planned_steps(const TrainOptions& options, StepSource& batches);
 
 /// Trains from `state` on; all ranks call it together. Every rank gets the same outcome.
 /// @throws Error naming rank, step and parameter where a loss or gradient is not finite and options.non_finite says stop.

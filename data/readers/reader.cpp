@@ -9,6 +9,7 @@
 #include "data/readers/fault.h"
 #include "runtime/base/error.h"
 #include "runtime/base/parallel_for.h"
+#include "runtime/base/text.h"
 
 namespace herd {
 namespace {
@@ -50,6 +51,35 @@ std::vector<Record> RecordReader::next(std::int64_t count, int threads) {
   std::vector<Record> out(std::make_move_iterator(ready_.begin()), std::make_move_iterator(end));
   ready_.erase(ready_.begin(), end);
   return out;
+}
+
+std::uint32_t RecordReader::file_position() const { return file_->found(); }
+
+std::vector<Record> RecordReader::block(std::int64_t count, int threads) {
+  if (!at_end()) read_block(count, threads);
+  std::vector<Record> out(std::make_move_iterator(ready_.begin()), std::make_move_iterator(ready_.end()));
+  ready_.clear();
+  return out;
+}
+
+void RecordReader::skip_to(Place place) {
+  const auto gone = [&] {
+    return DataError({.who = place.file < files_.size() ? files_[place.file] : join(files_), .found = fmt::format("no record {}", place.record),
+                      .expected = "at least as many records as when the checkpoint was written", .remedy = "put the file back as it was"});
+  };
+  if (place.file > files_.size() || (place.file == files_.size() && place.record > 0)) throw gone();
+  file_number_ = place.file;
+  file_.reset();
+  if (place.record == 0) return;
+  file_ = std::make_unique<DataFile>(files_[place.file], options_.format, options_.columns);
+  for (RecordSlice slice; file_->found() < place.record;) {
+    if (!file_->next(slice)) throw gone();
+    std::size_t tried = 0;
+    try {
+      file_->settle(std::span(&slice, 1), tried);  // the first that tells the file's format tells it again
+    } catch (const RecordFault&) {  // a broken one, left out the first time too
+    }
+  }
 }
 
 /// A block is of one file, which it opens and closes.

@@ -44,11 +44,24 @@ class RecordReader {
   ///         short, breaks off, has no record, is in no known format or not in UTF-8. What stands before it has been given out by then.
   std::vector<Record> next(std::int64_t count, int threads = 0);
 
+  /// Where the next block begins: in which file, and how many records of it come before.
+  struct Place {
+    std::uint32_t file = 0, record = 0;
+    bool operator==(const Place&) const = default;
+  };
+  Place place() const { return {file_number_, file_ ? file_position() : 0}; }
+  bool at_end() const { return file_number_ == files_.size(); }
+  /// The records that the next up to `count` of a file turn into: some turn into several, or none. Not to be mixed with next(), which may stop in between.
+  std::vector<Record> block(std::int64_t count, int threads = 0);
+  /// Goes to a place of an earlier reader of the same files, without parsing what comes before. @throws what block() throws; DataError where there is no such place.
+  void skip_to(Place place);
+
   const std::vector<std::string>& files() const { return files_; }
   const ReadReport& report() const { return report_; }
 
  private:
   void read_block(std::int64_t count, int threads);
+  std::uint32_t file_position() const;
 
   std::vector<std::string> files_;
   ReadOptions options_;

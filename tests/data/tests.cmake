@@ -5,6 +5,7 @@ herd_test(data/template NO_TORCH LIBRARIES herd_data nlohmann_json::nlohmann_jso
 herd_test(data/template_tokenizers NO_TORCH LIBRARIES herd_data nlohmann_json::nlohmann_json)
 herd_test(data/formatter NO_TORCH LIBRARIES herd_data nlohmann_json::nlohmann_json)
 herd_test(data/batches LIBRARIES herd_data)
+herd_test(data/stream LIBRARIES herd_data nlohmann_json::nlohmann_json)
 herd_test(data/tokenizer NO_TORCH LIBRARIES herd_data nlohmann_json::nlohmann_json)
 herd_test(data/tokenizer_forms NO_TORCH LIBRARIES herd_data nlohmann_json::nlohmann_json)
 herd_test(data/tokenizer_assets NO_TORCH LIBRARIES herd_data nlohmann_json::nlohmann_json)

@@ -112,6 +112,31 @@ class Data(unittest.TestCase):
         self.assertIn("are made again", done.output)
         self.assertEqual(self.job.metrics("plain"), self.job.metrics("mends"))
 
+    def test_streamed_data_resume_bit_for_bit_and_on_other_ranks(self):
+        self.job.write("more.jsonl", "".join(json.dumps({"instruction": f"{i}", "output": f"{i % 7}"}) + "\n" for i in range(60)))
+        stream = [f"data.sets=[{self.job.folder}/data.json, {{name: {self.job.folder}/more.jsonl, weight: 0.5}}]", "data.streaming=true", "data.held_out=0.2",
+                  "data.packing=true", "train.epochs=4", "train.max_steps=30", "train.evaluate_every=1 epoch", "train.global_batch_size=4"]
+        self.assertIn("train.max_steps", self.job.train("none", *stream, "train.max_steps=0").output)
+        whole = self.job.train("whole", *stream)
+        self.assertEqual(whole.code, 0, whole)
+        losses = self.job.metrics("whole")
+        self.assertGreater(len(losses), 12)  # all four epochs, fewer steps than the limit
+        self.assertLess(len(losses), 30)
+        self.assertEqual(len(self.job.metrics("whole", "held_out_loss")), 4)
+        first = self.job.train("parts", *stream, "train.max_steps=7", "checkpoint.every=7 steps", "train.schedule=constant")
+        self.assertEqual(first.code, 0, first)
+        constant = self.job.train("constant", *stream, "train.schedule=constant")
+        self.assertEqual(constant.code, 0, constant)
+        for copy, ranks in (("same", 2), ("three", 3)):
+            self.job.copy_run("parts", copy)
+            done = self.job.train(copy, *stream, "train.schedule=constant", "resume=auto", ranks=ranks)
+            self.assertEqual(done.code, 0, done)
+            for step, loss in self.job.metrics("constant").items():
+                if ranks == 2:
+                    self.assertEqual(self.job.metrics(copy)[step], loss, step)
+                else:
+                    self.assertAlmostEqual(self.job.metrics(copy)[step], loss, delta=1e-5)
+
     def test_a_template_of_ones_own_goes_with_the_weights(self):
         text = 'user: "Q {text}\\n"\nassistant: {header: "A", text: " {text}", end: "{eos}"}\n'
         mine = self.job.write("mine.yaml", text)
