@@ -170,7 +170,7 @@ TEST(Template, ChatsOfTheHub) {
             "<|start_header_id|>assistant<|end_header_id|>\n\nA1<|eot_id|><|start_header_id|>user<|end_header_id|>\n\nQ2<|eot_id|>"
             "<|start_header_id|>assistant<|end_header_id|>\n\nA2<|eot_id|>");
   EXPECT_EQ(rendered("chatml", two), "<|im_start|>user\nQ1<|im_end|>\n<|im_start|>assistant\nA1<|im_end|>\n<|im_start|>user\nQ2<|im_end|>\n<|im_start|>assistant\nA2<|im_end|>");
-  EXPECT_EQ(rendered("mistral", two), "[INST] Q1 [/INST] A1</s> [INST] Q2 [/INST] A2</s>");
+  EXPECT_EQ(rendered("mistral", two), "[INST] Q1 [/INST] A1</s>[INST] Q2 [/INST] A2</s>");
   EXPECT_EQ(rendered("baichuan-chat", told), "S<reserved_102>Q1<reserved_103>A1</s><reserved_102>Q2<reserved_103>A2</s>");
 }
 

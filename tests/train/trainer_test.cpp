@@ -58,8 +58,8 @@ Result run(const Setting& s, const Saved* from = nullptr, Saved* to = nullptr) {
     const auto strategy = strategies().at("ddp").make({*model, c, {}, 0});
     AdamW optimizer(strategy->slices(), s.options);
     const SamplerOptions order{.global_batch_size = s.options.global_batch_size, .max_tokens = 30, .packing = s.packing, .seed = 4};
-    const Batches batches(examples, order, 0);
-    const std::span held(held_out.data(), s.held_out);
+    Batches batches(examples, order, 0);
+    const std::vector<Example> held(held_out.begin(), held_out.begin() + static_cast<std::ptrdiff_t>(s.held_out));
     const auto evaluated = s.held_out > 0 ? std::optional<Batches>(std::in_place, held, held_out_order(order, s.held_out), 0) : std::nullopt;
     TrainState state{.loss_scale = LossScale(s.dtype == at::kHalf, s.options.loss_scale)};
     if (from) {
