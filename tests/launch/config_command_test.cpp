@@ -55,7 +55,7 @@ TEST_F(ConfigCommand, RecipeBecomesOptions) {
   expected.peft.alpha = 32;
   expected.peft.dropout = 0.05;
   expected.peft.target_modules = {{"q_proj", "v_proj", "o_proj"}, false};
-  expected.data.sets = {"alpaca.json", "belle.jsonl"};
+  expected.data.sets = {DataSet("alpaca.json"), DataSet("belle.jsonl")};
   expected.data.max_tokens = 256;
   expected.train.epochs = 2;
   expected.train.learning_rate = 3e-4;

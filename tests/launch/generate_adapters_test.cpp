@@ -50,7 +50,7 @@ class GenerateWithAdapters : public test::CommandTest {
     const at::NoGradGuard no_grad;
     for (auto* p : trained_parameters(*loaded.model)) p->value.add_(0.5 * at::sin(at::arange(p->value.numel(), at::kFloat) * 0.7).view_as(p->value));
     save_adapter(*loaded.model, whole, folder(base),
-                 {.template_name = "alpaca", .template_fingerprint = template_fingerprint("alpaca"),
+                 {.template_name = "alpaca", .template_fingerprint = templates().at("alpaca").fingerprint,
                   .tokenizer_fingerprint = tokenizer_->fingerprint, .base_fingerprint = loaded.fingerprint},
                  scratch_ / name);
   }

@@ -5,6 +5,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "data/template/render.h"
 #include "data/template/template.h"
 #include "infer/prompt.h"
 #include "models/hub.h"
@@ -48,7 +49,7 @@ class GenerateCommand : public test::CommandTest {
   }
   Provenance provenance() const {
     return {.template_name = "alpaca",
-            .template_fingerprint = template_fingerprint("alpaca"),
+            .template_fingerprint = templates().at("alpaca").fingerprint,
             .tokenizer_fingerprint = tokenizer_->fingerprint};
   }
   std::string folder(const std::string& name) const { return (scratch_ / name).string(); }
@@ -72,11 +73,11 @@ class GenerateCommand : public test::CommandTest {
 };
 
 TEST_F(GenerateCommand, AnInstructionReadsAsTrainingWroteIt) {
-  const auto prompt = templates().at("alpaca").prompt(instruction_record("Add.", "1 2", ""));
+  const auto prompt = text_of(render_prompt(templates().at("alpaca"), instruction_record("Add.", "1 2", "")), "");
   const auto plain = answer(folder("model"), {"--prompt", prompt});
   EXPECT_EQ(answer(folder("model"), {"--instruction", "Add.", "--input", "1 2", "--template", "alpaca", "--raw"}), plain);
   EXPECT_EQ(answer(folder("model"), {"--instruction", "Add.", "--input", "1 2", "--template", "alpaca"}),
-            templates().at("alpaca").output(plain));
+            answer_frame(templates().at("alpaca"), 1, true).answer(plain));
   auto model = random_model();
   save(*model, "trained", provenance());
   EXPECT_EQ(answer(folder("trained"), {"--instruction", "Add.", "--input", "1 2", "--raw"}), plain);
@@ -143,7 +144,7 @@ TEST_F(GenerateCommand, WhatTrainingStoredIsHeldAgainstWhatIsHere) {
   other.template_fingerprint = "0123";
   save(*model, "other_text", other);
   EXPECT_EQ(herd(folder("other_text"), {"--instruction", "Add."}), kExitFailure);
-  EXPECT_THAT(err_, AllOf(HasSubstr("other_text"), HasSubstr("alpaca"), HasSubstr("0123"), HasSubstr(template_fingerprint("alpaca")),
+  EXPECT_THAT(err_, AllOf(HasSubstr("other_text"), HasSubstr("alpaca"), HasSubstr("0123"), HasSubstr(templates().at("alpaca").fingerprint),
                           HasSubstr("--template alpaca")));
   EXPECT_EQ(herd(folder("other_text"), {"--instruction", "Add.", "--template", "alpaca"}), kExitSuccess) << err_;
 
