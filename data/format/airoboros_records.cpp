@@ -13,7 +13,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 JsonObject part(const Json& value, const JsonObject& whole, const char* what) {
-  if (!value.is_object()) throw whole.error(fmt::format("{} as {}", kind_of(value), what), "an object");
+  if (!value.is_object()) throw whole.error(fmt::format("{} as {}", json_kind(value), what), "an object");
   return JsonObject(value, whole.place());
 }
 
@@ -22,7 +22,7 @@ std::vector<std::pair<std::string, std::string>> metadata_of(const JsonObject& b
   const auto* found = block.find("metadata", "an object");
   if (!found) return metadata;
   for (const auto& [key, value] : found->items()) {
-    if (!value.is_string()) throw block.error(fmt::format("{} in metadata '{}'", kind_of(value), key), "a string");
+    if (!value.is_string()) throw block.error(fmt::format("{} in metadata '{}'", json_kind(value), key), "a string");
     metadata.emplace_back(key, value.get<std::string>());
   }
   return metadata;

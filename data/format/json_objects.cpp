@@ -95,7 +95,7 @@ void for_each_object(const std::filesystem::path& path, const std::function<void
   scanner.end();
 }
 
-std::string kind_of(const Json& value) {
+std::string json_kind(const Json& value) {
   if (value.is_string()) return "a string";
   if (value.is_number()) return "a number";
   if (value.is_boolean()) return "true or false";
@@ -106,7 +106,7 @@ std::string kind_of(const Json& value) {
 const Json* JsonObject::find(std::string_view key, std::string_view kind) const {
   const auto found = value_.find(key);
   if (found == value_.end() || found->is_null()) return nullptr;
-  if (kind_of(*found) != kind) throw error(fmt::format("{} in field '{}'", kind_of(*found), key), std::string(kind));
+  if (json_kind(*found) != kind) throw error(fmt::format("{} in field '{}'", json_kind(*found), key), std::string(kind));
   return &*found;
 }
 

@@ -37,6 +37,6 @@ class JsonObject {
 void for_each_object(const std::filesystem::path& path, const std::function<void(const JsonObject&)>& take);
 
 /// `a string`, `a number`, …: what a JSON value is, for messages.
-std::string kind_of(const nlohmann::ordered_json& value);
+std::string json_kind(const nlohmann::ordered_json& value);
 
 }  // namespace herd

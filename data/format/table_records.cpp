@@ -29,7 +29,7 @@ std::string plain_text(const Json& value, const JsonObject& object) {
   if (value.is_null()) return "";
   if (value.is_string()) return value.get<std::string>();
   if (value.is_number() || value.is_boolean()) return value.dump();
-  throw object.error(kind_of(value) + " as a cell", "text, a number, or {\"text\": …, \"rowspan\": …, \"colspan\": …}");
+  throw object.error(json_kind(value) + " as a cell", "text, a number, or {\"text\": …, \"rowspan\": …, \"colspan\": …}");
 }
 
 TableCell cell_of(const Json& value, const JsonObject& object) {
@@ -44,7 +44,7 @@ TableCell cell_of(const Json& value, const JsonObject& object) {
 }
 
 std::vector<TableCell> row_of(const Json& row, const JsonObject& object) {
-  if (!row.is_array()) throw object.error(kind_of(row) + " as a row", "a list of cells");
+  if (!row.is_array()) throw object.error(json_kind(row) + " as a row", "a list of cells");
   std::vector<TableCell> cells;
   for (const auto& cell : row) cells.push_back(cell_of(cell, object));
   return cells;
