@@ -39,8 +39,6 @@ void add_export(CLI::App& data) {
   });
 }
 
-std::string place(const Source& source, const std::vector<std::string>& files) { return fmt::format("{}:{}", files.at(source.file), source.line); }
-
 void add_dedupe(CLI::App& data) {
   struct Asked {
     std::vector<std::string> files;
@@ -59,8 +57,8 @@ void add_dedupe(CLI::App& data) {
     fmt::print("{} read, {} exact duplicates{}\n", plural(report.read, "record"), with_thousands(report.exact),
                asked->request.near > 0 ? fmt::format(", {} near ones (at least {:g} alike)", with_thousands(report.near), asked->request.near) : "");
     for (const auto& pair : report.pairs)
-      fmt::print("{} {}\n  is {} {}\n  went   {}\n  stayed {}\n", pair.exact ? "exact:" : "near:", place(pair.gone, report.files), pair.exact ? "a copy of" : "like",
-                 place(pair.stayed, report.files), pair.gone_text, pair.stayed_text);
+      fmt::print("{} {}\n  is {} {}\n  went   {}\n  stayed {}\n", pair.exact ? "exact:" : "near:", describe(pair.gone, report.files), pair.exact ? "a copy of" : "like",
+                 describe(pair.stayed, report.files), pair.gone_text, pair.stayed_text);
     fmt::print("{}: {}\n", asked->request.output.string(), plural(report.written, "record"));
   });
 }

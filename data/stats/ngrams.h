@@ -21,7 +21,7 @@ std::vector<std::vector<Term>> terms_of(std::string_view text);
 
 /// How often each run of one, two and three neighbouring terms of a stretch comes. Words are joined by a blank, characters by nothing.
 struct NgramCounts {
-  static constexpr std::size_t kCapacity = 100'000;  ///< of each of the tables: some 20 MB
+  static constexpr std::size_t kCapacity = 250'000;  ///< of each of the tables: at most some 50 MB
   std::array<TermCounter, kLongestNgram> by_length{TermCounter(kCapacity), TermCounter(kCapacity), TermCounter(kCapacity)};
   /// Adds those of `length` + 1 terms.
   void add(const std::vector<std::vector<Term>>& stretches, std::size_t length);

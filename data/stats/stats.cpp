@@ -29,6 +29,17 @@ std::vector<std::string> tags_of(const CatalogueEntry& entry) {
   return out;
 }
 
+std::string last_part(const std::string& name) {
+  const auto slash = name.find_last_of('/', name.size() < 2 ? name.npos : name.size() - 2);
+  return slash == name.npos ? name : name.substr(slash + 1);
+}
+
+std::string label_of(const std::string& name, const std::vector<ResolvedSet>& sets) {
+  const auto label = last_part(name);
+  const auto same = std::count_if(sets.begin(), sets.end(), [&](const ResolvedSet& set) { return last_part(set.set.name) == label; });
+  return same > 1 ? name : label;
+}
+
 void take_counts(const Formatter::Outcome& outcome, FormatReport& report) {
   Formatted counted{.examples = {}, .report = report};
   take(outcome, counted);
@@ -105,7 +116,7 @@ class Counting {
     const Catalogue catalogue(options_.catalogue, options_.folder);
     for (const auto& set : sets) {
       const auto* entry = catalogue.find(set.set.name);
-      out_.sets.push_back({.report = {.name = set.set.name}, .files = set.files, .tags = entry ? tags_of(*entry) : std::vector<std::string>{},
+      out_.sets.push_back({.report = {.name = set.set.name}, .label = label_of(set.set.name, sets), .files = set.files, .tags = entry ? tags_of(*entry) : std::vector<std::string>{},
                            .weight = set.set.weight, .lengths = {}, .formatted = {}});
       languages_of_sets_.push_back(set.language);
       sampled_.emplace_back(stats_.samples);
@@ -165,7 +176,7 @@ class Counting {
   }
 
   StatsSample sample(const MixedRecord& mixed, const Seen& seen, const Mix& mix) const {
-    StatsSample out{.set = out_.sets[mixed.set].report.name, .place = describe(mixed.record.source, mix.files()), .runs = {}};
+    StatsSample out{.set = out_.sets[mixed.set].label, .place = describe(mixed.record.source, mix.files()), .runs = {}};
     if (format_) {
       const auto& example = seen.outcomes.front().example;
       const Examples one({example});
@@ -174,13 +185,28 @@ class Counting {
       out.runs = marked_runs(one[0], *tokenizer_);
     } else {
       out.length = characters_of(mixed.record);
-      for (const auto& piece : render(*text_, mixed.record)) {
-        const auto& text = piece.is_eos ? "</s>" : piece.is_bos ? "<s>" : piece.text;
-        if (out.runs.empty() || out.runs.back().learnt != piece.written) out.runs.push_back({"", piece.written});
-        out.runs.back().text += text;
-      }
+      out.runs = rendered(mixed.record);
     }
     shorten(out.runs);
+    return out;
+  }
+
+  /// By the template; bare, where that has no form for it: nobody asked for this template yet.
+  std::vector<MarkedRun> rendered(const Record& record) const {
+    std::vector<MarkedRun> out;
+    const auto add = [&](std::string_view text, bool learnt) {
+      if (out.empty() || out.back().learnt != learnt) out.push_back({"", learnt});
+      out.back().text += text;
+    };
+    try {
+      for (const auto& piece : render(*text_, record)) add(piece.is_eos ? "</s>" : piece.is_bos ? "<s>" : piece.text, piece.written);
+    } catch (const DataError&) {
+      out.clear();
+      for (const auto& turn : record.turns) {
+        add(turn.input.empty() ? turn.text : turn.text + "\n" + turn.input, turn.role != Role::kUser && turn.role != Role::kTool);
+        add("\n", false);
+      }
+    }
     return out;
   }
 

@@ -23,6 +23,7 @@ struct StatsOptions {
 /// A set of the mixture.
 struct SetStats {
   SetReport report;
+  std::string label;              ///< its name, of a path the last part where that tells it from the others
   std::vector<std::string> files;
   std::vector<std::string> tags;  ///< of the catalogue: its languages, tasks, generation
   double weight = 1;

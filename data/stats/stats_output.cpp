@@ -80,7 +80,7 @@ std::string sets_table(const DataStats& stats) {
   for (const auto& set : stats.sets) {
     const auto& report = set.report;
     const auto out = report.broken + report.filtered + report.duplicates + report.over_limit;
-    add(report.name, set.records, report.held_out, out, set.lengths, set.formatted);
+    add(set.label, set.records, report.held_out, out, set.lengths, set.formatted);
     held_out += report.held_out;
     left_out += out;
   }

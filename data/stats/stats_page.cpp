@@ -15,10 +15,11 @@ constexpr std::string_view kStyle = R"css(
 @media(prefers-color-scheme:dark){:root{--paper:#14171c;--card:#1d2128;--text:#e6e8ec;--faint:#a7afbb;--line:#353b45;--learnt:#17402b;--learnt-text:#b9f0d0}}
 *{box-sizing:border-box}
 body{margin:0 auto;max-width:1100px;padding:16px;background:var(--paper);color:var(--text);font:16px/1.5 system-ui,sans-serif}
-h1{font-size:1.5em;margin:.4em 0}h2{font-size:1.15em;margin:1.6em 0 .6em}h3{font-size:1em;margin:.2em 0 .4em}p{margin:.4em 0}
-.faint{color:var(--faint)}
+h1{font-size:1.5em;margin:.4em 0}h2{font-size:1.15em;margin:1.6em 0 .6em}h3{font-size:1em;margin:.2em 0 .4em;overflow-wrap:anywhere}p{margin:.4em 0}
+.faint{color:var(--faint)}h3 .faint{font-weight:400;font-size:.9em}
 .cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,320px),1fr));gap:12px;align-items:start}
-.numbers{grid-template-columns:repeat(auto-fit,minmax(130px,1fr))}
+.pictures{grid-template-columns:repeat(auto-fit,minmax(min(100%,430px),1fr))}
+.numbers{align-items:stretch;grid-template-columns:repeat(auto-fit,minmax(130px,1fr))}
 .card{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:10px 12px;min-width:0}
 .numbers b{display:block;font-size:1.35em}
 svg{display:block;width:100%;height:auto}
@@ -61,7 +62,7 @@ std::string sets_table(const DataStats& stats) {
   out += stats.tokenised ? "<th>cut</th><th>learnt</th></tr>" : "</tr>";
   for (const auto& set : stats.sets) {
     const auto& report = set.report;
-    out += fmt::format("<tr><td>{}</td>", escaped(report.name));
+    out += fmt::format("<tr><td>{}</td>", escaped(set.label));
     for (const auto count : {set.records, report.held_out, report.broken, report.filtered, report.duplicates, report.over_limit}) out += fmt::format("<td>{}</td>", n(count));
     out += fmt::format("<td>{:.1f}</td><td>{}</td>", set.lengths.mean(), n(set.lengths.longest()));
     if (stats.tokenised) out += fmt::format("<td>{}</td><td>{}</td>", n(set.formatted.truncated), percent(set.formatted.supervised_tokens, set.formatted.tokens));
@@ -123,7 +124,7 @@ bool tells(const std::vector<Amount>& amounts) { return amounts.size() > 1 || (a
 
 std::vector<std::pair<std::string, Picture>> stats_pictures(const DataStats& stats) {
   std::vector<Amount> sets;
-  for (const auto& set : stats.sets) sets.push_back({set.report.name, set.records});
+  for (const auto& set : stats.sets) sets.push_back({set.label, set.records});
   std::vector<std::pair<std::string, Picture>> out;
   out.emplace_back("sets", pie_chart("Records by set", sets));
   if (sets.size() > 1) out.emplace_back("sizes", bar_chart("Sizes of the sets, in records", sets));
@@ -137,14 +138,13 @@ std::vector<std::pair<std::string, Picture>> stats_pictures(const DataStats& sta
 }
 
 std::string stats_page(const DataStats& stats) {
-  std::vector<std::string> names;
-  for (const auto& set : stats.sets) names.push_back(set.report.name);
+  const auto sets = plural(static_cast<std::int64_t>(stats.sets.size()), "set");
   std::string out = "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">";
   out += "<title>Data statistics</title><style>" + std::string(kStyle) + svg_style(false) + "@media(prefers-color-scheme:dark){" + svg_style(true) + "}</style></head>\n<body>";
   out += fmt::format("<h1>Data statistics</h1><p class=\"faint\">{}</p>\n", stats.tokenised
-                         ? fmt::format("{}. Lengths are in tokens, with the template {}.", plural(static_cast<std::int64_t>(names.size()), "set"), escaped(stats.template_name))
-                         : fmt::format("{}. No tokenizer is named: lengths are in characters, of the records' own text.", plural(static_cast<std::int64_t>(names.size()), "set")));
-  out += numbers(stats) + "<h2>Sets</h2>" + sets_table(stats) + "<h2>Composition and lengths</h2><div class=\"cards\">\n";
+                         ? fmt::format("{}. Lengths are in tokens, with the template {}.", sets, escaped(stats.template_name))
+                         : fmt::format("{}. No tokenizer is named: lengths are in characters, of the records' own text.", sets));
+  out += numbers(stats) + "<h2>Sets</h2>" + sets_table(stats) + "<h2>Composition and lengths</h2><div class=\"cards pictures\">\n";
   for (const auto& [name, picture] : stats_pictures(stats)) out += fmt::format("<div class=\"card\" id=\"{}\">{}</div>\n", name, picture.svg(false));
   out += "</div>\n<h2>Words</h2><p class=\"faint\">Neighbouring words, or Chinese characters, in the records' own text: how often one, two and three of them come.</p>";
   out += ngrams(stats);

@@ -2,6 +2,8 @@
 herd_test(launch/config_command NO_TORCH LIBRARIES herd_launch)
 herd_test(launch/data_command NO_TORCH LIBRARIES herd_launch nlohmann_json::nlohmann_json)
 herd_test(launch/data_format_command NO_TORCH LIBRARIES herd_launch nlohmann_json::nlohmann_json)
+herd_test(launch/data_stats_command NO_TORCH LIBRARIES herd_launch nlohmann_json::nlohmann_json)
+herd_test(launch/data_list_command NO_TORCH LIBRARIES herd_launch nlohmann_json::nlohmann_json)
 herd_test(launch/generate_command LIBRARIES herd_launch nlohmann_json::nlohmann_json)
 herd_test(launch/generate_adapters LIBRARIES herd_launch nlohmann_json::nlohmann_json)
 herd_test(launch/merge_command LIBRARIES herd_launch nlohmann_json::nlohmann_json)
