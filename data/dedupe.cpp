@@ -42,8 +42,7 @@ class Finder {
     }
     ++(like->exact ? report.exact : report.near);
     auto& pairs = like->exact ? exact_ : near_;
-    if (pairs.size() < request_.examples)
-      pairs.push_back({record.source, stayed_[like->number], like->exact, beginning(record), ""});
+    if (pairs.size() < request_.examples) pairs.push_back({record.source, stayed_[like->number], like->exact, beginning(record), ""});
   }
 
   std::vector<DuplicatePair> pairs() const {

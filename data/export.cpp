@@ -27,8 +27,11 @@ ExportReport export_records(const DataOptions& options, const std::filesystem::p
     if (written_as({&record, 1}) == WrittenAs::kMessages) report.as = WrittenAs::kMessages;
   });
   if (report.written == 0)
-    throw DataError({.who = std::string("--side ") + word(side), .found = "no record", .expected = "at least one",
-                     .remedy = side == Side::kHeldOut && options.held_out == 0 ? "data.held_out is 0" : "look at `where` and `limit` of the sets"});
+    throw DataError(
+        {.who = std::string("--side ") + word(side),
+         .found = "no record",
+         .expected = "at least one",
+         .remedy = side == Side::kHeldOut && options.held_out == 0 ? "data.held_out is 0" : "look at `where` and `limit` of the sets"});
   std::vector<std::filesystem::path> inputs;
   for (const auto& set : resolve_sets(options)) inputs.insert(inputs.end(), set.files.begin(), set.files.end());
   write_text(output, inputs, [&](TextOutput& out) {

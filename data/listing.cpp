@@ -89,13 +89,14 @@ std::string catalogue_table(const Catalogue& catalogue, const std::string& tag) 
   for (const auto& entry : catalogue.entries()) {
     tags.insert({entry.language, entry.task, entry.generation});
     if (!tag.empty() && !entry.has_tag(tag)) continue;
-    rows.push_back({entry.alias, entry.records ? with_thousands(entry.records) : "", entry.language, entry.task, entry.generation, entry.type, entry.licence,
-                    whereabouts(entry, catalogue)});
+    rows.push_back({entry.alias, entry.records ? with_thousands(entry.records) : "", entry.language, entry.task, entry.generation,
+                    entry.type, entry.licence, whereabouts(entry, catalogue)});
   }
   if (rows.size() > 1) return text_table(rows, "lrllllll");
   tags.erase("");
   const std::vector<std::string> known(tags.begin(), tags.end());
-  throw ConfigError({.who = "--tag", .found = "'" + tag + "', which no data set has", .expected = "a part of one of " + join(known), .remedy = ""});
+  throw ConfigError(
+      {.who = "--tag", .found = "'" + tag + "', which no data set has", .expected = "a part of one of " + join(known), .remedy = ""});
 }
 
 std::string entry_text(const CatalogueEntry& entry, const Catalogue& catalogue) {
@@ -130,9 +131,12 @@ std::string entry_text(const CatalogueEntry& entry, const Catalogue& catalogue) 
 std::string file_text(const std::string& path, const ReadOptions& options, std::size_t records) {
   const auto facts = file_facts(path, options, records);
   const auto* format = record_formats().find(facts.format);
-  std::vector<std::vector<std::string>> rows{{"file", path}, {"format", facts.format + (format ? ": " + format->description : "")}, {"records", with_thousands(facts.report.records)}};
+  std::vector<std::vector<std::string>> rows{{"file", path},
+                                             {"format", facts.format + (format ? ": " + format->description : "")},
+                                             {"records", with_thousands(facts.report.records)}};
   if (!facts.fields.empty()) rows.push_back({"fields", join(facts.fields)});
-  if (facts.report.without_input) rows.push_back({"no input", with_thousands(facts.report.without_input) + " records have no field 'input'"});
+  if (facts.report.without_input)
+    rows.push_back({"no input", with_thousands(facts.report.without_input) + " records have no field 'input'"});
   if (facts.report.broken) rows.push_back({"broken", with_thousands(facts.report.broken)});
   for (const auto& reason : facts.report.reasons) rows.push_back({"", reason});
   auto out = text_table(rows, "ll");

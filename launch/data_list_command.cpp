@@ -73,7 +73,9 @@ void add_show(CLI::App& data) {
 void add_data_lists(CLI::App& data) {
   add_list(data);
   add_show(data);
-  data.add_subcommand("formats", "the forms of files that are read, and how each is recognised")->final_callback([] { std::cout << formats_table(); });
+  data.add_subcommand("formats", "the forms of files that are read, and how each is recognised")->final_callback([] {
+    std::cout << formats_table();
+  });
   auto name = std::make_shared<std::string>();
   auto* command = data.add_subcommand("templates", "the templates, or one of them over a sample, with what is learnt marked");
   command->add_option("name", *name, "a template, or a file of that form");

@@ -21,7 +21,8 @@ void add_data_stats(CLI::App& data) {
   add_data_arguments(*command, *asked, true);
   command->add_option("--output", asked->output, "folder for stats.json, pictures and index.html");
   command->add_option("--samples", asked->options.samples, "records of each set on the page")->capture_default_str();
-  command->add_option("--near-records", asked->options.near_records, "so many records are searched for near duplicates; 3 KB of memory each")
+  command
+      ->add_option("--near-records", asked->options.near_records, "so many records are searched for near duplicates; 3 KB of memory each")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   command->add_option("--top", asked->options.top, "n-grams told of each length and language")->capture_default_str();

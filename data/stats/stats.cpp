@@ -6,7 +6,7 @@
 #include "data/catalogue.h"
 #include "data/examples.h"
 #include "data/language.h"
-#include "data/template/render.h"
+#include "data/stats/samples.h"
 #include "runtime/base/error.h"
 #include "runtime/base/parallel_for.h"
 #include "runtime/base/text.h"
@@ -15,7 +15,6 @@ namespace herd {
 namespace {
 
 constexpr std::size_t kMostLanguages = 16, kMostCategories = 10'000;
-constexpr std::size_t kMostShown = 4'000;  // bytes of a sample
 constexpr const char* kOther = "other";
 
 std::vector<std::string> tags_of(const CatalogueEntry& entry) {
@@ -54,39 +53,6 @@ struct Seen {
   std::string language;
 };
 
-/// The `most` records with the least contents, a sample that does not depend on their order.
-class Sampled {
- public:
-  explicit Sampled(std::size_t most) : most_(most) {}
-  bool wants(const std::string& content) const { return most_ > 0 && (kept_.size() < most_ || content < kept_.rbegin()->first); }
-  void add(const std::string& content, StatsSample sample) {
-    kept_.emplace(content, std::move(sample));
-    if (kept_.size() > most_) kept_.erase(std::prev(kept_.end()));
-  }
-  void move_to(std::vector<StatsSample>& out) {
-    for (auto& entry : kept_) out.push_back(std::move(entry.second));
-  }
-
- private:
-  std::size_t most_;
-  std::map<std::string, StatsSample> kept_;
-};
-
-void shorten(std::vector<MarkedRun>& runs) {
-  std::size_t bytes = 0;
-  for (std::size_t i = 0; i < runs.size(); ++i) {
-    auto& text = runs[i].text;
-    if (bytes + text.size() > kMostShown) {
-      auto end = kMostShown - bytes;
-      while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
-      text = text.substr(0, end) + " …";
-      runs.resize(i + 1);
-      return;
-    }
-    bytes += text.size();
-  }
-}
-
 class Counting {
  public:
   Counting(const DataOptions& options, const Tokenizer* tokenizer, const StatsOptions& stats)
@@ -106,7 +72,10 @@ class Counting {
     for (auto block = mix.next(); !block.empty(); block = mix.next()) add_block(block, mix);
     for (std::size_t i = 0; i < out_.sets.size(); ++i) out_.sets[i].report = mix.reports()[i];
     if (out_.records() == 0)
-      throw DataError({.who = "data.sets", .found = "no record left", .expected = "at least one", .remedy = "look at `where` of the sets, and data.deduplicate"});
+      throw DataError({.who = "data.sets",
+                       .found = "no record left",
+                       .expected = "at least one",
+                       .remedy = "look at `where` of the sets, and data.deduplicate"});
     finish();
     return std::move(out_);
   }
@@ -116,8 +85,13 @@ class Counting {
     const Catalogue catalogue(options_.catalogue, options_.folder);
     for (const auto& set : sets) {
       const auto* entry = catalogue.find(set.set.name);
-      out_.sets.push_back({.report = {.name = set.set.name}, .label = label_of(set.set.name, sets), .files = set.files, .tags = entry ? tags_of(*entry) : std::vector<std::string>{},
-                           .weight = set.set.weight, .lengths = {}, .formatted = {}});
+      out_.sets.push_back({.report = {.name = set.set.name},
+                           .label = label_of(set.set.name, sets),
+                           .files = set.files,
+                           .tags = entry ? tags_of(*entry) : std::vector<std::string>{},
+                           .weight = set.set.weight,
+                           .lengths = {},
+                           .formatted = {}});
       languages_of_sets_.push_back(set.language);
       sampled_.emplace_back(stats_.samples);
     }
@@ -162,10 +136,8 @@ class Counting {
   void add_duplicate(const RecordKey& key) {
     const bool near_too = out_.near_among < stats_.near_records;
     out_.near_among += near_too;
-    if (exact_.before(key))
-      ++out_.exact_duplicates;
-    else if (near_too && near_.before(key))
-      ++out_.near_duplicates;
+    if (exact_.before(key)) ++out_.exact_duplicates;
+    else if (near_too && near_.before(key)) ++out_.near_duplicates;
   }
 
   NgramCounts& ngrams_of(const std::string& language) {
@@ -179,33 +151,12 @@ class Counting {
     StatsSample out{.set = out_.sets[mixed.set].label, .place = describe(mixed.record.source, mix.files()), .runs = {}};
     if (format_) {
       const auto& example = seen.outcomes.front().example;
-      const Examples one({example});
       out.length = example.length();
       out.learnt = example.supervised_tokens;
-      out.runs = marked_runs(one[0], *tokenizer_);
+      out.runs = shortened(marked_runs(Examples({example})[0], *tokenizer_));
     } else {
       out.length = characters_of(mixed.record);
-      out.runs = rendered(mixed.record);
-    }
-    shorten(out.runs);
-    return out;
-  }
-
-  /// By the template; bare, where that has no form for it: nobody asked for this template yet.
-  std::vector<MarkedRun> rendered(const Record& record) const {
-    std::vector<MarkedRun> out;
-    const auto add = [&](std::string_view text, bool learnt) {
-      if (out.empty() || out.back().learnt != learnt) out.push_back({"", learnt});
-      out.back().text += text;
-    };
-    try {
-      for (const auto& piece : render(*text_, record)) add(piece.is_eos ? "</s>" : piece.is_bos ? "<s>" : piece.text, piece.written);
-    } catch (const DataError&) {
-      out.clear();
-      for (const auto& turn : record.turns) {
-        add(turn.input.empty() ? turn.text : turn.text + "\n" + turn.input, turn.role != Role::kUser && turn.role != Role::kTool);
-        add("\n", false);
-      }
+      out.runs = shortened(marked_runs(mixed.record, *text_));
     }
     return out;
   }

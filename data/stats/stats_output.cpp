@@ -18,9 +18,8 @@ const auto n = with_thousands;
 double share(std::int64_t part, std::int64_t whole) { return whole ? static_cast<double>(part) / static_cast<double>(whole) : 0; }
 
 Json json_of(const Lengths& lengths) {
-  return {{"number", lengths.number},          {"total", lengths.total},           {"mean", lengths.mean()},
-          {"median", lengths.quantile(0.5)},   {"p90", lengths.quantile(0.9)},     {"p99", lengths.quantile(0.99)},
-          {"longest", lengths.longest()}};
+  return {{"number", lengths.number},     {"total", lengths.total},        {"mean", lengths.mean()},      {"median", lengths.quantile(0.5)},
+          {"p90", lengths.quantile(0.9)}, {"p99", lengths.quantile(0.99)}, {"longest", lengths.longest()}};
 }
 
 Json json_of(const FormatReport& report) {
@@ -49,7 +48,8 @@ Json json_of(const SetStats& set, bool tokenised) {
            {"records", set.records},
            {"train", report.train},
            {"held_out", report.held_out},
-           {"left_out", {{"broken", report.broken}, {"where", report.filtered}, {"duplicates", report.duplicates}, {"limit", report.over_limit}}},
+           {"left_out",
+            {{"broken", report.broken}, {"where", report.filtered}, {"duplicates", report.duplicates}, {"limit", report.over_limit}}},
            {"lengths", json_of(set.lengths)}};
   if (tokenised) out["examples"] = json_of(set.formatted);
   return out;
@@ -72,8 +72,10 @@ std::string percent(std::int64_t part, std::int64_t whole) { return fmt::format(
 std::string sets_table(const DataStats& stats) {
   std::vector<std::vector<std::string>> rows{{"set", "records", "held out", "left out", "mean", "median", "longest"}};
   if (stats.tokenised) rows[0].insert(rows[0].end(), {"truncated", "supervised"});
-  const auto add = [&](const std::string& name, std::int64_t records, std::int64_t held_out, std::int64_t left_out, const Lengths& lengths, const FormatReport& report) {
-    rows.push_back({name, n(records), n(held_out), n(left_out), fmt::format("{:.1f}", lengths.mean()), n(lengths.quantile(0.5)), n(lengths.longest())});
+  const auto add = [&](const std::string& name, std::int64_t records, std::int64_t held_out, std::int64_t left_out, const Lengths& lengths,
+                       const FormatReport& report) {
+    rows.push_back({name, n(records), n(held_out), n(left_out), fmt::format("{:.1f}", lengths.mean()), n(lengths.quantile(0.5)),
+                    n(lengths.longest())});
     if (stats.tokenised) rows.back().insert(rows.back().end(), {n(report.truncated), percent(report.supervised_tokens, report.tokens)});
   };
   std::int64_t held_out = 0, left_out = 0;
@@ -102,13 +104,14 @@ std::string stats_text(const DataStats& stats) {
                          : std::string("lengths in characters, as no tokenizer is named: of the records' own text, without a template\n");
   const auto& report = stats.formatted;
   if (stats.tokenised) {
-    out += fmt::format("cut at {}: {} of {} examples, {} tokens ({}); without a token to learn: {}", n(stats.max_tokens), n(report.truncated),
-                       n(stats.lengths.number), n(report.tokens_cut), percent(report.tokens_cut, stats.lengths.total), n(report.skipped_unsupervised));
+    out += fmt::format("cut at {}: {} of {} examples, {} tokens ({}); without a token to learn: {}", n(stats.max_tokens),
+                       n(report.truncated), n(stats.lengths.number), n(report.tokens_cut), percent(report.tokens_cut, stats.lengths.total),
+                       n(report.skipped_unsupervised));
     out += report.skipped_overlong ? fmt::format("; left out as too long: {}\n", n(report.skipped_overlong)) : "\n";
   }
   out += "categories: " + some(stats.categories, "none") + "\nlanguages: " + some(stats.languages, "unknown") + "\n";
-  out += fmt::format("duplicates: {} exact; {} near (at least {:g} alike, among the first {} records)\n", n(stats.exact_duplicates), n(stats.near_duplicates),
-                     stats.near, n(stats.near_among));
+  out += fmt::format("duplicates: {} exact; {} near (at least {:g} alike, among the first {} records)\n", n(stats.exact_duplicates),
+                     n(stats.near_duplicates), stats.near, n(stats.near_among));
   return out;
 }
 
@@ -123,9 +126,10 @@ std::string stats_json(const DataStats& stats) {
   auto& lengths = out["lengths"] = json_of(stats.lengths);
   for (const auto& [length, count] : stats.lengths.counts) lengths["counts"].push_back({length, count});
   if (stats.tokenised) out["examples"] = json_of(stats.formatted);
-  out["duplicates"] = {{"exact", stats.exact_duplicates}, {"near", stats.near_duplicates}, {"near_among_first", stats.near_among}, {"likeness", stats.near}};
+  out["duplicates"] = {
+      {"exact", stats.exact_duplicates}, {"near", stats.near_duplicates}, {"near_among_first", stats.near_among}, {"likeness", stats.near}};
   out["ngrams"] = ngrams_json(stats);
-  return out.dump(1) + "\n";
+  return out.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";  // a file's name may be no UTF-8
 }
 
 std::vector<std::string> write_stats(const std::filesystem::path& folder, const DataStats& stats) {

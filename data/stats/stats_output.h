@@ -15,7 +15,8 @@ std::string stats_text(const DataStats& stats);
 /// All numbers, as docs/data-commands.md lists them.
 std::string stats_json(const DataStats& stats);
 
-/// `sets`, `sizes`, `categories`, `languages`, `tags` and `lengths`: what the statistics show as pictures, without those that would say nothing.
+/// `sets`, `sizes`, `categories`, `languages`, `tags` and `lengths`: what the statistics show as pictures, without those that would say
+/// nothing.
 std::vector<std::pair<std::string, Picture>> stats_pictures(const DataStats& stats);
 
 /// One page that asks for nothing from outside: pictures, tables and samples, for a phone as for a desk, in the light and in the dark.

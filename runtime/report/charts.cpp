@@ -73,7 +73,8 @@ Bins bins_of(const std::map<std::int64_t, std::int64_t>& counts, std::int64_t sh
 }  // namespace
 
 std::vector<Amount> greatest(std::vector<Amount> amounts, std::size_t most) {
-  std::sort(amounts.begin(), amounts.end(), [](const Amount& a, const Amount& b) { return a.count != b.count ? a.count > b.count : a.name < b.name; });
+  std::sort(amounts.begin(), amounts.end(),
+            [](const Amount& a, const Amount& b) { return a.count != b.count ? a.count > b.count : a.name < b.name; });
   if (amounts.size() <= most) return amounts;
   Amount rest{fmt::format("other ({})", amounts.size() - most + 1)};
   for (auto i = most - 1; i < amounts.size(); ++i) rest.count += amounts[i].count;
@@ -124,7 +125,8 @@ Picture bar_chart(const std::string& title, const std::vector<Amount>& amounts) 
   return picture;
 }
 
-Picture length_chart(const std::string& title, const std::map<std::int64_t, std::int64_t>& counts, const std::string& unit, const LengthMark& mark) {
+Picture length_chart(const std::string& title, const std::map<std::int64_t, std::int64_t>& counts, const std::string& unit,
+                     const LengthMark& mark) {
   constexpr double kLeft = 62, kRight = kWidth - kMargin, kTop = kTitleHeight + 26, kBottom = 300, kHeight = 352;
   const auto bins = bins_of(counts, mark.name.empty() ? 0 : mark.length);
   const auto most = static_cast<double>(std::max<std::int64_t>(1, *std::max_element(bins.counts.begin(), bins.counts.end())));
@@ -140,12 +142,13 @@ Picture length_chart(const std::string& title, const std::map<std::int64_t, std:
   for (std::size_t i = 0; i < bins.counts.size(); ++i) {
     const auto begin = static_cast<double>(bins.width) * static_cast<double>(i);
     if (bins.counts[i] > 0)
-      picture.box({x_of(begin) + 0.5, std::min(y_of(static_cast<double>(bins.counts[i])), kBottom - 1)}, {x_of(begin + static_cast<double>(bins.width)) - 0.5, kBottom},
-                  series(0));
+      picture.box({x_of(begin) + 0.5, std::min(y_of(static_cast<double>(bins.counts[i])), kBottom - 1)},
+                  {x_of(begin + static_cast<double>(bins.width)) - 0.5, kBottom}, series(0));
   }
   picture.line({kLeft, kBottom}, {kRight, kBottom}, 1, kFaint);
   for (const auto tick : nice_ticks(0, end, 6))
-    if (tick == std::floor(tick)) picture.text({.text = with_thousands(std::llround(tick)), .size = 13, .anchor = 0.5}, {x_of(tick), kBottom + 18}, kFaint);
+    if (tick == std::floor(tick))
+      picture.text({.text = with_thousands(std::llround(tick)), .size = 13, .anchor = 0.5}, {x_of(tick), kBottom + 18}, kFaint);
   const auto below = fmt::format("length in {}{}", unit, bins.open ? ", the last bar with all longer ones" : "");
   picture.text({.text = below, .size = 14, .anchor = 0.5}, {(kLeft + kRight) / 2, kHeight - 12});
   if (!mark.name.empty()) {

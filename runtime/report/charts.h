@@ -23,11 +23,13 @@ Picture pie_chart(const std::string& title, const std::vector<Amount>& amounts);
 /// A bar a line, as long as its count is beside the greatest, with the count.
 Picture bar_chart(const std::string& title, const std::vector<Amount>& amounts);
 
-/// How many things have which length. Past the 99.5th percentile, all are in the last bar. @param mark a length to mark by a line, with its name.
+/// How many things have which length. Past the 99.5th percentile, all are in the last bar. @param mark a length to mark by a line, with its
+/// name.
 struct LengthMark {
   std::int64_t length = 0;
   std::string name;  ///< empty: no mark
 };
-Picture length_chart(const std::string& title, const std::map<std::int64_t, std::int64_t>& counts, const std::string& unit, const LengthMark& mark = {});
+Picture length_chart(const std::string& title, const std::map<std::int64_t, std::int64_t>& counts, const std::string& unit,
+                     const LengthMark& mark = {});
 
 }  // namespace herd

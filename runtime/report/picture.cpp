@@ -13,7 +13,8 @@ struct Ink {
   unsigned light, dark;  // 0xRRGGBB
 };
 
-constexpr std::array kInks{Ink{"t", 0x292e38, 0xe6e8ec}, Ink{"f", 0x5b626d, 0xa7afbb}, Ink{"g", 0xe2e5ea, 0x353b45}, Ink{"m", 0xc0392b, 0xff8a75}};
+constexpr std::array kInks{Ink{"t", 0x292e38, 0xe6e8ec}, Ink{"f", 0x5b626d, 0xa7afbb}, Ink{"g", 0xe2e5ea, 0x353b45},
+                           Ink{"m", 0xc0392b, 0xff8a75}};
 // Okabe & Ito 2008, which colour-blind readers tell apart; the yellow, faint on white, comes last, and black is a grey.
 constexpr std::array kSeries{Ink{"s0", 0x0072b2, 0x3a9bd9}, Ink{"s1", 0xe69f00, 0xf0b232}, Ink{"s2", 0x009e73, 0x2fbf95},
                              Ink{"s3", 0xcc79a7, 0xd98fb9}, Ink{"s4", 0x56b4e9, 0x7cc7f0}, Ink{"s5", 0xd55e00, 0xef7d2b},
@@ -52,21 +53,22 @@ void Picture::text(Label label, Dot at, Paint paint) {
 }
 
 std::string Picture::svg(bool alone) const {
-  auto out = fmt::format("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {0:g} {1:g}\"{2} role=\"img\" font-family=\"sans-serif\">", width_, height_,
-                         alone ? fmt::format(" width=\"{:g}\" height=\"{:g}\"", width_, height_) : "");
+  auto out =
+      fmt::format("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {0:g} {1:g}\"{2} role=\"img\" font-family=\"sans-serif\">",
+                  width_, height_, alone ? fmt::format(" width=\"{:g}\" height=\"{:g}\"", width_, height_) : "");
   if (alone) out += fmt::format("<style>{}</style><rect width=\"{:g}\" height=\"{:g}\" fill=\"#fff\"/>", svg_style(false), width_, height_);
   for (const auto& shape : shapes_) {
     const auto& first = shape.outline.front();
     if (shape.kind == Shape::Kind::kText) {
       const auto& label = shape.label;
       const auto* anchor = label.anchor < 0.25 ? "start" : label.anchor > 0.75 ? "end" : "middle";
-      out += fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" font-size=\"{:g}\" text-anchor=\"{}\"{}{} {}>{}</text>", first.x, first.y, label.size, anchor,
-                         label.bold ? " font-weight=\"bold\"" : "",
-                         label.upwards ? fmt::format(" transform=\"rotate(-90 {:.1f} {:.1f})\"", first.x, first.y) : "", attributes(shape.paint),
-                         escaped(label.text));
+      out += fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" font-size=\"{:g}\" text-anchor=\"{}\"{}{} {}>{}</text>", first.x, first.y,
+                         label.size, anchor, label.bold ? " font-weight=\"bold\"" : "",
+                         label.upwards ? fmt::format(" transform=\"rotate(-90 {:.1f} {:.1f})\"", first.x, first.y) : "",
+                         attributes(shape.paint), escaped(label.text));
     } else if (shape.kind == Shape::Kind::kLine) {
-      out += fmt::format("<path d=\"M{:.1f} {:.1f}L{:.1f} {:.1f}\" stroke=\"currentColor\" stroke-width=\"{:g}\" {}/>", first.x, first.y, shape.outline[1].x, shape.outline[1].y,
-                         shape.width, attributes(shape.paint));
+      out += fmt::format("<path d=\"M{:.1f} {:.1f}L{:.1f} {:.1f}\" stroke=\"currentColor\" stroke-width=\"{:g}\" {}/>", first.x, first.y,
+                         shape.outline[1].x, shape.outline[1].y, shape.width, attributes(shape.paint));
     } else {
       std::string path;
       for (const auto& dot : shape.outline) path += fmt::format("{}{:.1f} {:.1f}", path.empty() ? "M" : "L", dot.x, dot.y);
@@ -98,7 +100,9 @@ std::string Picture::png() const {
 
 std::string svg_style(bool dark) {
   std::string out;
-  const auto add = [&](const Ink& ink) { out += fmt::format(".{0}{{fill:#{1:06x};color:#{1:06x}}}", ink.name, dark ? ink.dark : ink.light); };
+  const auto add = [&](const Ink& ink) {
+    out += fmt::format(".{0}{{fill:#{1:06x};color:#{1:06x}}}", ink.name, dark ? ink.dark : ink.light);
+  };
   for (const auto& ink : kInks) add(ink);
   for (const auto& ink : kSeries) add(ink);
   return out;

@@ -25,7 +25,8 @@ class Picture {
   void line(Dot from, Dot to, double width, Paint paint);
   void text(Label label, Dot at, Paint paint = {});
 
-  /// @param alone a file of its own, with white paper and colours; else a piece for a page whose style sheet has the classes of `svg_style`.
+  /// @param alone a file of its own, with white paper and colours; else a piece for a page whose style sheet has the classes of
+  /// `svg_style`.
   std::string svg(bool alone = true) const;
   /// Twice as many pixels as the picture's units. @throws IoError
   std::string png() const;

@@ -7,7 +7,8 @@
 namespace herd {
 namespace {
 
-// From U+1100 (Hangul) on wide, but for the blocks of U+2000 to U+2FFF, where punctuation, arrows and letters in rings stand. "\xe2" begins those.
+// From U+1100 (Hangul) on wide, but for the blocks of U+2000 to U+2FFF, where punctuation, arrows and letters in rings stand. "\xe2" begins
+// those.
 bool is_wide(const std::string& character) { return character.size() >= 3 && static_cast<unsigned char>(character[0]) >= 0xe3; }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include <set>
 #include <sstream>
 
+#include "data/readers/reader.h"
 #include "tests/data/text_files.h"
 
 namespace herd {

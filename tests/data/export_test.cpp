@@ -67,8 +67,11 @@ TEST_F(Export, SidesTogetherAreTheWhole) {
 
 TEST_F(Export, OneConversationDecidesTheFormOfAll) {
   auto options = test::options();
-  options.sets = {file("plain.jsonl", line("ab", "cd", "in")),
-                  file("turns.jsonl", R"({"conversations": [{"from": "human", "value": "1"}, {"from": "gpt", "value": "2"}, {"from": "human", "value": "3"}, {"from": "gpt", "value": "4"}]})")};
+  options.sets = {
+      file("plain.jsonl", line("ab", "cd", "in")),
+      file(
+          "turns.jsonl",
+          R"({"conversations": [{"from": "human", "value": "1"}, {"from": "gpt", "value": "2"}, {"from": "human", "value": "3"}, {"from": "gpt", "value": "4"}]})")};
   options.sets[1].weight = 2.5;
   const auto report = export_records(options, folder_ / "out.jsonl", Side::kBoth);
   EXPECT_EQ(report.as, WrittenAs::kMessages);
@@ -83,8 +86,10 @@ TEST_F(Export, OneConversationDecidesTheFormOfAll) {
 TEST_F(Export, LeavesAnOldFileWhereItFails) {
   auto options = test::options();
   options.sets = {file("set.jsonl", line("ab", "cd"))};
-  EXPECT_THAT(message_of<DataError>([&] { export_records(options, folder_ / "set.jsonl", Side::kBoth); }), HasSubstr("the output is an input"));
-  EXPECT_THAT(message_of<DataError>([&] { export_records(options, folder_ / "new.jsonl", Side::kHeldOut); }), HasSubstr("data.held_out is 0"));
+  EXPECT_THAT(message_of<DataError>([&] { export_records(options, folder_ / "set.jsonl", Side::kBoth); }),
+              HasSubstr("the output is an input"));
+  EXPECT_THAT(message_of<DataError>([&] { export_records(options, folder_ / "new.jsonl", Side::kHeldOut); }),
+              HasSubstr("data.held_out is 0"));
   EXPECT_FALSE(std::filesystem::exists(folder_ / "new.jsonl"));
   EXPECT_EQ(read_file(folder_ / "set.jsonl"), line("ab", "cd"));
 }
@@ -92,7 +97,8 @@ TEST_F(Export, LeavesAnOldFileWhereItFails) {
 const std::string kSaid = "The quick brown fox jumps over the lazy dog, and then it sleeps in the warm sun until the evening comes";
 
 TEST_F(Dedupe, TellsWhatWentAndForWhat) {
-  const auto a = file("a.jsonl", line("one", "1") + line("Say it.", kSaid)), b = file("b.jsonl", line("two", "2") + line("one", "1") + line("Say it.", kSaid + "!"));
+  const auto a = file("a.jsonl", line("one", "1") + line("Say it.", kSaid)),
+             b = file("b.jsonl", line("two", "2") + line("one", "1") + line("Say it.", kSaid + "!"));
   DedupeRequest request{.files = {a, b}, .output = folder_ / "out.jsonl"};
   auto report = dedupe(request);
   EXPECT_EQ(report.read, 5);
@@ -102,7 +108,8 @@ TEST_F(Dedupe, TellsWhatWentAndForWhat) {
   EXPECT_EQ(describe(report.pairs[0].gone, report.files), b + ":2 (record 2)");
   EXPECT_EQ(describe(report.pairs[0].stayed, report.files), a + ":1 (record 1)");
   EXPECT_EQ(report.pairs[0].stayed_text, "one │ 1");
-  EXPECT_EQ(read_file(folder_ / "out.jsonl"), written("one", "1") + written("Say it.", kSaid) + written("two", "2") + written("Say it.", kSaid + "!"));
+  EXPECT_EQ(read_file(folder_ / "out.jsonl"),
+            written("one", "1") + written("Say it.", kSaid) + written("two", "2") + written("Say it.", kSaid + "!"));
 
   request.near = 0.8;
   report = dedupe(request);

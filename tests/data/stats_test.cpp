@@ -90,7 +90,8 @@ std::vector<std::vector<std::string>> words(std::string_view text) {
 TEST(Terms, AreWordsAndChineseCharacters) {
   EXPECT_THAT(words("Don’t STOP, 用Python写 a3! world's' 'x"),
               ElementsAre(ElementsAre("don't", "stop"), ElementsAre("用", "python", "写", "a3"), ElementsAre("world's"), ElementsAre("x")));
-  EXPECT_THAT(words("one\ntwo  three-four École"), ElementsAre(ElementsAre("one"), ElementsAre("two", "three"), ElementsAre("four", "école")));
+  EXPECT_THAT(words("one\ntwo  three-four École"),
+              ElementsAre(ElementsAre("one"), ElementsAre("two", "three"), ElementsAre("four", "école")));
   EXPECT_THAT(words(" … ,\n"), SizeIs(0));
 }
 
@@ -98,7 +99,8 @@ TEST(Ngrams, RunWithinAStretch) {
   NgramCounts counts;
   for (std::size_t n = 0; n < kLongestNgram; ++n) counts.add(terms_of("a b c, 你好 b c"), n);
   EXPECT_EQ(counts.by_length[0].total(), 7);
-  EXPECT_THAT(counts.by_length[1].top(9), ElementsAre(CountedTerm{"b c", 2}, CountedTerm{"a b", 1}, CountedTerm{"你好", 1}, CountedTerm{"好b", 1}));
+  EXPECT_THAT(counts.by_length[1].top(9),
+              ElementsAre(CountedTerm{"b c", 2}, CountedTerm{"a b", 1}, CountedTerm{"你好", 1}, CountedTerm{"好b", 1}));
   EXPECT_THAT(counts.by_length[2].top(9), ElementsAre(CountedTerm{"a b c", 1}, CountedTerm{"你好b", 1}, CountedTerm{"好b c", 1}));
 }
 
@@ -119,7 +121,8 @@ class Stats : public testing::Test {
   /// 26, 32, 26 (a copy of the first) and 34 tokens; one whose prompt alone is longer than 30.
   DataOptions two_sets() const {
     return of({file("a.jsonl", line("ab", "cd") + line("ab", "cdefghij") + line("ab", "cd")),
-               file("b.jsonl", Json{{"instruction", "你好"}, {"output", "再见"}, {"category", "math"}}.dump() + "\n" + line(std::string(40, 'q'), "x"))});
+               file("b.jsonl", Json{{"instruction", "你好"}, {"output", "再见"}, {"category", "math"}}.dump() + "\n" +
+                                   line(std::string(40, 'q'), "x"))});
   }
   test::Scratch folder_;
   ByteTokenizer tokenizer_;
@@ -155,8 +158,8 @@ TEST_F(Stats, TellsCategoriesLanguagesAndWords) {
   EXPECT_THAT(counts(stats.languages), ElementsAre(Pair("CN", 1), Pair("EN", 4)));
   EXPECT_THAT(counts(stats.tags), ElementsAre(Pair("", 5)));
   const auto& english = stats.ngrams.at("EN").by_length;
-  EXPECT_THAT(english[0].top, ElementsAre(CountedTerm{"ab", 3}, CountedTerm{"cd", 2}, CountedTerm{"cdefghij", 1}, CountedTerm{std::string(40, 'q'), 1},
-                                          CountedTerm{"x", 1}));
+  EXPECT_THAT(english[0].top, ElementsAre(CountedTerm{"ab", 3}, CountedTerm{"cd", 2}, CountedTerm{"cdefghij", 1},
+                                          CountedTerm{std::string(40, 'q'), 1}, CountedTerm{"x", 1}));
   EXPECT_EQ(english[1].total, 0);  // nothing runs from one turn into the next
   EXPECT_THAT(stats.ngrams.at("CN").by_length[1].top, ElementsAre(CountedTerm{"你好", 1}, CountedTerm{"再见", 1}));
 }
@@ -185,7 +188,8 @@ TEST_F(Stats, LengthsAreCharactersWithoutATokenizer) {
 
 TEST_F(Stats, FindsNearDuplicatesAmongTheFirst) {
   const std::string said = "The quick brown fox jumps over the lazy dog, and then it sleeps in the warm sun until the evening comes";
-  const auto options = of({file("near.jsonl", line("Say it.", said) + line("Say it.", said + "!") + line("Say it.", said) + line("Add.", "3"))}, 512);
+  const auto options =
+      of({file("near.jsonl", line("Say it.", said) + line("Say it.", said + "!") + line("Say it.", said) + line("Add.", "3"))}, 512);
   const auto stats = data_stats(options, &tokenizer_);
   EXPECT_EQ(stats.exact_duplicates, 1);
   EXPECT_EQ(stats.near_duplicates, 1);
@@ -213,7 +217,8 @@ TEST_F(Stats, SamplesShowWhatIsLearnt) {
   const auto options = of({file("one.jsonl", line("ab", "cd"))});
   EXPECT_THAT(data_stats(options, &tokenizer_).samples.at(0).runs,
               ElementsAre(MarkedRun{"<s>Human: ab\n\nAssistant:", false}, MarkedRun{" cd</s>", true}));
-  EXPECT_THAT(data_stats(options, nullptr).samples.at(0).runs, ElementsAre(MarkedRun{"Human: ab\n\nAssistant:", false}, MarkedRun{" cd</s>", true}));
+  EXPECT_THAT(data_stats(options, nullptr).samples.at(0).runs,
+              ElementsAre(MarkedRun{"Human: ab\n\nAssistant:", false}, MarkedRun{" cd</s>", true}));
   EXPECT_THAT(data_stats(two_sets(), &tokenizer_, {.samples = 1}).samples, SizeIs(2));  // of each set
   EXPECT_THAT(data_stats(two_sets(), &tokenizer_, {.samples = 0}).samples, SizeIs(0));
 }
@@ -225,7 +230,8 @@ TEST_F(Stats, SamplesDoNotDependOnTheOrder) {
     std::string text;
     for (const auto& one : lines) text += one;
     std::vector<std::string> out;
-    for (const auto& sample : data_stats(of({file(name, text)}), &tokenizer_, {.samples = 3}).samples) out.push_back(sample.runs.at(0).text);
+    for (const auto& sample : data_stats(of({file(name, text)}), &tokenizer_, {.samples = 3}).samples)
+      out.push_back(sample.runs.at(0).text);
     return out;
   };
   const auto forwards = sampled("forwards.jsonl");
@@ -237,11 +243,14 @@ TEST_F(Stats, SamplesDoNotDependOnTheOrder) {
 TEST_F(Stats, WritesNumbersPicturesAndAPageOfItsOwn) {
   const auto options = of({file("a.jsonl", line("<script src=x>&", "\"'\n\nb") + line("你好", "再见"))}, 64);
   const auto names = write_stats(folder_ / "out", data_stats(options, &tokenizer_));
-  EXPECT_THAT(names, testing::UnorderedElementsAre("stats.json", "sets.png", "sets.svg", "languages.png", "languages.svg", "lengths.png", "lengths.svg", "index.html"));
+  EXPECT_THAT(names, testing::UnorderedElementsAre("stats.json", "sets.png", "sets.svg", "languages.png", "languages.svg", "lengths.png",
+                                                   "lengths.svg", "index.html"));
   EXPECT_THAT(read_file(folder_ / "out" / "lengths.png"), testing::StartsWith("\x89PNG"));
-  EXPECT_THAT(read_file(folder_ / "out" / "lengths.svg"), AllOf(testing::StartsWith("<svg "), HasSubstr("max_tokens 64"), testing::EndsWith("</svg>")));
+  EXPECT_THAT(read_file(folder_ / "out" / "lengths.svg"),
+              AllOf(testing::StartsWith("<svg "), HasSubstr("max_tokens 64"), testing::EndsWith("</svg>")));
   const auto page = read_file(folder_ / "out" / "index.html");
-  EXPECT_THAT(page, AllOf(HasSubstr("Human: &lt;script src=x&gt;&amp;\n\nAssistant:<mark> &quot;&#39;\n\nb&lt;/s&gt;</mark>"), HasSubstr("你好")));
+  EXPECT_THAT(
+      page, AllOf(HasSubstr("Human: &lt;script src=x&gt;&amp;\n\nAssistant:<mark> &quot;&#39;\n\nb&lt;/s&gt;</mark>"), HasSubstr("你好")));
   for (const auto* outside : {"<script", "<link", "<img", "src=\"", "href", "url(", "@import"}) EXPECT_THAT(page, Not(HasSubstr(outside)));
   const auto json = Json::parse(read_file(folder_ / "out" / "stats.json"));
   EXPECT_EQ(json["lengths"]["counts"], Json::parse("[[34, 1], [42, 1]]"));

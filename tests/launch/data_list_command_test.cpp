@@ -19,10 +19,15 @@ using testing::Not;
 class DataListCommand : public test::CommandTest {
  protected:
   DataListCommand() : CommandTest("data") {
-    file("mine.jsonl", R"({"instruction": "Add.", "input": "1 2", "output": "3\n4", "category": "math"})" "\n" R"({"instruction": "Say it.", "output": "it"})" "\n"
-                       R"({"instruction": 5, "output": "it"})" "\n");
-    file("list.yaml", "mine: {title: My own, records: 1234, language: CN, task: TS, licence: CC0, files: [mine.jsonl]}\n"
-                      "gone: {language: CN, files: [gone.json], get: the moon}\n");
+    file("mine.jsonl", R"({"instruction": "Add.", "input": "1 2", "output": "3\n4", "category": "math"})"
+                       "\n"
+                       R"({"instruction": "Say it.", "output": "it"})"
+                       "\n"
+                       R"({"instruction": 5, "output": "it"})"
+                       "\n");
+    file("list.yaml",
+         "mine: {title: My own, records: 1234, language: CN, task: TS, licence: CC0, files: [mine.jsonl]}\n"
+         "gone: {language: CN, files: [gone.json], get: the moon}\n");
   }
   void file(const std::string& name, const std::string& text) const { std::ofstream(scratch_ / name) << text; }
   std::string path(const std::string& name) const { return (scratch_ / name).string(); }
@@ -55,34 +60,40 @@ TEST_F(DataListCommand, ListsByTag) {
 
 TEST_F(DataListCommand, ShowsAnEntry) {
   ASSERT_EQ(herd(with_list({"show", "mine"})), kExitSuccess) << err_;
-  EXPECT_THAT(out_, AllOf(HasSubstr("title      My own\n"), HasSubstr("licence    CC0\n"), HasSubstr("file       " + path("mine.jsonl") + "\n")));
+  EXPECT_THAT(out_,
+              AllOf(HasSubstr("title      My own\n"), HasSubstr("licence    CC0\n"), HasSubstr("file       " + path("mine.jsonl") + "\n")));
   ASSERT_EQ(herd(with_list({"show", "gone"})), kExitSuccess) << err_;
   EXPECT_THAT(out_, AllOf(HasSubstr("get it from  the moon\n"), HasSubstr("no file " + path("gone.json"))));
 }
 
 TEST_F(DataListCommand, ShowsAFile) {
   ASSERT_EQ(herd({"show", path("mine.jsonl"), "--records", "1"}), kExitSuccess) << err_;
-  EXPECT_THAT(out_, AllOf(HasSubstr("format    alpaca: "), HasSubstr("records   2\n"), HasSubstr("fields    instruction, input, output, category\n"),
-                          HasSubstr("no input  1 records"), HasSubstr("broken    1\n"), HasSubstr("mine.jsonl:3 (record 3)"),
-                          HasSubstr("── " + path("mine.jsonl") + ":1 (record 1)\nuser      Add.\n  input   1 2\nassistant 3\n          4\ncategory  math\n")));
+  EXPECT_THAT(out_, AllOf(HasSubstr("format    alpaca: "), HasSubstr("records   2\n"),
+                          HasSubstr("fields    instruction, input, output, category\n"), HasSubstr("no input  1 records"),
+                          HasSubstr("broken    1\n"), HasSubstr("mine.jsonl:3 (record 3)"),
+                          HasSubstr("── " + path("mine.jsonl") +
+                                    ":1 (record 1)\nuser      Add.\n  input   1 2\nassistant 3\n          4\ncategory  math\n")));
   EXPECT_THAT(out_, Not(HasSubstr("Say it.")));
   file("table.csv", "instruction,output,more\na,b,c\n");
   ASSERT_EQ(herd({"show", path("table.csv")}), kExitSuccess) << err_;
-  EXPECT_THAT(out_, AllOf(HasSubstr("format    csv: "), HasSubstr("fields    instruction, output, more\n"), HasSubstr("user      a\nassistant b\n")));
+  EXPECT_THAT(out_, AllOf(HasSubstr("format    csv: "), HasSubstr("fields    instruction, output, more\n"),
+                          HasSubstr("user      a\nassistant b\n")));
   EXPECT_EQ(herd({"show", "dolyl"}), kExitUsage);
   EXPECT_THAT(err_, HasSubstr("did you mean 'dolly'?"));
 }
 
 TEST_F(DataListCommand, ListsFormatsAndTemplates) {
   ASSERT_EQ(herd({"formats"}), kExitSuccess) << err_;
-  for (const auto& [name, format] : record_formats()) EXPECT_THAT(row(name), AllOf(HasSubstr(format.looks_like), HasSubstr(format.description)));
+  for (const auto& [name, format] : record_formats())
+    EXPECT_THAT(row(name), AllOf(HasSubstr(format.looks_like), HasSubstr(format.description)));
   ASSERT_EQ(herd({"templates"}), kExitSuccess) << err_;
   for (const auto& [name, t] : templates()) EXPECT_THAT(row(name), HasSubstr(t.description));
 }
 
 TEST_F(DataListCommand, ShowsWhatATemplateLearns) {
   ASSERT_EQ(herd({"templates", "belle_v1"}), kExitSuccess) << err_;
-  EXPECT_THAT(out_, HasSubstr("── two questions\nHuman: What is the capital of France?\n\nAssistant:⟦ Paris.</s>⟧\n\nHuman: And of Italy?\n\nAssistant:⟦ Rome.</s>⟧\n"));
+  EXPECT_THAT(out_, HasSubstr("── two questions\nHuman: What is the capital of France?\n\nAssistant:⟦ Paris.</s>⟧\n\nHuman: And of "
+                              "Italy?\n\nAssistant:⟦ Rome.</s>⟧\n"));
   ASSERT_EQ(herd({"templates", "chatglm"}), kExitSuccess) << err_;
   EXPECT_THAT(out_, HasSubstr("an example for each answer"));
   for (const auto& name : templates().names()) EXPECT_EQ(herd({"templates", name}), kExitSuccess) << name << err_;

@@ -59,7 +59,8 @@ TEST(Charts, LengthsStandInTheirBins) {
   const auto step = drawn[1][0] - drawn[0][0];
   EXPECT_NEAR(drawn[2][0] - drawn[1][0], 2 * step, 0.21);  // no length of 3
   std::smatch mark;
-  ASSERT_TRUE(std::regex_search(svg, mark, std::regex(R"re(<path d="M([0-9.]+) [^"]*" stroke="currentColor" stroke-width="2" class="m")re")));
+  ASSERT_TRUE(
+      std::regex_search(svg, mark, std::regex(R"re(<path d="M([0-9.]+) [^"]*" stroke="currentColor" stroke-width="2" class="m")re")));
   EXPECT_NEAR(std::stod(mark[1]), drawn[2][0], 1);  // between the bin of 3 and that of 4
   EXPECT_THAT(svg, testing::AllOf(HasSubstr(">cut 3<"), HasSubstr(">length in tokens<")));
 }
