@@ -13,7 +13,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 JsonObject part(const Json& value, const JsonObject& whole, const char* what) {
-  if (!value.is_object()) throw whole.error(fmt::format("{} as {}", json_kind(value), what), "an object");
+  if (!value.is_object()) throw whole.error(fmt::format("{} as {}", kind_of(value), what), "an object");
   return JsonObject(value, whole.place());
 }
 
@@ -22,7 +22,7 @@ std::vector<std::pair<std::string, std::string>> metadata_of(const JsonObject& b
   const auto* found = block.find("metadata", "an object");
   if (!found) return metadata;
   for (const auto& [key, value] : found->items()) {
-    if (!value.is_string()) throw block.error(fmt::format("{} in metadata '{}'", json_kind(value), key), "a string");
+    if (!value.is_string()) throw block.error(fmt::format("{} in metadata '{}'", kind_of(value), key), "a string");
     metadata.emplace_back(key, value.get<std::string>());
   }
   return metadata;
@@ -34,7 +34,7 @@ Record closed_record(const JsonObject& object, const Json& list) {
     const auto block = part(item, object, "a block");
     blocks.push_back({.metadata = metadata_of(block), .text = block.text("text")});
   }
-  if (const auto* cite = object.find("cite", "a list")) {
+  if (const auto* cite = object.find("cite", "an array")) {
     for (const auto& number : *cite) {
       if (!number.is_number_integer() || number < 1 || number > blocks.size())
         throw object.error("cite " + number.dump(), fmt::format("a block's number, from 1 to {}", blocks.size()));
@@ -46,11 +46,11 @@ Record closed_record(const JsonObject& object, const Json& list) {
 
 Record characters_record(const JsonObject& object) {
   CharacterChat chat{.scene = object.text_or("scene", ""), .user = object.text("user"), .characters = {}, .lines = {}};
-  for (const auto& item : object.at("characters", "a list")) {
+  for (const auto& item : object.at("characters", "an array")) {
     const auto character = part(item, object, "a character");
     chat.characters.push_back({.name = character.text("name"), .description = character.text("description")});
   }
-  for (const auto& item : object.at("lines", "a list")) {
+  for (const auto& item : object.at("lines", "an array")) {
     const auto line = part(item, object, "a line");
     chat.lines.push_back({.name = line.text("name"), .text = line.text("text")});
   }
@@ -58,11 +58,11 @@ Record characters_record(const JsonObject& object) {
 }
 
 Record record_of(const JsonObject& object, AiroborosCount& count) {
-  if (object.find("characters", "a list")) {
+  if (object.find("characters", "an array")) {
     ++count.characters;
     return characters_record(object);
   }
-  if (const auto* blocks = object.find("blocks", "a list")) {
+  if (const auto* blocks = object.find("blocks", "an array")) {
     ++count.closed_context;
     return closed_record(object, *blocks);
   }

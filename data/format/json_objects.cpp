@@ -95,18 +95,10 @@ void for_each_object(const std::filesystem::path& path, const std::function<void
   scanner.end();
 }
 
-std::string json_kind(const Json& value) {
-  if (value.is_string()) return "a string";
-  if (value.is_number()) return "a number";
-  if (value.is_boolean()) return "true or false";
-  if (value.is_array()) return "a list";
-  return value.is_object() ? "an object" : "null";
-}
-
 const Json* JsonObject::find(std::string_view key, std::string_view kind) const {
   const auto found = value_.find(key);
   if (found == value_.end() || found->is_null()) return nullptr;
-  if (json_kind(*found) != kind) throw error(fmt::format("{} in field '{}'", json_kind(*found), key), std::string(kind));
+  if (kind_of(*found) != kind) throw error(fmt::format("{} in field '{}'", kind_of(*found), key), std::string(kind));
   return &*found;
 }
 
@@ -127,7 +119,7 @@ std::string JsonObject::text_or(std::string_view key, std::string other) const {
 }
 
 bool JsonObject::flag(std::string_view key) const {
-  const auto* found = find(key, "true or false");
+  const auto* found = find(key, "a truth value");
   return found && found->get<bool>();
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "data/readers/json_record.h"
 #include "runtime/base/error.h"
 
 namespace herd {
@@ -35,8 +36,5 @@ class JsonObject {
 /// Objects of a file one at a time, their fields in order: a JSON array of objects, or JSON lines. Memory holds one object.
 /// @throws DataError with file, line and record: broken JSON, something else than an object, no UTF-8, a file without an object.
 void for_each_object(const std::filesystem::path& path, const std::function<void(const JsonObject&)>& take);
-
-/// `a string`, `a number`, …: what a JSON value is, for messages.
-std::string json_kind(const nlohmann::ordered_json& value);
 
 }  // namespace herd

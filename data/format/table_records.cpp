@@ -29,7 +29,7 @@ std::string plain_text(const Json& value, const JsonObject& object) {
   if (value.is_null()) return "";
   if (value.is_string()) return value.get<std::string>();
   if (value.is_number() || value.is_boolean()) return value.dump();
-  throw object.error(json_kind(value) + " as a cell", "text, a number, or {\"text\": …, \"rowspan\": …, \"colspan\": …}");
+  throw object.error(std::string(kind_of(value)) + " as a cell", "text, a number, or {\"text\": …, \"rowspan\": …, \"colspan\": …}");
 }
 
 TableCell cell_of(const Json& value, const JsonObject& object) {
@@ -44,7 +44,7 @@ TableCell cell_of(const Json& value, const JsonObject& object) {
 }
 
 std::vector<TableCell> row_of(const Json& row, const JsonObject& object) {
-  if (!row.is_array()) throw object.error(json_kind(row) + " as a row", "a list of cells");
+  if (!row.is_array()) throw object.error(std::string(kind_of(row)) + " as a row", "a list of cells");
   std::vector<TableCell> cells;
   for (const auto& cell : row) cells.push_back(cell_of(cell, object));
   return cells;
@@ -52,13 +52,13 @@ std::vector<TableCell> row_of(const Json& row, const JsonObject& object) {
 
 DataTable table_of(const JsonObject& object) {
   DataTable table;
-  if (const auto* header = object.find("header", "a list"); header && !header->empty()) {
+  if (const auto* header = object.find("header", "an array"); header && !header->empty()) {
     const bool several = std::ranges::all_of(*header, [](const Json& item) { return item.is_array(); });
     if (!several) table.header.push_back(row_of(*header, object));
     else
       for (const auto& row : *header) table.header.push_back(row_of(row, object));
   }
-  for (const auto& row : object.at("rows", "a list")) table.rows.push_back(row_of(row, object));
+  for (const auto& row : object.at("rows", "an array")) table.rows.push_back(row_of(row, object));
   if (table.rows.empty()) throw object.error("a table without rows", "at least one");
   if (table.columns(object.place()) == 0) throw object.error("a table without columns", "at least one");
   return table;

@@ -118,7 +118,7 @@ TEST_F(Tables, GridsThatDoNotCloseAreNamed) {
   EXPECT_THAT(complaint(table("[[1, {\"rowspan\": 2}], [{\"colspan\": 2}]]")), HasSubstr("over one that reaches down"));
   EXPECT_THAT(complaint(table("[[{\"rowspan\": 0}, 2]]")), HasSubstr("rowspan 0"));
   EXPECT_THAT(complaint(table("[[{\"span\": 2}, 2]]")), HasSubstr("unknown field 'span'"));
-  EXPECT_THAT(complaint(table("[[[1], 2]]")), HasSubstr("a list as a cell"));
+  EXPECT_THAT(complaint(table("[[[1], 2]]")), HasSubstr("an array as a cell"));
   EXPECT_THAT(complaint(table("[]")), HasSubstr("without rows"));
 }
 
