@@ -41,29 +41,15 @@ std::vector<Stretch> stretches(const ExampleView& example, const Tokenizer& toke
   return out;
 }
 
-/// Writes text whose marks follow the tokens.
-class MarkedText {
- public:
-  explicit MarkedText(Marks marks) : marks_(marks) {}
-  void add(std::string_view text, bool marked) {
-    if (marked != marked_) text_ += marked ? marks_.begin : marks_.end;
-    marked_ = marked;
-    text_ += text;
-  }
-  std::string finish() {
-    add("", false);
-    return std::move(text_);
-  }
-
- private:
-  Marks marks_;
-  std::string text_;
-  bool marked_ = false;
-};
+void add(std::vector<MarkedRun>& runs, std::string_view text, bool learnt) {
+  if (text.empty()) return;
+  if (runs.empty() || runs.back().learnt != learnt) runs.push_back({"", learnt});
+  runs.back().text += text;
+}
 
 /// Adds a stretch of text, run by run. A run is not decoded alone, as a tokenizer may treat a text's first token in a way of its own:
 /// its text is what decoding up to its end has more than decoding up to its start.
-void add_runs(MarkedText& out, const ExampleView& example, const Stretch& stretch, const Tokenizer& tokenizer) {
+void add_runs(std::vector<MarkedRun>& out, const ExampleView& example, const Stretch& stretch, const Tokenizer& tokenizer) {
   const auto all = example.tokens();
   const auto tokens = std::span(all).subspan(stretch.begin, stretch.end - stretch.begin);
   const auto learnt = [&](std::size_t i) { return example.supervised(static_cast<std::int64_t>(stretch.begin + i)); };
@@ -75,7 +61,7 @@ void add_runs(MarkedText& out, const ExampleView& example, const Stretch& stretc
     const auto part = tokenizer.decode(tokens.first(i + 1), false);
     const auto common = std::mismatch(part.begin(), part.end(), whole.begin(), whole.end()).first - part.begin();
     const auto end = std::max(written, whole_characters(whole, static_cast<std::size_t>(common)));
-    out.add(std::string_view(whole).substr(written, end - written), marked);
+    add(out, std::string_view(whole).substr(written, end - written), marked);
     written = end;
   }
 }
@@ -119,17 +105,24 @@ std::string samples(const Dataset& dataset, const Tokenizer& tokenizer, const Da
 
 }  // namespace
 
-std::string marked_text(const ExampleView& example, const Tokenizer& tokenizer, bool color) {
-  MarkedText out(color ? kColor : kBrackets);
+std::vector<MarkedRun> marked_runs(const ExampleView& example, const Tokenizer& tokenizer) {
+  std::vector<MarkedRun> out;
   for (const auto& stretch : stretches(example, tokenizer)) {
     if (stretch.special) {
       const auto at = static_cast<std::int64_t>(stretch.begin);
-      out.add(tokenizer.id_to_token(example.token(at)), example.supervised(at));
+      add(out, tokenizer.id_to_token(example.token(at)), example.supervised(at));
     } else {
       add_runs(out, example, stretch, tokenizer);
     }
   }
-  return out.finish();
+  return out;
+}
+
+std::string marked_text(const ExampleView& example, const Tokenizer& tokenizer, bool color) {
+  const auto [begin, end] = color ? kColor : kBrackets;
+  std::string out;
+  for (const auto& run : marked_runs(example, tokenizer)) out += run.learnt ? fmt::format("{}{}{}", begin, run.text, end) : run.text;
+  return out;
 }
 
 std::string length_histogram(const Examples& examples, int bars) {

@@ -13,7 +13,17 @@ struct AuditOptions {
   bool color = false;  ///< mark supervised tokens by colour, as on a terminal; else by ⟦…⟧
 };
 
-/// The example's text, special tokens included, with every run of supervised tokens marked.
+/// A stretch of an example's text whose tokens are all learnt, or none of them.
+struct MarkedRun {
+  std::string text;
+  bool learnt = false;
+  bool operator==(const MarkedRun&) const = default;
+};
+
+/// The example's text, special tokens included; learnt and other runs by turns.
+std::vector<MarkedRun> marked_runs(const ExampleView& example, const Tokenizer& tokenizer);
+
+/// The same as one text, with every run of supervised tokens marked.
 std::string marked_text(const ExampleView& example, const Tokenizer& tokenizer, bool color);
 
 /// Lengths in at most `bars` equal ranges, a line each: range, bar, count.

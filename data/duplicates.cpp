@@ -77,13 +77,20 @@ double likeness(const RecordKey& a, const RecordKey& b) {
   return static_cast<double>(same) / RecordKey::kHashes;
 }
 
-bool SeenRecords::before(const RecordKey& key) {
-  if (how_ == Deduplicate::kOff) return false;
-  if (!contents_.insert(key.content).second) return true;
-  return how_ == Deduplicate::kNear && near_before(key);
+std::optional<SeenRecords::Like> SeenRecords::earlier(const RecordKey& key) {
+  if (how_ == Deduplicate::kOff) return {};
+  const auto [content, is_new] = contents_.try_emplace(key.content, remembered_);
+  if (!is_new) return Like{content->second, true};
+  if (how_ == Deduplicate::kNear)
+    if (const auto number = near_earlier(key)) {
+      content->second = *number;
+      return Like{*number, false};
+    }
+  ++remembered_;
+  return {};
 }
 
-bool SeenRecords::near_before(const RecordKey& key) {
+std::optional<std::uint32_t> SeenRecords::near_earlier(const RecordKey& key) {
   std::array<std::uint64_t, kBands> bands;
   for (std::size_t band = 0; band < kBands; ++band) {
     std::uint64_t hash = band;
@@ -94,12 +101,12 @@ bool SeenRecords::near_before(const RecordKey& key) {
     const auto found = bands_[band].find(bands[band]);
     if (found == bands_[band].end()) continue;
     for (const auto other : found->second)
-      if (likeness(kept_[other], key) >= likeness_) return true;
+      if (likeness(kept_[other], key) >= likeness_) return other;
   }
   for (std::size_t band = 0; band < kBands; ++band) bands_[band][bands[band]].push_back(static_cast<std::uint32_t>(kept_.size()));
   kept_.push_back(key);
   kept_.back().content.clear();
-  return false;
+  return {};
 }
 
 }  // namespace herd

@@ -1,9 +1,9 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <unordered_map>
-#include <unordered_set>
 #include <vector>
 
 #include "data/record.h"
@@ -33,16 +33,23 @@ class SeenRecords {
  public:
   /// @param likeness from which on two records are one, for kNear.
   explicit SeenRecords(Deduplicate how, double likeness = 0.8) : how_(how), likeness_(likeness) {}
-  /// Whether such a record came before; else it is remembered.
-  bool before(const RecordKey& key);
+  /// An earlier record that counts as the same one.
+  struct Like {
+    std::uint32_t number = 0;  ///< of the one that stayed: how many were remembered before it
+    bool exact = false;        ///< a record of this very content was seen
+  };
+  /// The record that this one is like; else it is remembered.
+  std::optional<Like> earlier(const RecordKey& key);
+  bool before(const RecordKey& key) { return earlier(key).has_value(); }
 
  private:
   static constexpr std::size_t kBands = 25, kRows = 5;
-  bool near_before(const RecordKey& key);
+  std::optional<std::uint32_t> near_earlier(const RecordKey& key);
 
   Deduplicate how_;
   double likeness_;
-  std::unordered_set<std::string> contents_;
+  std::unordered_map<std::string, std::uint32_t> contents_;  // of all that were seen, with the number of the one that stayed
+  std::uint32_t remembered_ = 0;
   std::vector<RecordKey> kept_;
   std::array<std::unordered_map<std::uint64_t, std::vector<std::uint32_t>>, kBands> bands_;
 };

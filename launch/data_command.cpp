@@ -1,16 +1,17 @@
 #include "launch/data_command.h"
 
-#include <unistd.h>
-
 #include <CLI/CLI.hpp>
-#include <cstdlib>
 #include <iostream>
 
 #include "data/audit.h"
 #include "data/dataset.h"
 #include "launch/command_line.h"
+#include "launch/data_arguments.h"
 #include "launch/data_format_command.h"
 #include "launch/data_import_command.h"
+#include "launch/data_list_command.h"
+#include "launch/data_records_command.h"
+#include "launch/data_stats_command.h"
 #include "launch/hub_places.h"
 #include "launch/run_config.h"
 #include "launch/run_vocabulary.h"
@@ -32,18 +33,19 @@ void audit_recipe(RunConfig config, const AuditOptions& options) {
   std::cout << audit(load_dataset(config.data, tokenizer), tokenizer, config.data, options);
 }
 
-bool wants_color() { return isatty(STDOUT_FILENO) && !std::getenv("NO_COLOR"); }
-
 }  // namespace
 
 int data_command(int argc, char** argv) {
-  CLI::App app("Records: what a recipe's data become, and files of other forms made into records.", "herd data");
+  CLI::App app("Records: what there is, what a recipe's data are and become, and files of other forms made into records.", "herd data");
   app.require_subcommand(1);
   auto* command = app.add_subcommand("audit", "samples with the learnt tokens marked, lengths, what is cut or left out");
   std::vector<std::string> arguments;
   AuditOptions options{.samples = 3, .color = wants_color()};
   command->add_option("recipe", arguments, "a YAML recipe, then overrides as key.path=value")->required();
   command->add_option("--samples", options.samples, "examples to print")->check(CLI::NonNegativeNumber)->capture_default_str();
+  add_data_stats(app);
+  add_data_records(app);
+  add_data_lists(app);
   add_data_format(app);
   add_data_import(app);
   add_data_demo(app);

@@ -94,8 +94,8 @@ std::vector<std::string> row_fields(std::string_view row, char separator) {
 
 Header::Header(std::string_view row, char separator, const Columns& columns) : separator_(separator) {
   require_text(row);
-  const auto names = row_fields(row, separator);
-  width_ = names.size();
+  names_ = row_fields(row, separator);
+  const auto& names = names_;
   for (const auto& field : field_names()) {
     if (!columns.empty() && !columns.contains(field)) continue;
     const auto column = columns.empty() ? field : columns.at(field);
@@ -117,8 +117,8 @@ Header::Header(std::string_view row, char separator, const Columns& columns) : s
 Json Header::object_of(std::string_view row) const {
   require_text(row);
   auto fields = row_fields(row, separator_);
-  if (fields.size() != width_)
-    throw RecordFault{.found = fmt::format("{} columns", fields.size()), .expected = fmt::format("{}, as the header has", width_)};
+  if (fields.size() != names_.size())
+    throw RecordFault{.found = fmt::format("{} columns", fields.size()), .expected = fmt::format("{}, as the header has", names_.size())};
   Json out = Json::object();
   for (const auto& [field, column] : places_) out[field] = value_of(field, std::move(fields[column]));
   return out;

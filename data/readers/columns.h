@@ -29,10 +29,11 @@ class Header {
 
   /// A row as an object of `alpaca`. @throws RecordFault where it has more or fewer fields than the header, or a weight that is no number.
   Json object_of(std::string_view row) const;
+  const std::vector<std::string>& names() const { return names_; }
 
  private:
   char separator_;
-  std::size_t width_;
+  std::vector<std::string> names_;
   std::vector<std::pair<std::string, std::size_t>> places_;  // field, column
 };
 

@@ -112,6 +112,15 @@ void DataFile::settle(std::span<const RecordSlice> slices, std::size_t& tried) {
   }
 }
 
+std::vector<std::string> DataFile::fields(const RecordSlice& slice) const {
+  std::vector<std::string> out;
+  if (header_) return header_->names();
+  if (!json_) return out;
+  const auto object = parse_json(slice.text);
+  for (const auto& [name, value] : object.items()) out.push_back(name);
+  return out;
+}
+
 Parsed DataFile::parse(const RecordSlice& slice) const {
   Parsed out;
   if (json_) out = parse_object(parse_json(slice.text));

@@ -20,6 +20,10 @@ class DataFile {
   /// The next record, not yet looked into; false at the end. @throws IoError, DataError, RecordFault
   bool next(RecordSlice& slice);
   std::uint32_t found() const { return found_; }
+  /// The format's name; empty until it is told.
+  const std::string& format() const { return name_; }
+  /// The names of a JSON record's fields, or of the table's columns; none in a file of lines. @throws RecordFault
+  std::vector<std::string> fields(const RecordSlice& slice) const;
 
   /// Tells the format by the first of these records that is an object, where nothing has told it yet; `tried` counts up to it.
   /// @throws RecordFault where it tells none

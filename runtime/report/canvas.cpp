@@ -120,6 +120,14 @@ void Canvas::polyline(const std::vector<Dot>& dots, double width, const Colour& 
   cairo_stroke(cairo_.get());
 }
 
+void Canvas::area(const std::vector<Dot>& outline, const Colour& colour) {
+  cairo_new_path(cairo_.get());
+  for (const auto& dot : outline) cairo_line_to(cairo_.get(), dot.x, dot.y);
+  cairo_close_path(cairo_.get());
+  set_colour(cairo_.get(), colour);
+  cairo_fill(cairo_.get());
+}
+
 void Canvas::disc(Dot centre, double radius, const Colour& colour) {
   cairo_new_path(cairo_.get());
   cairo_arc(cairo_.get(), centre.x, centre.y, radius, 0, 2 * std::numbers::pi);

@@ -36,6 +36,8 @@ class Canvas {
 
   void line(Dot from, Dot to, double width, const Colour& colour);
   void polyline(const std::vector<Dot>& dots, double width, const Colour& colour);
+  /// A filled outline, without a rim.
+  void area(const std::vector<Dot>& outline, const Colour& colour);
   /// A filled circle with a white rim.
   void disc(Dot centre, double radius, const Colour& colour);
   /// @return its width
