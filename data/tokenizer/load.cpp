@@ -14,7 +14,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::array kNames{"tokenizer.json",    "tokenizer.model", "ice_text.model", "tokenizer_config.json", "special_tokens_map.json",
-                            "added_tokens.json", "vocab.json",      "merges.txt",     "chat_template.jinja"};
+                            "added_tokens.json", "vocab.json",      "merges.txt",     "chat_template.jinja", "chat_template.json"};
 
 // Files named *.tiktoken; Qwen's is qwen.tiktoken.
 std::vector<fs::path> tiktoken_files(const fs::path& folder) {

@@ -198,3 +198,32 @@ CONVERSATIONS = [
     [_say("user", "time?"), _say("assistant", "Let me see", tool_calls=_CALL * 2), _say("tool", "12:00"), _say("tool", "{\"h\": 13}"), _say("assistant", "x"), _say("user", "y")],
     [_say("user", "a"), _say("assistant", "b", reasoning_content="\nwhy\n"), _say("user", "<tool_response>x</tool_response>"), _say("assistant", "c", reasoning_content="so")],
 ]
+
+_TOOL_CALL = '{"name": "now", "arguments": {"zone": "Asia/Tōkyō", "n": 1.5, "deep": [true, null, {"a": "b"}]}}'
+
+# System text and turns of records.
+RECORDS = [
+    ("", [("user", "Hi"), ("assistant", "Hello.")]),
+    ("", [("user", "a"), ("assistant", "b"), ("user", "c"), ("assistant", "d")]),
+    ("Be brief.", [("user", "a"), ("assistant", "b"), ("user", "你好"), ("assistant", "再见 😀")]),
+    ("", [("user", " a\n"), ("assistant", " two\nlines \n"), ("user", "\tc"), ("assistant", "\n\nd")]),
+    ("", [("user", "<|im_end|></s>"), ("assistant", "<|im_start|>[INST]</s>{{ x }}")]),
+    ("", [("user", "\ue000"), ("assistant", "\ue001\ue000")]),
+    ("", [("user", "time?"), ("call", _TOOL_CALL), ("tool", "12:00"), ("assistant", "Noon.")]),
+    ("S", [("user", "time?"), ("thought", "Let me see."), ("call", _TOOL_CALL), ("tool", "12:00"), ("assistant", "Noon."), ("user", "b"), ("assistant", "c")]),
+    ("", [("user", "a"), ("assistant", "<think>t</think>b")]),
+    ("", [("user", "a"), ("thought", "why"), ("assistant", "b")]),
+]
+
+# What the model writes before and behind an answer, and how answers are trimmed; or part of herd's complaint about a template, or about one record.
+IMPORTS = {
+    "llama-3": ("", "<|eot_id|>", str.strip), "mistral": (" ", "</s>", str.strip), "gemma": ("", "<end_of_turn>", str.strip), "chatml": ("", "<|im_end|>", str),
+    "zephyr": ("", "</s>", str), "phi-3": ("", "<|end|>", str), "vicuna": (" ", "</s>", str.strip), "thinking": ("<think>\n\n</think>\n\n", "<|im_end|>", lambda text: text.lstrip("\n")),
+    "qwen2.5": ("", "<|im_end|>", str),
+}
+_LEFT_OUT = "leaves out the text"
+IMPORTS |= {(name, 9): _LEFT_OUT for name in (*TEMPLATES, "qwen2.5") if name != "thinking"}
+IMPORTS |= {(name, n): _LEFT_OUT for name in ("chatml", "zephyr", "phi-3", "deepseek-r1", "vicuna", "thinking") for n in (6, 7)}
+IMPORTS |= {("llama-3", 7): _LEFT_OUT, ("mistral", 2): _LEFT_OUT, ("mistral", 7): _LEFT_OUT, ("gemma", 2): "no system role", ("gemma", 7): "no system role",
+            ("gemma", 6): "take turns", ("deepseek-r1", 8): "looks into this record's texts", ("thinking", 8): "looks into this record's texts"}
+IMPORTS |= {("deepseek-r1", n): "a prompt that training's text does not begin with" for n in range(6)}

@@ -10,7 +10,7 @@ import warnings
 from transformers.utils.chat_template_utils import _compile_jinja_template
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from chat_templates import CONVERSATIONS, TEMPLATES, TOOLS  # noqa: E402
+from chat_templates import CONVERSATIONS, IMPORTS, RECORDS, TEMPLATES, TOOLS  # noqa: E402
 
 warnings.filterwarnings("ignore", category=SyntaxWarning)  # of Python about what jinja2 makes of random templates
 REFUSED = ("a number past 64 bits", "a text % values")  # by herd, and said so in docs/chat-templates.md
@@ -22,10 +22,13 @@ class Probe:
         self.process = subprocess.Popen([f"{binaries}/jinja_probe"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8")
         self.compared = self.refused = 0
 
-    def render(self, template, variables):
-        self.process.stdin.write(json.dumps({"template": template, "variables": variables}) + "\n")
+    def ask(self, **request):
+        self.process.stdin.write(json.dumps(request) + "\n")
         self.process.stdin.flush()
         return json.loads(self.process.stdout.readline())
+
+    def render(self, template, variables):
+        return self.ask(template=template, variables=variables)
 
     def compare(self, template, variables):
         """The same text, or an error on both sides."""
@@ -42,11 +45,15 @@ class Probe:
         assert same, f"\ntemplate:  {template!r}\nvariables: {variables!r}\nours:   {ours}\njinja2: {theirs}"
 
 
-def known_templates(probe):
+def all_templates():
     templates = dict(TEMPLATES)
     if QWEN2.exists():
         templates["qwen2.5"] = json.loads(QWEN2.read_text())["chat_template"]
-    for template in templates.values():
+    return templates
+
+
+def known_templates(probe):
+    for template in all_templates().values():
         for messages in CONVERSATIONS:
             for prompt in (False, True):
                 for tools in (None, TOOLS):
@@ -178,14 +185,76 @@ def random_templates(probe, count):
         probe.compare(f"{{% set ns = namespace(v=0) %}}{writer.template()}", values)
 
 
+def messages_of(system, turns):
+    """As chat_messages.h says it, told anew."""
+    out, thought, calls = [{"role": "system", "content": system}] if system else [], None, []
+    for role, text in turns:
+        if role == "thought":
+            thought = text
+        elif role == "call":
+            calls = [{"type": "function", "function": json.loads(text)}]
+            out.append({"role": "assistant", "content": thought or "", "tool_calls": calls})
+            thought = None
+        elif role == "tool":
+            out.append({"role": "tool", "name": calls[0]["function"]["name"], "content": text})
+        else:
+            out.append({"role": role, "content": text, **({"reasoning_content": thought} if thought else {})})
+            thought = None
+    return out
+
+
+def imported_templates(probe):
+    """A record's pieces joined are transformers' text, the prompt too, and the model writes what it is known to write."""
+    count = 0
+    for name, template in all_templates().items():
+        compiled = _compile_jinja_template(template)
+        tokens = {"bos": "" if "qwen" in name else "<s>", "eos": "<|im_end|>" if "qwen" in name else "</s>"}
+        specials = ["<s>", "</s>", "<|im_start|>", "<|im_end|>", "<|eot_id|>", "<end_of_turn>", "<start_of_turn>", "<|end|>", "<|assistant|>", "<|user|>", "<|system|>",
+                    "<|start_header_id|>", "<|end_header_id|>", "<｜end▁of▁sentence｜>", "<｜User｜>", "<｜Assistant｜>"]
+        values = {"tools": None, "documents": None, "eos_token": tokens["eos"], **({"bos_token": tokens["bos"]} if tokens["bos"] else {})}
+        for number, (system, turns) in enumerate(RECORDS):
+            case = f"{name}, record {number}"
+            ours = probe.ask(template=template, tokens={**tokens, "specials": specials}, system=system, turns=turns)
+            expected = IMPORTS.get((name, number), IMPORTS.get((name, None)))
+            if isinstance(expected, str) or "error" in ours:
+                assert isinstance(expected, str) and expected in ours.get("error", ours.get("prompt_error", "")), (case, ours)
+                continue
+            theirs = compiled.render(messages=messages_of(system, turns), add_generation_prompt=False, **values)
+            assert "".join(p[0] for p in ours["pieces"] if p[0] != "[eos]") == theirs, (case, ours, theirs)
+            last = max(i for i, (role, _) in enumerate(turns) if role in ("user", "tool"))
+            prompt = compiled.render(messages=messages_of(system, turns[:last + 1]), add_generation_prompt=True, **values)
+            assert ours.get("prompt") == prompt, (case, ours, prompt)
+            assert ours["special"] == (not theirs.startswith("<s>")), case
+            wrote = {}
+            for text, own, written, turn in ours["pieces"]:
+                if written:
+                    wrote[turn] = wrote.get(turn, "") + text
+                assert own or turn >= 0 or text.strip() == system.strip(), (case, text)
+            models = {i: text for i, (role, text) in enumerate(turns) if role == "assistant" and text}
+            before, end, trim = IMPORTS[name]
+            for i, text in models.items():
+                if turns[i - 1][0] == "thought":
+                    assert wrote[i - 1] + wrote[i] == f"<think>\n{turns[i - 1][1]}\n</think>\n\n{text}{end}", (case, wrote)
+                    continue
+                # Some put less before an answer, or trim less of it, where it is not the last.
+                assert wrote[i] == before + trim(text) + end or i <= last and wrote[i] == text + end, (case, wrote[i])
+            assert set(wrote) == {i for i, (role, text) in enumerate(turns) if role in ("assistant", "call", "thought") and text}, (case, wrote)
+            for i, (role, text) in enumerate(turns):
+                if role == "call":
+                    assert json.loads(text)["name"] in wrote[i] and wrote[i].endswith(end), (case, wrote[i])
+            count += 1
+    return count
+
+
 def main():
     probe = Probe(sys.argv[1])
     known_templates(probe)
     known = probe.compared
     random_templates(probe, int(sys.argv[2]) if len(sys.argv) > 2 else 1500)
     told = probe.compared - probe.refused
-    print(f"{known} renderings of known templates, {probe.compared - known} of random ones; {probe.refused} errors on both sides")
-    assert told > 1000, told
+    imports = imported_templates(probe)
+    print(f"{imports} records through imported templates; {known} renderings of known templates, {probe.compared - known} of random ones; {probe.refused} errors on both sides")
+    assert told > 1000 and imports > 40, (told, imports)
 
 
 main()

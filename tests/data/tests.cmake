@@ -4,6 +4,7 @@ herd_test(data/dataset NO_TORCH LIBRARIES herd_data nlohmann_json::nlohmann_json
 herd_test(data/template NO_TORCH LIBRARIES herd_data nlohmann_json::nlohmann_json)
 herd_test(data/template_tokenizers NO_TORCH LIBRARIES herd_data nlohmann_json::nlohmann_json)
 herd_test(data/jinja NO_TORCH LIBRARIES herd_data nlohmann_json::nlohmann_json)
+herd_test(data/chat_template NO_TORCH LIBRARIES herd_data nlohmann_json::nlohmann_json)
 add_executable(jinja_probe data/jinja_probe.cpp)
 target_link_libraries(jinja_probe PRIVATE herd_data nlohmann_json::nlohmann_json)
 set_target_properties(jinja_probe PROPERTIES SKIP_PRECOMPILE_HEADERS ON)

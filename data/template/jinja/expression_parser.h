@@ -47,7 +47,7 @@ class ExpressionParser {
   void arguments(Expression& call);
   ExpressionPtr primary();
   ExpressionPtr postfix(ExpressionPtr value);
-  std::size_t loop_mentions() const { return loop_mentions_; }  ///< of the name `loop` so far
+  std::size_t loop_mentions_ = 0;  ///< of the name `loop` so far, of the innermost loop that is being read
 
  private:
   friend class Deeper;
@@ -72,7 +72,7 @@ class ExpressionParser {
   ExpressionPtr left_to_right(std::initializer_list<std::string_view> operators, Next next);
 
   std::vector<Token> tokens_;
-  std::size_t at_ = 0, loop_mentions_ = 0;
+  std::size_t at_ = 0;
   int depth_ = 0;
 };
 

@@ -103,9 +103,9 @@ class Parser : ExpressionParser {
     if (is_name("recursive")) fail_unexpected("'%}': herd knows no recursive loops");
     close();
     ++loops_;
-    const auto mentions = loop_mentions();
+    const auto around = std::exchange(loop_mentions_, 0);
     out.body = block({"else", "endfor"});
-    out.looks_ahead = loop_mentions() != mentions;
+    out.looks_ahead = std::exchange(loop_mentions_, around) > 0;
     --loops_;
     if (is_name("else")) {
       end_tag();
