@@ -43,6 +43,7 @@ TEST(Jinja, Expressions) {
 TEST(Jinja, StatementsAndScopes) {
   EXPECT_EQ(rendered("{% for x in l if x != 2 %}{{ loop.index }}{{ x }}{{ ',' if not loop.last }}{% endfor %}"), "11,23");
   EXPECT_EQ(rendered("{% for x in [] %}a{% else %}none{% endfor %}"), "none");
+  EXPECT_EQ(rendered("{% for x in l %}{{ x }}{% break %}{% else %}unended{% endfor %}{% for x in l %}{{ x }}{% else %}no{% endfor %}"), "1unended123");  // as in jinja2
   EXPECT_EQ(rendered("{% for x in l %}{% if x == 2 %}{% continue %}{% elif x == 3 %}{% break %}{% endif %}{{ x }}{% endfor %}"), "1");
   EXPECT_EQ(rendered("{% set x = 0 %}{% for y in l %}{% set x = y %}{% endfor %}{{ x }}"), "0");
   EXPECT_EQ(rendered("{% set ns = namespace(x=0) %}{% for y in l %}{% set ns.x = ns.x + y %}{% endfor %}{{ ns.x }}"), "6");

@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <initializer_list>
 #include <string>
 #include <string_view>
@@ -67,7 +68,11 @@ class ExpressionParser {
   bool at_tuple_end() const;
   ExpressionPtr make(Expression::Kind kind, std::string text, std::vector<ExpressionPtr> parts) const;
   template <typename... Parts>
-  ExpressionPtr make_of(Expression::Kind kind, std::string text, Parts... parts) const;
+  ExpressionPtr make_of(Expression::Kind kind, std::string text, Parts... parts) const {
+    std::vector<ExpressionPtr> all;
+    (all.push_back(std::move(parts)), ...);
+    return make(kind, std::move(text), std::move(all));
+  }
   template <typename Next>
   ExpressionPtr left_to_right(std::initializer_list<std::string_view> operators, Next next);
 

@@ -119,6 +119,7 @@ Value call_function(Context& context, const std::string& name, Arguments argumen
   if (name == "dict") return make_dict(entries_of(context, arguments));
   if (name == "strftime_now") return strftime_now(context, arguments);
   if (name == "namespace") {
+    context.budget.make(sizeof(Namespace) + 64);  // it lives as long as the run
     auto out = std::make_shared<Namespace>();
     for (auto& [key, value] : entries_of(context, arguments)) {
       if (!key.is_string()) throw Fault{"a namespace of what are no names", "names", ""};
