@@ -15,7 +15,7 @@ void describe(Schema& s, DataOptions& o) {
   s.choice("deduplicate", o.deduplicate, {{"off", Deduplicate::kOff}, {"exact", Deduplicate::kExact}, {"near", Deduplicate::kNear}},
            "which records count as one: those of the same content, or also those of nearly the same; the first stays");
   s.field("near", o.near, "share of five-character pieces from which on two records are nearly the same").above(0.3).at_most(1);
-  s.field("template", o.template_name, "how a record reads as text: one of `herd data templates`, or a file of that form (*.yaml)")
+  s.field("template", o.template_name, "how a record reads as text: one of `herd data templates`, a file of that form (*.yaml), or `tokenizer`: its own chat template")
       .known_as({"prompt_template_name", "conv_template", "chat_template"});
   s.choice("objective", o.objective, {{"instructions", Objective::kInstructions}, {"text", Objective::kText}},
            "instructions: records go through the template; text: they are plain text, joined by ends of sequence and cut into rows of max_tokens");
@@ -48,9 +48,9 @@ void describe(Schema& s, DataOptions& o) {
 void DataOptions::validate() const {
   if (is_template_file(template_name)) {
     find_template(template_name);
-  } else if (!templates().find(template_name)) {
+  } else if (template_name != kTokenizersTemplate && !templates().find(template_name)) {
     const auto close = nearest(template_name, templates().names());
-    throw InvalidSetting("template", template_name, "one of " + join(templates().names()) + ", or a file *.yaml",
+    throw InvalidSetting("template", template_name, "one of " + join(templates().names()) + ", tokenizer, or a file *.yaml",
                          close.empty() ? "" : "did you mean '" + close + "'?");
   }
   if (packing && group_by_length)

@@ -28,7 +28,7 @@ struct DataOptions {
   Broken broken = Broken::kStop;                        ///< what becomes of a record that cannot be read
   Deduplicate deduplicate = Deduplicate::kOff;
   double near = 0.8;                                    ///< likeness from which on two records are one, for kNear
-  std::string template_name = "alpaca";                 ///< a name in templates(), or a file of that form (data/template/template.h)
+  std::string template_name = "alpaca";                 ///< a name in templates(), a file of that form (data/template/template.h), or `tokenizer` (chat_template.h)
   Objective objective = Objective::kInstructions;
   std::int64_t max_tokens = 512;                        ///< longest row; the caller checks it against the model's context
   TrainOn train_on = TrainOn::kResponse;

@@ -7,7 +7,7 @@
 
 #include "data/cache.h"
 #include "data/stream.h"
-#include "data/template/template.h"
+#include "data/template/chat_template.h"
 #include "data/text_blocks.h"
 #include "runtime/base/error.h"
 #include "runtime/base/parallel_for.h"
@@ -131,7 +131,7 @@ std::vector<std::string> Dataset::summary() const {
 
 Dataset load_dataset(const DataOptions& options, const Tokenizer& tokenizer) {
   Dataset out;
-  const auto text = find_template(options.template_name);
+  const auto text = template_for(options.template_name, tokenizer);
   out.template_name = text->name;
   out.template_fingerprint = text->fingerprint;
   out.template_text = text->text;

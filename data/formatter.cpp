@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "data/template/chat_template.h"
 #include "runtime/base/error.h"
 #include "runtime/base/parallel_for.h"
 #include "runtime/base/text.h"
@@ -44,8 +45,10 @@ bool is_answer(const Turn& turn) { return turn.role == Role::kAssistant; }
 
 }  // namespace
 
-Formatter::Formatter(const Tokenizer& tokenizer, const DataOptions& options)
-    : tokenizer_(tokenizer), options_(options), template_(find_template(options.template_name)), encode_(tokenizer) {
+Formatter::Formatter(const Tokenizer& tokenizer, const DataOptions& options) : Formatter(tokenizer, options, template_for(options.template_name, tokenizer)) {}
+
+Formatter::Formatter(const Tokenizer& tokenizer, const DataOptions& options, std::shared_ptr<const Template> text)
+    : tokenizer_(tokenizer), options_(options), template_(std::move(text)), encode_(tokenizer) {
   if (!tokenizer.eos)
     throw DataError({.who = "tokenizer", .found = "no end-of-sequence token", .expected = "one to end each answer with",
                      .remedy = "name eos_token in tokenizer_config.json"});

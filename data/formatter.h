@@ -56,6 +56,8 @@ class Formatter {
 
   /// @throws DataError for a tokenizer without an end of sequence.
   Formatter(const Tokenizer& tokenizer, const DataOptions& options);
+  /// The same with a template that options do not name, such as the tokenizer's own (data/template/chat_template.h).
+  Formatter(const Tokenizer& tokenizer, const DataOptions& options, std::shared_ptr<const Template> text);
 
   /// The record's examples, cut on the right at max_tokens: one, or one an answer where the template has answers only last.
   /// Text (Role::kText) is whole, however long. An empty turn leaves nothing to learn (its end alone does not count).

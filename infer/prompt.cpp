@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "data/template/template.h"
+#include "data/template/chat_template.h"
 #include "runtime/base/error.h"
 #include "runtime/base/file.h"
 #include "runtime/base/log.h"
@@ -35,10 +35,10 @@ std::vector<TokenId> eos_ids(const fs::path& file) {
 
 }  // namespace
 
-std::shared_ptr<const Template> choose_template(const std::string& asked_for, const std::optional<Provenance>& stored, const std::string& where) {
+std::shared_ptr<const Template> choose_template(const std::string& asked_for, const Tokenizer& tokenizer, const std::optional<Provenance>& stored, const std::string& where) {
   const auto trained_with = stored ? stored->template_name : std::string();
   if (!asked_for.empty()) {
-    const auto asked = find_template(asked_for);
+    const auto asked = template_for(asked_for, tokenizer);
     if (!trained_with.empty() && stored->template_fingerprint != asked->fingerprint)
       log_warning("{} was trained with the template '{}'; prompting it with '{}'", where, trained_with, asked_for);
     return asked;
@@ -51,17 +51,18 @@ std::shared_ptr<const Template> choose_template(const std::string& asked_for, co
                        .remedy = remedy + ", or give plain text: --prompt"});
   if (!stored->template_text.empty())  // of the user's own: it lies beside the weights
     return std::make_shared<Template>(parse_template(trained_with, stored->template_text, where + "/herd.json: template_text"));
-  if (!templates().find(trained_with))
+  const bool tokenizers = trained_with == kChatTemplate;
+  if (!tokenizers && !templates().find(trained_with))
     throw DataError({.who = where,
                      .found = "trained with the template '" + trained_with + "'",
                      .expected = "one of " + join(templates().names()),
                      .remedy = remedy});
-  const auto known = find_template(trained_with);
+  const auto known = tokenizers ? template_for(kTokenizersTemplate, tokenizer) : find_template(trained_with);
   if (stored->template_fingerprint != known->fingerprint)
     throw DataError({.who = where,
                      .found = "trained with a template '" + trained_with + "' of fingerprint " + stored->template_fingerprint,
-                     .expected = known->fingerprint + ", which this herd's '" + trained_with + "' has",
-                     .remedy = "the prompts would differ from training's; to go on, name it: --template " + trained_with});
+                     .expected = known->fingerprint + ", which " + (tokenizers ? "the tokenizer given" : "this herd's '" + trained_with + "'") + " has",
+                     .remedy = "the prompts would differ from training's; to go on, name it: --template " + (tokenizers ? kTokenizersTemplate : trained_with)});
   return known;
 }
 

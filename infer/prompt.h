@@ -15,9 +15,9 @@
 namespace herd {
 
 /// The template to put instructions with: the one asked for (another than training's only warns), else training's, as `stored` beside
-/// the weights names it. @param where the folder, for errors.
+/// the weights names it. @param tokenizer which may have one of its own. @param where the folder, for errors.
 /// @throws ConfigError where neither names one; DataError where training's is unknown here or writes another text today.
-std::shared_ptr<const Template> choose_template(const std::string& asked_for, const std::optional<Provenance>& stored, const std::string& where);
+std::shared_ptr<const Template> choose_template(const std::string& asked_for, const Tokenizer& tokenizer, const std::optional<Provenance>& stored, const std::string& where);
 
 /// @throws DataError where training stored the fingerprint of another tokenizer.
 void check_tokenizer(const Tokenizer& tokenizer, const std::optional<Provenance>& stored, const std::string& where);

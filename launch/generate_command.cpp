@@ -63,7 +63,7 @@ std::vector<Group> groups(const std::vector<Question>& questions, const Tokenize
     for (std::size_t i = 0; i < questions.size(); ++i) {
       const auto& question = questions[i];
       if (chosen[i] != adapter) continue;
-      if (!question.text && !chosen_template) chosen_template = choose_template(o.template_name, stored, where);
+      if (!question.text && !chosen_template) chosen_template = choose_template(o.template_name, tokenizer, stored, where);
       prompts.push_back(question.text ? text_prompt(tokenizer, *question.text)
                                       : instruction_prompt(tokenizer, encoder, *chosen_template, question.record, o.raw));
       prompts.back().name = question.name;

@@ -23,6 +23,7 @@ RunVocabulary load_vocabulary(const std::filesystem::path& folder, const std::st
   } else {
     vocabulary.extension = extend_vocabulary(folder, extension);
     vocabulary.tokenizer = make_extended_tokenizer(*vocabulary.extension, folder);
+    vocabulary.tokenizer->folder = folder;
   }
   return vocabulary;
 }

@@ -7,6 +7,7 @@
 #include "data/examples.h"
 #include "data/language.h"
 #include "data/stats/samples.h"
+#include "data/template/chat_template.h"
 #include "runtime/base/error.h"
 #include "runtime/base/parallel_for.h"
 #include "runtime/base/text.h"
@@ -60,7 +61,7 @@ class Counting {
     out_.tokenised = tokenizer != nullptr;
     out_.max_tokens = options.max_tokens;
     out_.near = options.near;
-    text_ = find_template(options.template_name);
+    text_ = tokenizer ? template_for(options.template_name, *tokenizer) : find_template(options.template_name);
     out_.template_name = text_->name;
     if (tokenizer) format_ = std::make_unique<Formatter>(*tokenizer, options);
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "data/template/chat_template.h"
 #include "runtime/base/error.h"
 
 namespace herd {
@@ -133,10 +134,12 @@ bool has_input(const Record& record) {
 std::vector<TextPiece> render(const Template& t, const Record& record) {
   if (record.turns.size() == 1 && record.turns[0].role == Role::kText)  // no conversation: nothing stands around it
     return {{.text = record.turns[0].text, .written = true, .turn = 0}, {.is_eos = true, .written = true, .turn = 0}};
+  if (t.program) return t.program->render(record);
   return Renderer(t, record).run(record.turns.size());
 }
 
 std::vector<TextPiece> render_prompt(const Template& t, const Record& record) {
+  if (t.program) return t.program->render_prompt(record, turns_before_answer(record));
   return Renderer(t, record).before_answer(turns_before_answer(record));
 }
 
@@ -154,6 +157,7 @@ std::string AnswerFrame::answer(std::string_view written) const {
 
 AnswerFrame answer_frame(const Template& t, std::int64_t rounds, bool has_input) {
   AnswerFrame out;
+  if (t.program) return t.program->frame();
   const auto& pieces = t.of(rounds, has_input);
   bool before = true;
   for (const auto& part : pieces.assistant.text.parts()) {

@@ -10,6 +10,8 @@
 
 namespace herd {
 
+class ChatTemplate;
+
 /// How a turn of the model reads: `header` is put before it and not learnt, `text` and `end` are what it writes, `after` parts it from the next turn.
 struct ModelTurn {
   Form header, text, end, after;
@@ -37,6 +39,7 @@ struct Template {
   std::vector<std::string> stop;  ///< text that ends an answer besides `end`
   Conversation several, single, with_input;  ///< of several questions, of one, of one with an input
   std::string text;               ///< the file itself, where it is none of herd's own
+  std::shared_ptr<const ChatTemplate> program{};  ///< a tokenizer's own chat template, in place of the pieces (chat_template.h); null for all others
   std::string fingerprint;        ///< hash of all of the above but description and source: the same text, the same fingerprint
 
   /// The pieces that fit a record. @param rounds how many questions it asks.
@@ -50,6 +53,8 @@ const Table<Template>& templates();
 /// @throws ConfigError for an unknown name (with the nearest), or with file and line for what is wrong in a file.
 std::shared_ptr<const Template> find_template(const std::string& name_or_file);
 
+/// What data.template calls the tokenizer's own chat template, and what it is stored as (chat_template.h).
+inline constexpr const char *kTokenizersTemplate = "tokenizer", *kChatTemplate = "chat_template";
 bool is_template_file(const std::string& name_or_file);
 
 /// @param text of a template's file. @param place for errors.

@@ -14,7 +14,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::array kNames{"tokenizer.json",    "tokenizer.model", "ice_text.model", "tokenizer_config.json", "special_tokens_map.json",
-                            "added_tokens.json", "vocab.json",      "merges.txt",     "chat_template.jinja"};
+                            "added_tokens.json", "vocab.json",      "merges.txt",     "chat_template.jinja", "chat_template.json"};
 
 // Files named *.tiktoken; Qwen's is qwen.tiktoken.
 std::vector<fs::path> tiktoken_files(const fs::path& folder) {
@@ -28,7 +28,9 @@ std::vector<fs::path> tiktoken_files(const fs::path& folder) {
 
 }  // namespace
 
-std::unique_ptr<Tokenizer> load_tokenizer(const fs::path& folder) {
+namespace {
+
+std::unique_ptr<Tokenizer> load(const fs::path& folder) {
   const auto json = folder / "tokenizer.json", model = folder / "tokenizer.model", ice_text = folder / "ice_text.model",
              vocabulary = folder / "vocab.json", merges = folder / "merges.txt";
   if (fs::exists(json)) return make_json_tokenizer(json, read_tokenizer_settings(folder, TokenizerForm::kJson));
@@ -45,6 +47,14 @@ std::unique_ptr<Tokenizer> load_tokenizer(const fs::path& folder) {
                    .expected = "tokenizer.json (Hugging Face), tokenizer.model (SentencePiece or tiktoken), ice_text.model (ChatGLM), "
                                "a .tiktoken file (Qwen), or vocab.json and merges.txt",
                    .remedy = "copy the model's tokenizer files beside its weights, or name their folder"});
+}
+
+}  // namespace
+
+std::unique_ptr<Tokenizer> load_tokenizer(const fs::path& folder) {
+  auto tokenizer = load(folder);
+  tokenizer->folder = folder;
+  return tokenizer;
 }
 
 std::vector<fs::path> tokenizer_files(const fs::path& folder) {

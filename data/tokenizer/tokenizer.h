@@ -49,6 +49,8 @@ class Tokenizer {
   /// Ids other than eos that end an answer in the family's chats (Qwen's <|im_end|>), those that the vocabulary has.
   std::vector<TokenId> turn_ends;
   PaddingSide padding_side = PaddingSide::kRight;
+  /// Where it was loaded from; empty: nowhere.
+  std::filesystem::path folder;
   /// Hash of what decides the ids (the vocabulary's file and the settings beside it), to recognise the same tokenizer again.
   std::string fingerprint;
 };

@@ -149,6 +149,25 @@ class Data(unittest.TestCase):
         prompt = run("generate", "--model", model, "--prompt", "Q Hello\nA", "--max-new-tokens", "2", "--temperature", "0")
         self.assertEqual(done.output.splitlines()[0], prompt.output.splitlines()[0])
 
+    def test_the_tokenizers_own_chat_template(self):
+        config = json.loads((self.job.folder / "tokenizer/tokenizer_config.json").read_text())
+        config["chat_template"] = "{% for m in messages %}[{{ m.role }}] {{ m.content }}{{ eos_token }}{% endfor %}{% if add_generation_prompt %}[assistant] {% endif %}"
+        self.job.write("tokenizer/tokenizer_config.json", config)
+        self.trains("own", "data.template=tokenizer", "data.max_tokens=150", "peft.method=none")
+        model = self.job.run_folder("own") / "model"
+        self.assertEqual(json.loads((model / "herd.json").read_text())["template"], "chat_template")
+        asked = run("generate", "--model", model, "--instruction", "Hello", "--max-new-tokens", "2", "--temperature", "0")
+        self.assertEqual(asked.code, 0, asked)
+        config["chat_template"] = config["chat_template"].replace("[", "<")
+        (model / "tokenizer_config.json").write_text(json.dumps(config))
+        done = run("generate", "--model", model, "--instruction", "Hello", "--max-new-tokens", "2", "--temperature", "0")
+        self.assertNotEqual(done.code, 0, done)
+        self.assertIn("the prompts would differ from training's", done.output)
+        del config["chat_template"]
+        self.job.write("tokenizer/tokenizer_config.json", config)
+        done = self.job.train("none", "data.template=tokenizer", ranks=2)
+        self.assertIn("no chat template", done.output)
+
     def test_text_goes_on_with_pre_training(self):
         self.job.write("text.txt", "\n".join(record["output"] * 5 for record in self.job.records) + "\n")
         done = self.trains("text", f"data.sets={self.job.folder}/text.txt", "data.objective=text", "data.max_tokens=64", ranks=2)
