@@ -172,6 +172,7 @@ class Training(unittest.TestCase):
         self.assertLess(max(self.job.metrics("patience")), 200)
 
     def test_the_houses_recipes(self):
+        text = self.job.write("text.txt", "\n".join(record["output"] * 40 for record in self.job.records) + "\n")
         for recipe in sorted((ROOT / "configs/recipes").glob("*.yaml")):
             with self.subTest(recipe.name):
                 self.assertEqual(run("config", recipe).code, 0)
@@ -183,7 +184,8 @@ class Training(unittest.TestCase):
                 self.assertRegex(done.output, rf"{recipe.name}:\d+:\d+: 'model.path' is empty")
                 model = ["model.family=llama", f"model.tokenizer={self.job.folder}/tokenizer", "model.config={hidden_size: 32, intermediate_size: 64, "
                          "num_hidden_layers: 2, num_attention_heads: 4}"]
-                done = run("train", recipe, *model, f"data.sets=[{self.job.folder}/data.json]", f"run.folder={self.job.folder}/runs", f"run.name={recipe.stem}",
+                data = text if recipe.stem == "new-vocabulary" else self.job.folder / "data.json"
+                done = run("train", recipe, *model, f"data.sets=[{data}]", f"run.folder={self.job.folder}/runs", f"run.name={recipe.stem}",
                            "data.held_out=4", "model.threads=1", ranks=2)
                 self.assertEqual(done.code, 0, done)
                 self.assertTrue((self.job.run_folder(recipe.stem) / ("adapter" if "lora" in recipe.stem else "model")).is_dir())

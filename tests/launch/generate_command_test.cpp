@@ -150,6 +150,7 @@ TEST_F(GenerateCommand, WhatTrainingStoredIsHeldAgainstWhatIsHere) {
 
   other = provenance();
   other.template_name = "vicuna-9";
+  other.template_fingerprint = "89ab";
   save(*model, "other_name", other);
   EXPECT_EQ(herd(folder("other_name"), {"--instruction", "Add."}), kExitFailure);
   EXPECT_THAT(err_, AllOf(HasSubstr("vicuna-9"), HasSubstr("one of alpaca")));

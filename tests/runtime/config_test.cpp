@@ -196,8 +196,8 @@ TEST_F(Config, SaysWhatWasFoundAndExpected) {
             "r.yaml:2:3: 'peft.r' is empty; expected a whole number, from 1 to 4096\n       (herd config --explain peft.r)");
   EXPECT_EQ(error("peft: [1]\n"), "r.yaml:1:7: 'peft' is a list; expected a section\n       (herd config --explain peft)");
   EXPECT_EQ(error("peft:\n"), "r.yaml:1:1: 'peft' is empty; expected a section\n       (herd config --explain peft)");
-  EXPECT_EQ(error("sets: a.json\n"),
-            "r.yaml:1:7: 'sets' is 'a.json'; expected a list, each item a section or the value of its 'path'\n       (herd config "
+  EXPECT_EQ(error("sets: \"\"\n"),
+            "r.yaml:1:7: 'sets' is the string \"\"; expected a list (one item needs no brackets), each a section or the value of its 'path'\n       (herd config "
             "--explain sets)");
   EXPECT_EQ(error("sets: [[a]]\n"),
             "r.yaml:1:8: 'sets' is a list; expected a mapping of keys to values\n       (herd config --explain sets)");
@@ -260,6 +260,11 @@ TEST_F(Config, RefusesBrokenYaml) {
 TEST_F(Config, TakesAnchorsAndMerges) {
   const auto root = load("peft: &p {r: 4, alpha: 32}\nsets:\n  - &s {path: a, weight: 2}\n  - {<<: *s, path: b}\n  - *s\n");
   EXPECT_EQ(root.sets, (std::vector<Source>{{"a", 2}, {"b", 2}, {"a", 2}}));
+}
+
+TEST_F(Config, OneItemOfAListNeedsNoBrackets) {
+  EXPECT_EQ(load("sets: a\n").sets, (std::vector<Source>{{"a", 1}}));
+  EXPECT_EQ(load("sets: {path: b, weight: 3}\n").sets, (std::vector<Source>{{"b", 3}}));
 }
 
 TEST_F(Config, LaterIncludesWinOverEarlierAndTheRecipeOverBoth) {
