@@ -73,7 +73,7 @@ class Faults(unittest.TestCase):
         self.assert_ended(run("train", self.job.folder / "none.yaml", ranks=2), USAGE, "none.yaml", "no such file")
 
     def test_data(self):
-        self.refused(FAILURE, ["data.sets=[/no/such.json]"], "/no/such.json", "No such file")
+        self.refused(FAILURE, ["data.sets=[/no/such.json]"], "/no/such.json", "no such file")
         broken = self.job.write("broken.jsonl", '{"instruction": "a", "input": "", "output": "b"}\n' * 2 + '{"instruction": "c"\n')
         self.refused(FAILURE, [f"data.sets=[{broken}]"], f"{broken}:3")
         empty = self.job.write("empty.json", [])

@@ -103,8 +103,10 @@ class RealInput(unittest.TestCase):
         job.write("questions.json", creak(400)[-6:])  # not among the 320
         answers = self.generate(job, "--model", job.model, "--adapter", adapter)
         self.assertEqual(self.generate(job, "--model", merged), answers)
-        self.assertNotEqual(self.generate(job, "--model", job.model, "--template", "alpaca"), answers)
-        self.assertTrue(all("answer" in answer for answer in answers), answers)
+        # "Therefore, the answer is yes.": how those records end, and no story does.
+        untaught = self.generate(job, "--model", job.model, "--template", "alpaca")
+        self.assertFalse(any("answer is" in answer for answer in untaught), untaught)
+        self.assertGreaterEqual(sum("answer is" in answer for answer in answers), 4, answers)
 
     def test_lora(self):
         job = Real("alpaca-lora", "tinystories-656k-f32", creak(320), 48, LORA)
