@@ -83,6 +83,67 @@ TEST(Formatter, TakesNoTokenAcrossTheBoundary) {
   EXPECT_EQ(example.supervised_tokens, 4);
 }
 
+/// The texts of the runs of learnt bytes, ends left out.
+std::vector<std::string> learnt(const Example& example) {
+  std::vector<std::string> out;
+  for (std::size_t i = 0; i < example.tokens.size(); ++i) {
+    if (!example.supervised[i]) continue;
+    if (!example.supervised[i - 1]) out.emplace_back();
+    if (example.tokens[i] < 256) out.back() += static_cast<char>(example.tokens[i]);
+  }
+  return out;
+}
+
+TEST(Formatter, LearnsTheTurnsThatAreAskedFor) {
+  Record record;
+  for (const auto* n : {"1", "2", "3"}) {
+    record.turns.push_back({.role = Role::kUser, .text = std::string("Q") + n});
+    record.turns.push_back({.role = Role::kAssistant, .text = std::string("A") + n});
+  }
+  record.turns[1].supervised = true;
+  record.turns[3].supervised = false;
+  auto o = options();
+  o.template_name = "vicuna_v1.1";
+  const auto by = [&](TrainOn train_on, const Record& r) {
+    o.train_on = train_on;
+    return learnt(format_records(records_of({r}), ByteTokenizer(), o).examples.at(0));
+  };
+  using testing::ElementsAre;
+  EXPECT_THAT(by(TrainOn::kResponse, record), ElementsAre(" A1", " A3"));
+  EXPECT_THAT(by(TrainOn::kLastResponse, record), ElementsAre(" A3"));
+  EXPECT_THAT(by(TrainOn::kRecord, record), ElementsAre(" A1"));
+  const auto everything = by(TrainOn::kAll, record);
+  ASSERT_EQ(everything.size(), 1u);
+  EXPECT_THAT(everything[0], AllOf(testing::StartsWith("A chat between"), testing::EndsWith("USER: Q1 ASSISTANT: A1USER: Q2 ASSISTANT: A2USER: Q3 ASSISTANT: A3")));
+
+  record.turns[5].supervised = false;
+  EXPECT_THAT(by(TrainOn::kResponse, record), ElementsAre(" A1"));
+  EXPECT_THAT(message_of<DataError>([&] { by(TrainOn::kLastResponse, record); }), HasSubstr("no token to learn"));
+  record.turns[1].supervised = std::nullopt;
+  EXPECT_THAT(message_of<DataError>([&] { by(TrainOn::kRecord, record); }), HasSubstr("no turn marked as supervised"));
+}
+
+// ChatGLM-6B sees what stands before an answer both ways, so each answer has an example in which it is the last.
+TEST(Formatter, AConversationBecomesAnExampleAnAnswer) {
+  Record record;
+  for (const auto* n : {"1", "2", "3"}) {
+    record.turns.push_back({.role = Role::kUser, .text = std::string("Q") + n});
+    record.turns.push_back({.role = Role::kAssistant, .text = std::string("A") + n});
+  }
+  record.turns[3].supervised = false;
+  auto o = options();
+  o.template_name = "chatglm";
+  const auto all = format_records(records_of({record}), ByteTokenizer(), o);
+  ASSERT_EQ(all.examples.size(), 2u);
+  EXPECT_EQ(all.report.records, 1);
+  EXPECT_THAT(learnt(all.examples[0]), testing::ElementsAre("A1"));
+  EXPECT_THAT(learnt(all.examples[1]), testing::ElementsAre("A3"));
+  o.train_on = TrainOn::kLastResponse;
+  const auto last = format_records(records_of({record}), ByteTokenizer(), o).examples;
+  ASSERT_EQ(last.size(), 1u);
+  EXPECT_EQ(last[0].tokens, all.examples[1].tokens);
+}
+
 TEST(Formatter, CountsWhatItCuts) {
   const auto length = static_cast<std::int64_t>(std::string_view(kWithoutInput).size()) + 1;
   const auto records = records_of({instruction_record("Add.", "", "0123456789"), instruction_record("Add.", "", "3")});
