@@ -26,18 +26,6 @@ std::string whereabouts(const CatalogueEntry& entry, const Catalogue& catalogue)
   }
 }
 
-std::string role(const Turn& turn) {
-  switch (turn.role) {
-    case Role::kUser: return "user";
-    case Role::kAssistant: return "assistant";
-    case Role::kThought: return "thought";
-    case Role::kCall: return "call";
-    case Role::kTool: return "tool";
-    case Role::kText: return "text";
-  }
-  return "";
-}
-
 /// Further lines of a text stand under its first.
 std::string indented(const std::string& text, std::size_t by) {
   std::string out;
@@ -151,7 +139,7 @@ std::string record_text(const Record& record) {
   };
   tell("system", record.system);
   for (const auto& turn : record.turns) {
-    out += fmt::format("{:<10}{}\n", role(turn), indented(turn.text, 10));
+    out += fmt::format("{:<10}{}\n", role_name(turn.role), indented(turn.text, 10));
     tell("  input", turn.input);
     if (turn.supervised) tell("  learn", *turn.supervised ? "yes" : "no");
   }

@@ -11,6 +11,18 @@ Record instruction_record(std::string instruction, std::string input, std::strin
   return out;
 }
 
+const char* role_name(Role role) {
+  switch (role) {
+    case Role::kUser: return "user";
+    case Role::kAssistant: return "assistant";
+    case Role::kThought: return "thought";
+    case Role::kCall: return "call";
+    case Role::kTool: return "tool";
+    case Role::kText: return "text";
+  }
+  return "";
+}
+
 std::string content_of(const Record& record) {
   std::string out = record.system;
   for (const auto& turn : record.turns) {

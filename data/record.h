@@ -16,6 +16,9 @@ struct Source {
 /// Who speaks. A tool's call and the thoughts before it are the model's own words, like an answer.
 enum class Role { kUser, kAssistant, kThought, kCall, kTool, kText };
 
+/// user, assistant, thought, call, tool, text.
+const char* role_name(Role role);
+
 /// What one speaker says. kText is no conversation: text to go on learning the language from, alone in its record.
 struct Turn {
   Role role = Role::kUser;

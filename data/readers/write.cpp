@@ -9,18 +9,6 @@
 namespace herd {
 namespace {
 
-const char* role_name(Role role) {
-  switch (role) {
-    case Role::kUser: return "user";
-    case Role::kAssistant: return "assistant";
-    case Role::kThought: return "thought";
-    case Role::kCall: return "call";
-    case Role::kTool: return "tool";
-    case Role::kText: return "text";
-  }
-  return "";
-}
-
 bool plain_pair(const Record& record) {
   const auto& turns = record.turns;
   return turns.size() == 2 && turns[0].role == Role::kUser && turns[1].role == Role::kAssistant && turns[1].input.empty() &&

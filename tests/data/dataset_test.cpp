@@ -2,8 +2,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <cmath>
 #include <fstream>
@@ -15,6 +13,7 @@
 #include "data/language.h"
 #include "runtime/base/error.h"
 #include "runtime/base/random.h"
+#include "tests/data/data_files.h"
 #include "tests/data/toy_records.h"
 #include "tests/data/toy_tokenizers.h"
 #include "tests/support/assets.h"
@@ -26,47 +25,13 @@ namespace {
 
 namespace fs = std::filesystem;
 using test::ByteTokenizer;
+using test::Data;
 using test::line;
 using test::message_of;
 using test::options;
 using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
-
-class Data : public testing::Test {
- protected:
-  std::string file(const std::string& name, const std::string& text) const {
-    std::ofstream(folder_ / name, std::ios::binary) << text;
-    return (folder_ / name).string();
-  }
-  /// Records {"NAME i", "a"}.
-  std::string numbered(const std::string& name, int count, const std::string& more = "") const {
-    std::string text;
-    for (int i = 0; i < count; ++i)
-      text += R"({"instruction": ")" + name + " " + std::to_string(i) + R"(", "output": "a")" + more + "}\n";
-    return file(name + ".jsonl", text);
-  }
-  DataOptions of(std::vector<DataSet> sets) const {
-    auto out = options(4096);
-    out.sets = std::move(sets);
-    return out;
-  }
-  /// What the records of a side ask.
-  static std::multiset<std::string> questions(const Examples& examples) {
-    std::multiset<std::string> out;
-    for (std::int64_t i = 0; i < examples.size(); ++i) {
-      const auto text = ByteTokenizer().decode(examples[i].tokens(), true);
-      const auto begin = text.find("### Instruction:\n") + 17;
-      out.insert(text.substr(begin, text.find("\n\n### Response:") - begin));
-    }
-    return out;
-  }
-  static std::multiset<std::string> train(const DataOptions& o) { return questions(load_dataset(o, ByteTokenizer()).train); }
-  static std::multiset<std::string> held_out(const DataOptions& o) { return questions(load_dataset(o, ByteTokenizer()).held_out); }
-  static std::size_t unlike(const std::multiset<std::string>& of) { return std::set(of.begin(), of.end()).size(); }
-
-  test::Scratch folder_;
-};
 
 TEST_F(Data, AFractionStandsOnTheSameSideInEveryMixture) {
   const auto a = numbered("a", 2000), b = numbered("b", 500);
@@ -311,128 +276,6 @@ TEST(CatalogueOfHerd, IsTheCollectionOfTheSeeds) {
     EXPECT_EQ(found->generation, fact.at("gen"));
     EXPECT_EQ(found->type, fact.at("type"));
   }
-}
-
-class Cached : public Data {
- protected:
-  DataOptions kept(std::vector<DataSet> sets) const {
-    auto out = of(std::move(sets));
-    out.cache = (folder_ / "cache").string();
-    return out;
-  }
-  std::vector<std::string> in_cache() const {
-    std::vector<std::string> out;
-    for (const auto& entry : fs::directory_iterator(folder_ / "cache"))
-      if (entry.path().extension() != ".lock") out.push_back(entry.path().filename());
-    return out;
-  }
-  static std::vector<std::vector<TokenId>> tokens(const Examples& examples) {
-    std::vector<std::vector<TokenId>> out;
-    for (std::int64_t i = 0; i < examples.size(); ++i) out.push_back(examples[i].tokens());
-    return out;
-  }
-};
-
-TEST_F(Cached, GivesWhatMakingAnewGives) {
-  DataSet set(numbered("a", 500));
-  set.weight = 0.5;
-  auto o = kept({set});
-  o.held_out = 0.1;
-  const auto made = load_dataset(o, ByteTokenizer()), found = load_dataset(o, ByteTokenizer());
-  EXPECT_EQ(made.cached, "");
-  EXPECT_NE(found.cached, "");
-  auto without = o;
-  without.cache = "off";
-  const auto fresh = load_dataset(without, ByteTokenizer());
-  for (const auto* other : {&made, &fresh}) {
-    EXPECT_EQ(tokens(found.train), tokens(other->train));
-    EXPECT_EQ(tokens(found.held_out), tokens(other->held_out));
-    EXPECT_EQ(found.train_report, other->train_report);
-    EXPECT_EQ(found.held_out_report, other->held_out_report);
-    EXPECT_EQ(found.sets, other->sets);
-    EXPECT_EQ(found.fingerprint, other->fingerprint);
-    EXPECT_EQ(found.summary(), other->summary());
-  }
-  for (std::int64_t i = 0; i < found.train.size(); ++i) {
-    EXPECT_EQ(found.train[i].weight(), 0.5f);
-    EXPECT_EQ(found.train[i].source(), fresh.train[i].source());
-    EXPECT_EQ(found.train[i].supervised_tokens(), fresh.train[i].supervised_tokens());
-  }
-}
-
-TEST_F(Cached, GoesByContentsAndOptions) {
-  const auto a = numbered("a", 50);
-  auto o = kept({a});
-  load_dataset(o, ByteTokenizer());
-  o.packing = true;  // comes later than what is kept
-  o.seed = 9;
-  EXPECT_NE(load_dataset(o, ByteTokenizer()).cached, "");
-  fs::rename(a, folder_ / "moved.jsonl");
-  o.sets = {(folder_ / "moved.jsonl").string()};
-  EXPECT_NE(load_dataset(o, ByteTokenizer()).cached, "");
-  EXPECT_EQ(in_cache().size(), 1u);
-  o.max_tokens = 1000;
-  EXPECT_EQ(load_dataset(o, ByteTokenizer()).cached, "");
-  o.template_name = "vicuna_v1.1";
-  EXPECT_EQ(load_dataset(o, ByteTokenizer()).cached, "");
-  std::ofstream(folder_ / "moved.jsonl", std::ios::app) << line("more", "x");
-  EXPECT_EQ(load_dataset(o, ByteTokenizer()).cached, "");
-  EXPECT_EQ(in_cache().size(), 4u);
-}
-
-TEST_F(Cached, HalfWrittenOrDamagedIsMadeAgain) {
-  const auto o = kept({numbered("a", 50)});
-  const auto whole = tokens(load_dataset(o, ByteTokenizer()).train);
-  const auto place = folder_ / "cache" / in_cache().at(0);
-  const auto size = fs::file_size(place / "train.examples");
-  for (const auto& damage : std::initializer_list<std::function<void()>>{
-           [&] { fs::resize_file(place / "train.examples", size / 2); }, [&] { fs::remove(place / "train.examples"); },
-           [&] { std::ofstream(place / "about.json") << "{\"train\""; }, [&] { fs::resize_file(place / "held_out.examples", 0); },
-           [&] { std::fstream(place / "train.examples", std::ios::in | std::ios::out).write("\0\0\0\0", 4); }}) {
-    damage();
-    const auto again = load_dataset(o, ByteTokenizer());
-    EXPECT_EQ(again.cached, "");
-    EXPECT_EQ(tokens(again.train), whole);
-    EXPECT_NE(load_dataset(o, ByteTokenizer()).cached, "");
-  }
-  EXPECT_EQ(in_cache().size(), 1u);
-}
-
-TEST_F(Cached, NothingIsLeftWhereTheDataAreBad) {
-  auto o = kept({file("bad.jsonl", line("a", "b") + "{\"instruction\": 3}\n")});
-  EXPECT_THROW(load_dataset(o, ByteTokenizer()), DataError);
-  EXPECT_TRUE(in_cache().empty());
-}
-
-// Processes that want the same data at the same time: one makes it, the others map it.
-TEST_F(Cached, OneOfSeveralProcessesMakesIt) {
-  const auto o = kept({numbered("a", 3000)});
-  std::vector<int> pipes;
-  for (int child = 0; child < 4; ++child) {
-    int ends[2];
-    ASSERT_EQ(pipe(ends), 0);
-    const auto pid = fork();
-    ASSERT_GE(pid, 0);
-    if (pid == 0) {
-      const auto dataset = load_dataset(o, ByteTokenizer());
-      const char told[2] = {dataset.cached.empty() ? 'm' : 'f', dataset.train.size() == 3000 ? 'y' : 'n'};
-      _exit(write(ends[1], told, 2) == 2 ? 0 : 1);
-    }
-    close(ends[1]);
-    pipes.push_back(ends[0]);
-  }
-  std::string made, right;
-  for (const int end : pipes) {
-    char told[2];
-    ASSERT_EQ(read(end, told, 2), 2);
-    made += told[0];
-    right += told[1];
-    close(end);
-  }
-  while (wait(nullptr) > 0) {
-  }
-  EXPECT_EQ(std::count(made.begin(), made.end(), 'm'), 1) << made;
-  EXPECT_EQ(right, "yyyy");
 }
 
 }  // namespace

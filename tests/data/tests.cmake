@@ -1,5 +1,6 @@
 # Tests of data.
 herd_test(data/records NO_TORCH LIBRARIES herd_data nlohmann_json::nlohmann_json)
+herd_test(data/cache NO_TORCH LIBRARIES herd_data nlohmann_json::nlohmann_json)
 herd_test(data/dataset NO_TORCH LIBRARIES herd_data nlohmann_json::nlohmann_json)
 herd_test(data/template NO_TORCH LIBRARIES herd_data nlohmann_json::nlohmann_json)
 herd_test(data/template_tokenizers NO_TORCH LIBRARIES herd_data nlohmann_json::nlohmann_json)
