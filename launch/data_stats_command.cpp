@@ -34,7 +34,8 @@ void add_data_stats(CLI::App& data) {
     const auto stats = data_stats(config.data, vocabulary.tokenizer.get(), asked->options);
     std::cout << stats_text(stats);
     if (asked->output.empty()) return;
-    std::cout << asked->output.string() << ": " << join(write_stats(asked->output, stats)) << "\n";
+    const auto written = join(write_stats(asked->output, stats));
+    std::cout << asked->output.string() << ": " << written << "\n";
   });
 }
 
