@@ -40,7 +40,7 @@ std::string fingerprint_of_parts(const std::string& path) {
   return hasher.hex();
 }
 
-std::string fingerprint_of_file(const std::string& path) {
+std::string fingerprint_of_file(const std::string& path, const LoadListener& listener) {
   const File file(path, File::Mode::read);
   posix_fadvise(file.descriptor(), 0, 0, POSIX_FADV_SEQUENTIAL);
   Hasher hasher;
@@ -51,6 +51,7 @@ std::string fingerprint_of_file(const std::string& path) {
     if (got < 0) throw io_error(path, "cannot read", errno);
     if (got == 0) return hasher.hex();
     hasher.update(buffer.data(), static_cast<std::size_t>(got));
+    tell(listener, "looking at the files", 0);
   }
 }
 
@@ -77,11 +78,11 @@ SetReport set_report(const Json& j) {
 
 }  // namespace
 
-std::vector<std::string> file_fingerprints(const std::vector<std::string>& files, int threads, bool all) {
+std::vector<std::string> file_fingerprints(const std::vector<std::string>& files, int threads, bool all, const LoadListener& listener) {
   std::vector<std::string> out(files.size());
   parallel_for(static_cast<std::int64_t>(files.size()), threads, [&](std::int64_t i) {
     const auto& file = files[static_cast<std::size_t>(i)];
-    out[static_cast<std::size_t>(i)] = all ? fingerprint_of_file(file) : fingerprint_of_parts(file);
+    out[static_cast<std::size_t>(i)] = all ? fingerprint_of_file(file, listener) : fingerprint_of_parts(file);
   }, 1);
   return out;
 }
@@ -114,7 +115,9 @@ fs::path cache_folder(const DataOptions& options, const std::vector<std::string>
 
 DatasetCache::DatasetCache(const fs::path& folder, const std::string& key) : folder_(folder), place_(folder / key) { make_folder(folder_); }
 
-WaitingLock DatasetCache::lock() const { return WaitingLock(place_.string() + ".lock", "tokenises the same data"); }
+WaitingLock DatasetCache::lock(const LoadListener& listener) const {
+  return WaitingLock(place_.string() + ".lock", "tokenises the same data", [&] { tell(listener, "waiting", 0); });
+}
 
 bool DatasetCache::read(Dataset& out) const {
   if (!fs::exists(place_)) return false;

@@ -56,8 +56,9 @@ void need_examples(const Dataset& dataset) {
 }
 
 // Fills in all that the records decide.
-void build(Dataset& out, const DataOptions& options, const Tokenizer& tokenizer, std::vector<ResolvedSet> sets, Side& train, Side& held_out) {
-  Mix mix(options, std::move(sets));
+void build(Dataset& out, const DataOptions& options, const Tokenizer& tokenizer, std::vector<ResolvedSet> sets, Side& train, Side& held_out,
+           const LoadListener& listener) {
+  Mix mix(options, std::move(sets), listener);
   const Formatter format(tokenizer, options);
   for (auto block = mix.next(); !block.empty(); block = mix.next()) {
     std::vector<std::vector<Formatter::Outcome>> outcomes(block.size());
@@ -83,7 +84,7 @@ void build(Dataset& out, const DataOptions& options, const Tokenizer& tokenizer,
 }
 
 // Of data that are streamed nothing is kept but what is held out, of the beginning alone.
-void sample_held_out(Dataset& out, const DataOptions& options, const Tokenizer& tokenizer, std::vector<ResolvedSet> sets) {
+void sample_held_out(Dataset& out, const DataOptions& options, const Tokenizer& tokenizer, std::vector<ResolvedSet> sets, const LoadListener& listener) {
   constexpr std::int64_t kRead = 100'000;
   RecordStream stream(options, std::move(sets));
   if (options.held_out == 0) return;
@@ -92,6 +93,7 @@ void sample_held_out(Dataset& out, const DataOptions& options, const Tokenizer& 
   std::int64_t read = 0;
   for (auto window = stream.next(); !window.empty() && read < kRead; window = stream.next()) {
     read += std::ssize(window);
+    tell(listener, "looking for what is held out", read);
     for (const auto& mixed : window) {
       if (!mixed.held_out) continue;
       ++held_out.report.records;
@@ -129,7 +131,7 @@ std::vector<std::string> Dataset::summary() const {
   return lines;
 }
 
-Dataset load_dataset(const DataOptions& options, const Tokenizer& tokenizer) {
+Dataset load_dataset(const DataOptions& options, const Tokenizer& tokenizer, const LoadListener& listener) {
   Dataset out;
   const auto text = template_for(options.template_name, tokenizer);
   out.template_name = text->name;
@@ -140,25 +142,25 @@ Dataset load_dataset(const DataOptions& options, const Tokenizer& tokenizer) {
 
   auto sets = resolve_sets(options);
   for (const auto& set : sets) out.files.insert(out.files.end(), set.files.begin(), set.files.end());
-  out.file_fingerprints = file_fingerprints(out.files, options.threads, !options.streaming);
+  out.file_fingerprints = file_fingerprints(out.files, options.threads, !options.streaming, listener);
   const auto key = dataset_key(options, sets, out);
   out.fingerprint = fingerprint(fmt::format("{} {} {} {}", key, options.packing, options.group_by_length, options.seed));
 
   out.streamed = options.streaming;
-  if (options.streaming) return sample_held_out(out, options, tokenizer, std::move(sets)), out;
+  if (options.streaming) return sample_held_out(out, options, tokenizer, std::move(sets), listener), out;
   const auto in_memory = [&] {
     Side train({}, options.max_tokens), held_out({}, options.max_tokens);
-    build(out, options, tokenizer, std::move(sets), train, held_out);
+    build(out, options, tokenizer, std::move(sets), train, held_out, listener);
   };
   const auto folder = cache_folder(options, out.files);
   if (folder.empty()) return in_memory(), out;
   DatasetCache cache(folder, key);
   if (cache.read(out)) return out;
-  const auto lock = cache.lock();
+  const auto lock = cache.lock(listener);
   if (cache.read(out)) return out;  // made by another meanwhile
   cache.write(out, [&](const std::filesystem::path& staging) {
     Side train(ExampleWriter(staging / "train.examples"), options.max_tokens), held_out(ExampleWriter(staging / "held_out.examples"), options.max_tokens);
-    build(out, options, tokenizer, std::move(sets), train, held_out);
+    build(out, options, tokenizer, std::move(sets), train, held_out, listener);
   });
   return out;
 }

@@ -6,6 +6,7 @@
 #include "data/data_options.h"
 #include "data/examples.h"
 #include "data/formatter.h"
+#include "data/load_listener.h"
 #include "data/mix.h"
 #include "data/sampler.h"
 #include "data/tokenizer/tokenizer.h"
@@ -34,7 +35,7 @@ struct Dataset {
 /// Reads the records of `options.sets`, keeps the held-out ones back, and turns both into examples; or maps what an earlier run with the same files, template,
 /// tokenizer and options left in the cache. Of several processes that want the same, one makes it and the others wait.
 /// The caller checks options.max_tokens against the model's context, and vocab_size against the model's.
-/// @throws what resolve_sets, Mix and Formatter throw; DataError where no example is left to learn from.
-Dataset load_dataset(const DataOptions& options, const Tokenizer& tokenizer);
+/// @throws what resolve_sets, Mix, Formatter and `listener` throw; DataError where no example is left to learn from.
+Dataset load_dataset(const DataOptions& options, const Tokenizer& tokenizer, const LoadListener& listener = {});
 
 }  // namespace herd

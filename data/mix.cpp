@@ -130,21 +130,24 @@ std::uint64_t first_to_train(double held_out) { return static_cast<std::uint64_t
 
 /// One reading of all sets.
 struct Mix::Pass {
-  explicit Pass(const DataOptions& options) : seen(options.deduplicate, options.near) {}
+  Pass(const DataOptions& options, const char* what) : doing(what), seen(options.deduplicate, options.near) {}
+  const char* doing;
+  std::int64_t read = 0;
   std::size_t set = 0;
   std::unique_ptr<RecordReader> reader;
   std::uint32_t first_file = 0;  // of the set, among all
   SeenRecords seen;
 };
 
-Mix::Mix(const DataOptions& options, std::vector<ResolvedSet> sets) : options_(options), sets_(std::move(sets)), last_within_limit_(sets_.size()) {
+Mix::Mix(const DataOptions& options, std::vector<ResolvedSet> sets, LoadListener listener)
+    : options_(options), sets_(std::move(sets)), listener_(std::move(listener)), last_within_limit_(sets_.size()) {
   for (const auto& set : sets_) files_.insert(files_.end(), set.files.begin(), set.files.end());
   const bool counts = std::any_of(sets_.begin(), sets_.end(), [](const ResolvedSet& s) { return s.set.limit > 0; });
   if (options_.held_out < 1) first_to_train_ = first_to_train(options_.held_out);
-  pass_ = std::make_unique<Pass>(options_);
+  pass_ = std::make_unique<Pass>(options_, "counting");
   reports_.resize(sets_.size());
   if (counts || options_.held_out >= 1) survey();
-  pass_ = std::make_unique<Pass>(options_);
+  pass_ = std::make_unique<Pass>(options_, "tokenising");
   reports_.assign(sets_.size(), {});
   for (std::size_t i = 0; i < sets_.size(); ++i) reports_[i].name = sets_[i].set.name;
 }
@@ -193,7 +196,8 @@ std::vector<MixedRecord> Mix::next(std::int64_t count) {
       ++pass_->set;
       continue;
     }
-    report.read += static_cast<std::int64_t>(records.size());
+    report.read += std::ssize(records);
+    tell(listener_, pass_->doing, pass_->read += std::ssize(records));
     const auto& last = last_within_limit_[pass_->set];
     for (auto& mixed : look_at(std::move(records), set, options_)) {
       if (!mixed) {

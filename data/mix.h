@@ -7,6 +7,7 @@
 
 #include "data/data_options.h"
 #include "data/duplicates.h"
+#include "data/load_listener.h"
 #include "data/readers/reader.h"
 
 namespace herd {
@@ -48,8 +49,8 @@ std::uint64_t first_to_train(double held_out);
 /// what it asks, so it stands on the same side in every mixture (for a fraction), and records that ask the same never part.
 class Mix {
  public:
-  /// Where a cap or a number of held-out records wants it, all records are read once beforehand. @throws what readers throw.
-  Mix(const DataOptions& options, std::vector<ResolvedSet> sets);
+  /// Where a cap or a number of held-out records wants it, all records are read once beforehand. @throws what readers and `listener` throw.
+  Mix(const DataOptions& options, std::vector<ResolvedSet> sets, LoadListener listener = {});
   ~Mix();
 
   /// The next records, some `count`; empty at the end.
@@ -64,6 +65,7 @@ class Mix {
 
   DataOptions options_;
   std::vector<ResolvedSet> sets_;
+  LoadListener listener_;
   std::vector<std::string> files_;
   std::vector<SetReport> reports_;
   std::vector<std::string> last_within_limit_;  // by set: the greatest content that is taken; empty: all

@@ -53,7 +53,7 @@ void check_context(const RunConfig& config, const CausalLm& model) {
 
 bool streams_result(const RunConfig& config) { return strategies().at(config.parallel.strategy).parameters && !makes_adapter(config.peft); }
 
-RunParts load_parts(const RunConfig& config, int threads) {
+RunParts load_parts(const RunConfig& config, int threads, const LoadListener& listener) {
   RunParts parts;
   parts.vocabulary = load_vocabulary(config.model);
   parts.base = open_run_model(config.model, parts.vocabulary);
@@ -70,7 +70,7 @@ RunParts load_parts(const RunConfig& config, int threads) {
 
   auto data = config.data;
   if (data.threads == 0) data.threads = threads;
-  parts.dataset = load_dataset(data, *parts.vocabulary.tokenizer);
+  parts.dataset = load_dataset(data, *parts.vocabulary.tokenizer, listener);
   parts.provenance = {.template_name = parts.dataset.template_name,
                       .template_fingerprint = parts.dataset.template_fingerprint,
                       .tokenizer_fingerprint = parts.dataset.tokenizer_fingerprint,

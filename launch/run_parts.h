@@ -25,8 +25,8 @@ struct RunParts {
 };
 
 /// Reads and builds all of it. @param threads of this rank.
-/// @throws ConfigError where the parts do not fit each other (vocabulary, context length), and what each of them throws.
-RunParts load_parts(const RunConfig& config, int threads);
+/// @throws ConfigError where the parts do not fit each other (vocabulary, context length), and what each of them and `listener` throw.
+RunParts load_parts(const RunConfig& config, int threads, const LoadListener& listener = {});
 
 /// How a recipe's examples become the rows of steps.
 SamplerOptions sample_order(const RunConfig& config);

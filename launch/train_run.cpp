@@ -1,7 +1,11 @@
 #include "launch/train_run.h"
 
+#include <algorithm>
+#include <variant>
+
 #include "data/batches.h"
 #include "data/streamed_batches.h"
+#include "launch/load_watch.h"
 #include "launch/run_parts.h"
 #include "launch/run_saver.h"
 #include "launch/run_start.h"
@@ -16,6 +20,22 @@
 
 namespace herd {
 namespace {
+
+// The parts, or the signal that came to some rank before all had them.
+std::variant<RunParts, Signal> load_parts_or_stop(const RunConfig& config, int threads, Communicator& communicator, const std::function<Signal()>& signal) {
+  auto parts = agree(communicator, [&]() -> std::optional<RunParts> {
+    LoadWatch watch(signal, communicator.rank() == 0);
+    try {
+      return load_parts(config, threads, std::ref(watch));
+    } catch (const Interrupted&) {
+      return std::nullopt;
+    }
+  });
+  auto came = static_cast<int>(signal());
+  for (const auto& other : all_gather_string(communicator, std::to_string(came))) came = std::max(came, std::stoi(other));
+  if (came != 0) return static_cast<Signal>(came);
+  return std::move(*parts);
+}
 
 std::unique_ptr<Strategy> make_strategy(const RunConfig& config, const RunParts& parts, Communicator& communicator) {
   return strategies().at(config.parallel.strategy).make({.model = parts.model(),
@@ -92,7 +112,12 @@ TrainOutcome train_run(const ResolvedRun& run, const RunFolder& folder, Communic
                         {.keep = config.checkpoint.keep, .async = config.checkpoint.async, .deadline_s = patience_s, .on_step = {}});
   // What is wrong with it is told before minutes go into loading and tokenising.
   const auto checkpoint = config.checkpoint.resume == "none" ? std::nullopt : store.find(config.checkpoint.resume);
-  const auto parts = agree(communicator, [&] { return load_parts(config, threads); });
+  auto loaded = load_parts_or_stop(config, threads, communicator, signal);
+  if (const auto* came = std::get_if<Signal>(&loaded)) {
+    log_info("{} came before the first step: nothing new is to be saved", name(*came));
+    return {StopReason::kSignal, *came, {}};
+  }
+  const auto parts = std::get<RunParts>(std::move(loaded));
   check_same_parts(parts, communicator);
   tell_start(parts, config, communicator, threads);
 

@@ -22,7 +22,7 @@ bool still_there(const File& file) {
 
 }  // namespace
 
-WaitingLock::WaitingLock(const std::filesystem::path& path, const std::string& doing) {
+WaitingLock::WaitingLock(const std::filesystem::path& path, const std::string& doing, const std::function<void()>& waiting) {
   constexpr auto kLookAgain = std::chrono::milliseconds(100);
   for (bool told = false;;) {
     file_.emplace(path, File::Mode::append);
@@ -31,6 +31,7 @@ WaitingLock::WaitingLock(const std::filesystem::path& path, const std::string& d
     } else if (errno == EWOULDBLOCK) {
       if (!told) log_info("another process {}: waiting for it (its lock: {})", doing, path.string());
       told = true;
+      if (waiting) waiting();
       std::this_thread::sleep_for(kLookAgain);
     } else if (errno == ENOLCK || errno == ENOSYS || errno == EOPNOTSUPP) {
       log_warning("{}: this file system has no locks; nothing keeps two processes from doing the same work here", path.string());

@@ -1,5 +1,6 @@
 #pragma once
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -12,8 +13,9 @@ namespace herd {
 class WaitingLock {
  public:
   /// @param file is made where it is missing. @param doing what its holder does: `fetches a.json`.
+  /// @param waiting is called again and again meanwhile; what it throws ends the wait.
   /// @throws IoError where the file cannot be opened or locked.
-  WaitingLock(const std::filesystem::path& file, const std::string& doing);
+  WaitingLock(const std::filesystem::path& file, const std::string& doing, const std::function<void()>& waiting = {});
 
  private:
   std::optional<File> file_;

@@ -1,12 +1,15 @@
 """Data from its files to a run: every way that records are made and mixed ends in training; what changes meanwhile is noticed."""
 
 import json
+import os
 import pathlib
 import shutil
+import signal
+import time
 import unittest
 
 from herd_paths import ROOT
-from herd_run import Job, run
+from herd_run import TERMINATED, Job, run
 
 FIXTURES = ROOT / "tests/data/fixtures"
 STEP = ["train.max_steps=2", "data.held_out=0", "data.unsupervised=skip", "train.global_batch_size=4"]
@@ -111,6 +114,27 @@ class Data(unittest.TestCase):
         self.assertEqual(done.code, 0, done)
         self.assertIn("are made again", done.output)
         self.assertEqual(self.job.metrics("plain"), self.job.metrics("mends"))
+
+    def test_a_signal_while_data_are_tokenised_is_obeyed_and_leaves_nothing(self):
+        many = self.job.folder / "many.jsonl"
+        many.write_text("".join(json.dumps({"instruction": f"Say {i}.", "output": str(i)}) + "\n" for i in range(400_000)))
+        cache = self.job.folder / "cache"
+        arguments = [f"data.sets={many}", "data.held_out=0", f"data.cache={cache}", "train.max_steps=1"]
+        for ranks in (0, 2):
+            started = self.job.start(f"stopped-{ranks}", *arguments, ranks=ranks)
+            end = time.monotonic() + 30
+            while not any(cache.glob("*/train.examples")) and not any(cache.glob(".*/train.examples")):
+                self.assertLess(time.monotonic(), end, "nothing is tokenised")
+                time.sleep(0.005)
+            came = time.monotonic()
+            for process in started.ranks() or [started.process.pid]:
+                os.kill(process, signal.SIGTERM)
+            done = started.finish()
+            self.assertEqual(done.code, TERMINATED, done)
+            self.assertLess(time.monotonic() - came, 2, done)
+            self.assertIn("SIGTERM came before the first step", done.output)
+            self.assertEqual([path.name for path in cache.iterdir() if path.suffix != ".lock"], [])
+        self.assertEqual(self.job.train("whole", *arguments).code, 0)
 
     def test_streamed_data_resume_bit_for_bit_and_on_other_ranks(self):
         self.job.write("more.jsonl", "".join(json.dumps({"instruction": f"{i}", "output": f"{i % 7}"}) + "\n" for i in range(60)))
