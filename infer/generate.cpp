@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "infer/logits_processors.h"
 #include "infer/slot_cache.h"
 #include "infer/text_stream.h"
 #include "runtime/base/error.h"
@@ -11,20 +12,22 @@
 namespace herd {
 namespace {
 
-std::vector<std::string> joined(std::vector<std::string> stops, const std::vector<std::string>& more) {
-  stops.insert(stops.end(), more.begin(), more.end());
-  return stops;
+template <class T>
+std::vector<T> joined(std::vector<T> some, const std::vector<T>& more) {
+  some.insert(some.end(), more.begin(), more.end());
+  return some;
 }
 
 bool contains(const std::vector<TokenId>& ids, TokenId id) { return std::find(ids.begin(), ids.end(), id) != ids.end(); }
 
 struct Text {
-  Text(const Prompt& prompt, std::size_t index, const Tokenizer& tokenizer, const std::vector<std::string>& stop)
+  Text(const Prompt& prompt, std::size_t index, const Tokenizer& tokenizer, const std::vector<std::string>& stop, LogitsProcessors for_scores)
       : place(index), number(prompt.number.value_or(index)), length(static_cast<std::int64_t>(prompt.ids.size())),
-        stream(tokenizer, prompt.ids, joined(stop, prompt.stop), prompt.output) {}
+        processors(std::move(for_scores)), stream(tokenizer, prompt.ids, joined(stop, prompt.stop), prompt.output) {}
   std::size_t place;       // of its prompt among the run's
   std::size_t number;      // Prompt::number
   std::int64_t length;     // of prompt and answer
+  LogitsProcessors processors;
   TextStream stream;
   Generation generation;
 };
@@ -84,7 +87,7 @@ class Run {
     const auto batch = plain_batch({std::vector<std::int64_t>(prompt.ids.begin(), prompt.ids.end())});
     const auto last_b1d = model_.hidden(batch, &view).narrow(1, tokens - 1, 1);
     cache_.keep(static_cast<std::int64_t>(texts_.size()), view);
-    texts_.emplace_back(prompt, place, tokenizer_, options_.stop);
+    texts_.emplace_back(prompt, place, tokenizer_, options_.stop, LogitsProcessors(options_.sampling, joined(eos_, prompt.ends), model_.facts.vocab_size));
     if (!take(texts_.back(), logits(last_b1d)[0])) end(texts_.size() - 1);
   }
 
@@ -104,7 +107,8 @@ class Run {
   // Chooses a text's next token. @return whether another one is wanted.
   bool take(Text& text, const Tensor& logits_v) {
     auto& generation = text.generation;
-    const std::span row(logits_v.const_data_ptr<float>(), static_cast<std::size_t>(logits_v.numel()));
+    const std::span row(logits_v.data_ptr<float>(), static_cast<std::size_t>(logits_v.numel()));
+    text.processors.apply(row, prompts_[text.place].ids, generation.ids);
     const auto id = sampler_.pick(row, text.number, static_cast<std::uint64_t>(text.length));
     if (contains(eos_, id) || contains(prompts_[text.place].ends, id)) {
       generation.finish = FinishReason::kEos;
@@ -186,12 +190,18 @@ void GenerationOptions::validate() const {
   };
   at_least_one("max-new-tokens", max_new_tokens);
   at_least_one("batch-size", batch_size);
+  if (sampling.min_new_tokens > max_new_tokens)
+    throw ConfigError({.who = "min-new-tokens",
+                       .found = std::to_string(sampling.min_new_tokens),
+                       .expected = fmt::format("at most max-new-tokens, {}", max_new_tokens),
+                       .remedy = ""});
   const StopMatcher refuses_empty_ones(stop);
 }
 
 Generator::Generator(CausalLm& model, const Tokenizer& tokenizer, std::vector<TokenId> eos, GenerationOptions options)
     : model_(model), tokenizer_(tokenizer), eos_(std::move(eos)), options_(std::move(options)) {
   options_.validate();
+  const LogitsProcessors refuses_ids_that_the_model_lacks(options_.sampling, eos_, model_.facts.vocab_size);
 }
 
 std::vector<Generation> Generator::run(std::span<const Prompt> prompts, const GenerationListener& listener) {

@@ -24,11 +24,13 @@ std::size_t argmax(std::span<const float> logits) {
                        .remedy = "the model's weights or its number format are broken"});
     if (logits[i] > logits[best]) best = i;
   }
-  if (logits.empty() || std::isinf(logits[best]))
+  if (logits.empty() || std::isinf(logits[best])) {
+    const bool banned = !logits.empty() && logits[best] < 0;
     throw DataError({.who = "logits",
                      .found = logits.empty() ? "none" : fmt::format("a greatest one of {}", logits[best]),
                      .expected = "a finite number",
-                     .remedy = ""});
+                     .remedy = banned ? "every token is banned: ask less of no-repeat-ngram, bad-word, logit-bias or min-new-tokens" : ""});
+  }
   return best;
 }
 
@@ -42,20 +44,15 @@ bool less_probable(const Candidate& a, const Candidate& b) {
   return a.probability != b.probability ? a.probability < b.probability : a.id > b.id;
 }
 
-}  // namespace
-
-void SamplingOptions::validate() const {
-  const auto refuse = [](const char* key, std::string found, const char* expected, const char* remedy = "") {
-    throw ConfigError({.who = key, .found = std::move(found), .expected = expected, .remedy = remedy});
-  };
-  if (!(temperature >= 0) || std::isinf(temperature)) refuse("temperature", fmt::format("{}", temperature), "0 (greedy) or more");
-  if (top_k < 0) refuse("top-k", std::to_string(top_k), "0 (all tokens) or more");
-  if (!(top_p > 0 && top_p <= 1)) refuse("top-p", fmt::format("{}", top_p), "above 0, at most 1");
-  if (temperature == 0 && (top_k != 0 || top_p != 1))
-    refuse(top_k != 0 ? "top-k" : "top-p", "greedy decoding (temperature 0)", "sampling", "add a temperature, such as 1");
+double sum(std::span<const Candidate> candidates) {
+  double total = 0;
+  for (const auto& c : candidates) total += c.probability;
+  return total;
 }
 
-TokenSampler::TokenSampler(const SamplingOptions& options) : options_(options) { options_.validate(); }
+}  // namespace
+
+TokenSampler::TokenSampler(const SamplingOptions& options, std::size_t least) : options_(options), least_(least) { options_.validate(); }
 
 TokenId TokenSampler::pick(std::span<const float> logits, std::uint64_t prompt, std::uint64_t position) {
   if (options_.temperature == 0) return static_cast<TokenId>(argmax(logits));
@@ -73,40 +70,76 @@ std::span<const Candidate> TokenSampler::distribution(std::span<const float> log
     candidates_.assign(1, {static_cast<TokenId>(best), 1.0});
     return candidates_;
   }
-  keep_top_k(logits);
-  double total = 0;
-  for (auto& c : candidates_)
-    total += c.probability =
-        std::exp((static_cast<double>(logits[static_cast<std::size_t>(c.id)]) - static_cast<double>(logits[best])) / options_.temperature);
-  if (options_.top_p < 1) keep_top_p(total);
-  total = 0;
-  for (const auto& c : candidates_) total += c.probability;
+  scores_.assign(logits.begin(), logits.end());
+  for (auto& score : scores_) score /= static_cast<float>(options_.temperature);
+  keep_top_k();
+  for (auto& c : candidates_) c.probability = std::exp(double{scores_[static_cast<std::size_t>(c.id)]} - double{scores_[best]});
+  if (options_.top_p < 1) keep_top_p();
+  if (options_.min_p > 0) keep_min_p();
+  if (options_.typical_p < 1) keep_typical();
+  const auto total = sum(candidates_);
   for (auto& c : candidates_) c.probability /= total;
   return candidates_;
 }
 
-void TokenSampler::keep_top_k(std::span<const float> logits) {
+void TokenSampler::keep_top_k() {
   auto least = -std::numeric_limits<float>::infinity();
-  if (options_.top_k > 0 && static_cast<std::size_t>(options_.top_k) < logits.size()) {
-    order_.assign(logits.begin(), logits.end());
-    const auto kth = order_.begin() + (options_.top_k - 1);
+  const auto k = std::max(static_cast<std::size_t>(options_.top_k), least_);
+  if (options_.top_k > 0 && k < scores_.size()) {
+    order_ = scores_;
+    const auto kth = order_.begin() + static_cast<std::ptrdiff_t>(k - 1);
     std::nth_element(order_.begin(), kth, order_.end(), std::greater<>());
     least = *kth;
   }
   candidates_.clear();
-  for (std::size_t i = 0; i < logits.size(); ++i)
-    if (logits[i] >= least) candidates_.push_back({static_cast<TokenId>(i), 0});
+  for (std::size_t i = 0; i < scores_.size(); ++i)
+    if (scores_[i] >= least) candidates_.push_back({static_cast<TokenId>(i), 0});
 }
 
-// A heap gives the most probable ones in turn: p is mostly reached after a few of a large vocabulary, so nothing sorts all of it.
-void TokenSampler::keep_top_p(double total) {
-  auto end = candidates_.end();
-  std::make_heap(candidates_.begin(), end, less_probable);
+void TokenSampler::keep_top_p() {
+  const auto enough = options_.top_p * sum(candidates_);
   double held = 0;
-  while (end != candidates_.begin() && held < options_.top_p * total) {
-    std::pop_heap(candidates_.begin(), end, less_probable);
-    held += (--end)->probability;
-  }
+  std::size_t kept = 0;
+  keep_first(less_probable, [&](const Candidate& next) {
+    if (held >= enough && kept >= least_) return false;
+    held += next.probability;
+    ++kept;
+    return true;
+  });
+}
+
+// Probabilities are still shares of the greatest.
+void TokenSampler::keep_min_p() {
+  std::size_t kept = 0;
+  keep_first(less_probable, [&](const Candidate& next) { return kept++ < least_ || next.probability >= options_.min_p; });
+}
+
+void TokenSampler::keep_typical() {
+  const auto total = sum(candidates_);
+  double entropy = 0;
+  for (const auto& c : candidates_)
+    if (const auto p = c.probability / total; p > 0) entropy -= p * std::log(p);
+  const auto distance = [&](const Candidate& c) { return std::abs(-std::log(c.probability / total) - entropy); };
+  const auto less_typical = [&](const Candidate& a, const Candidate& b) {
+    const auto x = distance(a), y = distance(b);
+    return x != y ? x > y : a.id > b.id;
+  };
+  double held = 0, farthest = 0;
+  std::size_t kept = 0;
+  keep_first(less_typical, [&](const Candidate& next) {
+    if (held < options_.typical_p * total) farthest = distance(next);
+    else if (distance(next) > farthest && kept >= least_) return false;
+    held += next.probability;
+    ++kept;
+    return true;
+  });
+}
+
+// A heap gives the first ones in turn: mostly a few of a large vocabulary are wanted, so nothing sorts all of it.
+void TokenSampler::keep_first(const auto& after, const auto& wanted) {
+  auto end = candidates_.end();
+  std::make_heap(candidates_.begin(), end, after);
+  while (end != candidates_.begin() && wanted(candidates_.front())) std::pop_heap(candidates_.begin(), end--, after);
   candidates_.erase(candidates_.begin(), end);
 }
 

@@ -3,21 +3,9 @@
 #include <span>
 #include <vector>
 
-#include "data/tokenizer/tokenizer.h"
+#include "infer/sampling_options.h"
 
 namespace herd {
-
-/// How the next token is chosen.
-struct SamplingOptions {
-  double temperature = 0;  ///< 0: greedy, the most probable token
-  std::int64_t top_k = 0;  ///< keep the k most probable tokens; 0: all
-  double top_p = 1;        ///< then keep the fewest, the most probable first, that hold this much probability (Holtzman et al. 2020)
-  std::uint64_t seed = 0;
-
-  /// @throws ConfigError; also for a top-k or top-p that temperature 0 would leave without effect.
-  void validate() const;
-  bool operator==(const SamplingOptions&) const = default;
-};
 
 /// A token that may be drawn, and how probable it is.
 struct Candidate {
@@ -25,11 +13,13 @@ struct Candidate {
   double probability = 0;
 };
 
-/// From logits to a token, as Hugging Face's logits warpers define it: temperature, then top-k (ties of the k-th are kept), then top-p
-/// (the token that crosses p is kept; of equally probable ones the lower id).
+/// From scores to a token, as Hugging Face's logits warpers define it and in their order: temperature (in fp32, what becomes equal is equal),
+/// top-k (ties of the k-th are kept), top-p (the token that crosses p is kept; of equally probable ones the lower id), min-p, typical-p (the
+/// token that crosses is kept, and its ties). What follows from probabilities is computed in fp64.
 class TokenSampler {
  public:
-  explicit TokenSampler(const SamplingOptions& options);
+  /// @param least how many tokens each of them keeps at least: 1, and in a beam search one more than may end a text.
+  explicit TokenSampler(const SamplingOptions& options, std::size_t least = 1);
 
   /// The token, a pure function of (logits, options, prompt, position): whatever else is generated beside it changes nothing.
   /// Greedy takes the lowest id of equals. @throws DataError where no probability follows from the logits (NaN, +inf, all −inf).
@@ -39,12 +29,16 @@ class TokenSampler {
   std::span<const Candidate> distribution(std::span<const float> logits);
 
  private:
-  void keep_top_k(std::span<const float> logits);
-  void keep_top_p(double total);
+  void keep_top_k();
+  void keep_top_p();
+  void keep_min_p();
+  void keep_typical();
+  void keep_first(const auto& after, const auto& wanted);
 
   SamplingOptions options_;
+  std::size_t least_;
   std::vector<Candidate> candidates_;  // kept from call to call: no allocation a token
-  std::vector<float> order_;
+  std::vector<float> scores_, order_;
 };
 
 }  // namespace herd
