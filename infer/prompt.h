@@ -9,7 +9,7 @@
 #include "data/record.h"
 #include "data/template/encode.h"
 #include "data/tokenizer/tokenizer.h"
-#include "infer/generate.h"
+#include "infer/request.h"
 #include "runtime/base/provenance.h"
 
 namespace herd {

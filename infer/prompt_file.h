@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "data/record.h"
-#include "infer/generate.h"
+#include "infer/request.h"
 
 namespace herd {
 

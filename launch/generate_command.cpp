@@ -43,31 +43,24 @@ std::vector<Question> questions(const GenerateOptions& o) {
   return {{.record = instruction_record(*o.instruction, o.input, ""), .name = "--instruction"}};
 }
 
-/// The prompts that one adapter answers, or the base alone, each with its number among the questions.
-struct Group {
-  std::optional<std::size_t> adapter;
-  std::vector<Prompt> prompts;
-};
-
-// Each in the words of the adapter's own training. The base's come first.
-std::vector<Group> groups(const std::vector<Question>& questions, const Tokenizer& tokenizer, const GenerateOptions& o) {
+// Each in the words of its adapter's own training, or of the base's.
+std::vector<Request> requests(const std::vector<Question>& questions, const Tokenizer& tokenizer, const GenerateOptions& o) {
   const auto chosen = chosen_adapters(questions, o);
   const PieceEncoder encoder(tokenizer);
-  std::vector<Group> out;
+  std::vector<Request> out(questions.size());
   for (const auto adapter : std::set(chosen.begin(), chosen.end())) {
     const auto& where = o.trained_folder(adapter);
     const auto stored = read_provenance(where);
     check_tokenizer(tokenizer, stored, where);
     std::shared_ptr<const Template> chosen_template;
-    auto& prompts = out.emplace_back(Group{.adapter = adapter, .prompts = {}}).prompts;
     for (std::size_t i = 0; i < questions.size(); ++i) {
       const auto& question = questions[i];
       if (chosen[i] != adapter) continue;
       if (!question.text && !chosen_template) chosen_template = choose_template(o.template_name, tokenizer, stored, where);
-      prompts.push_back(question.text ? text_prompt(tokenizer, *question.text)
-                                      : instruction_prompt(tokenizer, encoder, *chosen_template, question.record, o.raw));
-      prompts.back().name = question.name;
-      prompts.back().number = i;
+      out[i] = {.prompt = question.text ? text_prompt(tokenizer, *question.text) : instruction_prompt(tokenizer, encoder, *chosen_template, question.record, o.raw),
+                .options = o.generation,
+                .adapter = adapter};
+      out[i].prompt.name = question.name;
     }
   }
   return out;
@@ -98,32 +91,18 @@ class AnswerLines {
   std::size_t next_ = 0;
 };
 
-// One group after another; nothing is answered where any prompt cannot be.
-std::vector<Generation> run(Generator& generator, Adapters& adapters, const std::vector<Group>& groups, const GenerationListener& listener) {
-  for (const auto& group : groups) {
-    adapters.use(group.adapter);
-    generator.check(group.prompts);
-  }
-  std::vector<Generation> all;
-  for (const auto& group : groups) {
-    adapters.use(group.adapter);
-    for (auto& generation : generator.run(group.prompts, listener)) all.push_back(std::move(generation));
-  }
-  return all;
-}
-
-std::vector<Generation> answer(Generator& generator, Adapters& adapters, const std::vector<Question>& questions, const std::vector<Group>& groups,
-                               const GenerateOptions& o) {
+std::vector<Generation> answer(Engine& engine, const std::vector<Question>& questions, std::vector<Request> requests, const GenerateOptions& o) {
   if (o.file.empty()) {
-    auto generations = run(generator, adapters, groups, {.on_text = [](std::size_t, std::string_view text) { print(text); }});
+    requests.front().on_text = [](std::string_view text, const Generation&) { print(text); };
+    auto generations = generate(engine, std::move(requests));
     print("\n");
     return generations;
   }
   std::vector<Generation> generations;
   const auto into = [&](File* file) {
     AnswerLines lines(questions, file);
-    generations = run(generator, adapters, groups,
-                      {.on_done = [&](std::size_t number, const Generation& generation) { lines.add(number, generation); }});
+    for (std::size_t i = 0; i < requests.size(); ++i) requests[i].on_done = [&lines, i](const Generation& generation) { lines.add(i, generation); };
+    generations = generate(engine, std::move(requests));
   };
   if (o.output.empty()) {
     into(nullptr);
@@ -164,16 +143,16 @@ int generate_command(int argc, char** argv) {
   check_model_folder(options.model);
   const auto asked = questions(options);
   const auto tokenizer = load_tokenizer(options.tokenizer_folder());
-  const auto given = groups(asked, *tokenizer, options);
+  auto wanted = requests(asked, *tokenizer, options);
   const auto loaded = load_hub_folder(options.model, scalar_type(options.dtype), "auto", options.storage());
   check_vocabulary(loaded.model->facts, tokenizer->vocab_size(), options.tokenizer_folder());
   Adapters adapters(*loaded.model);
   for (const auto& [name, folder] : options.adapters)
     adapters.add(name, folder, {hub_name(options.model), options.force_base ? "" : loaded.fingerprint});
 
-  Generator generator(*loaded.model, *tokenizer, end_tokens(*tokenizer, options.model), options.generation);
+  Engine engine(*loaded.model, *tokenizer, end_tokens(*tokenizer, options.model), options.engine, [&](std::optional<std::size_t> adapter) { adapters.use(adapter); });
   const auto start = std::chrono::steady_clock::now();
-  const auto generations = answer(generator, adapters, asked, given, options);
+  const auto generations = answer(engine, asked, std::move(wanted), options);
   report(generations, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   return kExitSuccess;
 }

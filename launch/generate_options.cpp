@@ -61,6 +61,7 @@ void GenerateOptions::validate() {
     adapters.push_back(adapter);
   }
   generation.validate();
+  engine.validate();
 }
 
 std::vector<std::optional<std::size_t>> chosen_adapters(const std::vector<Question>& questions, const GenerateOptions& options) {
@@ -110,7 +111,7 @@ void declare(CLI::App& app, GenerateOptions& o) {
   app.add_option("--stop", o.generation.stop, "text that ends an answer; may be given several times")
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  app.add_option("--batch-size", o.generation.batch_size, "with --file: prompts answered side by side")->capture_default_str();
+  app.add_option("--batch-size", o.engine.batch_size, "with --file: prompts answered side by side")->capture_default_str();
   app.add_option("--dtype", o.dtype, "number format of weights and arithmetic")
       ->option_text("fp32|bf16|fp16 [fp32]")
       ->transform(CLI::CheckedTransformer(dtypes));

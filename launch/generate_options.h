@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "infer/generate.h"
+#include "infer/engine.h"
 #include "infer/prompt_file.h"
 #include "models/model_options.h"
 #include "runtime/nn/quantise_options.h"
@@ -34,6 +34,7 @@ struct GenerateOptions {
   std::string quantization;  // a storage's name; empty: dense
   int threads = 0;
   GenerationOptions generation;
+  EngineOptions engine;
 
   const std::string& tokenizer_folder() const { return tokenizer.empty() ? model : tokenizer; }
   /// Where training left its herd.json: beside the weights that it wrote. @param adapter none: the model's.

@@ -94,14 +94,14 @@ class ChatGlm final : public Decoder<LayerNorm> {
  public:
   explicit ChatGlm(const ChatGlmOptions& o)
       : Decoder({.vocab_size = o.vocab, .hidden_size = o.d, .max_positions = o.positions, .kv_heads = o.h, .head_dim = o.d / o.h,
-                 .tied = o.tied, .init_std = o.init_std, .prefix_has_positions = false},
+                 .tied = o.tied, .init_std = o.init_std, .prefix_has_positions = false, .sees_ahead = true},
                 o.eps, {"transformer.word_embeddings", "transformer.layers", "transformer.final_layernorm", "lm_head"}),
         options_(o), rope_{.dim = o.d / o.h / 2, .max_positions = o.positions} {
     for (std::int64_t i = 0; i < o.layers; ++i) blocks.push_back(std::make_unique<ChatGlmBlock>(o));
   }
 
   Context context(const Batch& batch, KvCache* cache) const override {
-    const bool goes_on = cache && *std::max_element(cache->lengths.begin(), cache->lengths.end()) > 0;
+    const bool goes_on = cache && !cache->empty();
     const auto positions = goes_on ? following(batch, *cache) : beginning(batch);
     Context ctx{.attention = attention_layout(batch), .rope = both_halves(positions, batch), .cache = cache};
     if (goes_on) return ctx;
@@ -141,20 +141,20 @@ class ChatGlm final : public Decoder<LayerNorm> {
   Positions following(const Batch& batch, const KvCache& cache) const {
     Positions p{at::zeros_like(batch.tokens_bt), at::zeros_like(batch.tokens_bt), {}};
     for (std::int64_t row = 0; row < batch.rows(); ++row) {
-      const auto i = static_cast<std::size_t>(row);
-      p.token_bt[row].fill_(cache.marks[i]);
-      p.block_bt[row].fill_(cache.lengths[i] - cache.prefixes[i] + 1);
+      const auto& text = *cache.texts[static_cast<std::size_t>(row)];
+      p.token_bt[row].fill_(text.mark);
+      p.block_bt[row].copy_(at::arange(text.length, text.length + batch.length()) - text.prefix + 1);
     }
     return p;
   }
 
   static void remember(const Batch& batch, const Positions& positions, KvCache& cache) {
-    cache.prefixes.assign(cache.lengths.size(), 0), cache.marks.assign(cache.lengths.size(), 0);
     for (std::size_t i = 0; i < batch.segments.size(); ++i) {
       const auto& s = batch.segments[i];
       if (s.length() == 0) continue;
-      cache.prefixes[static_cast<std::size_t>(s.row)] = positions.prefixes[i];
-      cache.marks[static_cast<std::size_t>(s.row)] = positions.token_bt[s.row][s.end - 1].item<std::int64_t>();
+      auto& text = *cache.texts[static_cast<std::size_t>(s.row)];
+      text.prefix = positions.prefixes[i];
+      text.mark = positions.token_bt[s.row][s.end - 1].item<std::int64_t>();
     }
   }
 

@@ -1,13 +1,17 @@
 #include "runtime/nn/attention.h"
 
+#include <ATen/Parallel.h>
+#include <fmt/format.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
 #include <cmath>
 #include <optional>
+#include <span>
 #include <stdexcept>
 
 #include "runtime/base/error.h"
+#include "runtime/nn/one_query.h"
 
 namespace herd {
 namespace {
@@ -177,36 +181,76 @@ Tensor one_query(const Tensor& q_bthe, const Tensor& k_btke, const Tensor& v_btk
   return plain(q_bgke, k_btke, v_btke, false, bias).transpose(1, 2).flatten(1, 2).unsqueeze(1);
 }
 
-Tensor with_cache(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionLayout& layout, KvCache& cache, std::size_t layer) {
-  auto &keys = cache.keys[layer], &values = cache.values[layer];
-  const auto t = q.size(1), n = layout.past.length();
-  const auto longest = *std::max_element(cache.lengths.begin(), cache.lengths.end());
-  if (longest == 0) {
-    if (n > 0) keys.narrow(1, 0, n).copy_(layout.past.keys_nke[layer]), values.narrow(1, 0, n).copy_(layout.past.values_nke[layer]);
-    keys.narrow(1, n, t).copy_(k);
-    values.narrow(1, n, t).copy_(v);
-    return by_layout(q, k, v, layout, layer);
+// More tokens of one text behind those it holds: a query sees the keys up to its own place.
+Tensor behind_held(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionLayout& layout) {
+  const auto t = q.size(1), keys = k.size(1), e = q.size(3);
+  const double scale = 1 / std::sqrt(static_cast<double>(e));
+  const auto query = at::arange(keys - t, keys, q.options().dtype(at::kLong)).unsqueeze(1), key = at::arange(keys, query.options());
+  auto seen = key <= query;
+  if (layout.window > 0) seen = seen.logical_and_(key > query - layout.window);
+  if (!layout.alibi_slopes.defined()) return plain(q, k, v, false, seen, scale);
+  const auto longer = extend_by_alibi(q, k, v, layout.alibi_slopes, scale);
+  return plain(longer.q, longer.k, longer.v, false, seen, scale).narrow(-1, 0, e);
+}
+
+// One token of each text by the CPU's own kernel.
+template <class S>
+Tensor one_query_by_kernel(const Tensor& q_b1he, std::span<const kernel::Seen<S>> texts, std::int64_t kv_heads, const Tensor& slopes) {
+  const auto q = q_b1he.contiguous();
+  auto out = at::empty(q.sizes(), q.options());
+  const kernel::QueryShape shape{.heads = q.size(2), .kv_heads = kv_heads, .width = q.size(3)};
+  std::int64_t keys = 0;
+  for (const auto& text : texts) keys += text.count;
+  constexpr std::int64_t kWork = 1 << 14;  // numbers of keys that are worth a thread
+  const auto a_head = std::max<std::int64_t>(1, keys / std::ssize(texts) * shape.width);
+  at::parallel_for(0, q.size(0) * kv_heads, std::max<std::int64_t>(1, kWork / a_head), [&](std::int64_t first, std::int64_t last) {
+    kernel::one_query(reinterpret_cast<const S*>(q.const_data_ptr()), texts, reinterpret_cast<S*>(out.mutable_data_ptr()), shape,
+                      slopes.defined() ? slopes.const_data_ptr<float>() : nullptr, first, last);
+  });
+  return out;
+}
+
+template <class S>
+Tensor one_query_by_kernel(const Tensor& q, const AttentionLayout& layout, const KvCache& cache, std::size_t layer) {
+  std::vector<kernel::Seen<S>> seen;
+  for (const auto* text : cache.texts) {
+    const auto held = layout.past.length() + text->length + 1, count = layout.window > 0 ? std::min(held, layout.window) : held;
+    const auto from = [&](const Tensor& x) { return reinterpret_cast<const S*>(x.const_data_ptr()) + (held - count) * x.stride(0); };
+    seen.push_back({from(text->keys[layer]), from(text->values[layer]), count});
   }
-  if (t != 1)
-    throw ShapeError({.who = "attention", .found = std::to_string(t) + " tokens onto a filled cache", .expected = "one at a time", .remedy = ""});
+  return one_query_by_kernel<S>(q, std::span<const kernel::Seen<S>>(seen), cache.texts.front()->keys[layer].size(1), layout.alibi_slopes);
+}
+
+bool has_kernel(const Tensor& q, const Tensor& keys, at::ScalarType dtype) { return q.is_cpu() && q.scalar_type() == dtype && keys.scalar_type() == dtype; }
+
+Tensor with_cache(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionLayout& layout, KvCache& cache, std::size_t layer) {
+  const auto t = q.size(1), n = layout.past.length();
+  const bool first = cache.empty();
+  if (!first && t != 1 && q.size(0) != 1)
+    throw ShapeError({.who = "attention", .found = fmt::format("{} tokens of {} texts onto a filled cache", t, q.size(0)), .expected = "several tokens of one text, or one of each", .remedy = ""});
+  for (std::int64_t row = 0; row < q.size(0); ++row) {
+    auto& text = *cache.texts[static_cast<std::size_t>(row)];
+    auto &keys = text.keys[layer], &values = text.values[layer];
+    if (first && n > 0) keys.narrow(0, 0, n).copy_(layout.past.keys_nke[layer]), values.narrow(0, 0, n).copy_(layout.past.values_nke[layer]);
+    keys.narrow(0, n + text.length, t).copy_(k[row]);
+    values.narrow(0, n + text.length, t).copy_(v[row]);
+  }
+  if (first) return by_layout(q, k, v, layout, layer);
+  const auto& some_keys = cache.texts.front()->keys[layer];
+  if (t == 1 && has_kernel(q, some_keys, at::kFloat)) return one_query_by_kernel<float>(q, layout, cache, layer);
+  if (t == 1 && has_kernel(q, some_keys, at::kBFloat16)) return one_query_by_kernel<kernel::Bf16>(q, layout, cache, layer);
   std::vector<Tensor> rows;
   for (std::int64_t row = 0; row < q.size(0); ++row) {
-    const auto held = n + cache.lengths[static_cast<std::size_t>(row)];
-    auto row_keys = keys.narrow(0, row, 1), row_values = values.narrow(0, row, 1);
-    row_keys.narrow(1, held, 1).copy_(k.narrow(0, row, 1));
-    row_values.narrow(1, held, 1).copy_(v.narrow(0, row, 1));
-    const auto seen = layout.window > 0 ? std::min(held + 1, layout.window) : held + 1;
-    const auto last = [&](const Tensor& x) { return x.narrow(1, held + 1 - seen, seen); };
-    rows.push_back(one_query(q.narrow(0, row, 1), last(row_keys), last(row_values), layout));
+    const auto& text = *cache.texts[static_cast<std::size_t>(row)];
+    const auto held = n + text.length + t, seen = layout.window > 0 ? std::min(held, layout.window + t - 1) : held;
+    const auto last = [&](const Tensor& x) { return x.narrow(0, held - seen, seen).unsqueeze(0); };
+    const auto keys = last(text.keys[layer]), values = last(text.values[layer]);
+    rows.push_back(t == 1 ? one_query(q.narrow(0, row, 1), keys, values, layout) : behind_held(q, keys, values, layout));
   }
   return at::cat(rows, 0);
 }
 
 }  // namespace
-
-void KvCache::advance(const std::vector<std::int64_t>& added) {
-  for (std::size_t row = 0; row < lengths.size(); ++row) lengths[row] += added[row];
-}
 
 AttentionLayout attention_layout(const Batch& batch) {
   AttentionLayout layout{.segments = batch.segments};

@@ -2,19 +2,9 @@
 #include <vector>
 
 #include "runtime/nn/batch.h"
+#include "runtime/nn/kv_cache.h"
 
 namespace herd {
-
-/// Keys and values of the tokens so far, for generation: a layer's tensors are [b, capacity, k, e].
-struct KvCache {
-  std::vector<Tensor> keys, values;
-  std::vector<std::int64_t> lengths;   ///< tokens held, a row; what AttentionLayout::past puts before them is held too and not counted
-  /// Left here with the first tokens by families whose later positions depend on them (ChatGLM): a row's prefix (AttentionLayout), a position.
-  std::vector<std::int64_t> prefixes{}, marks{};
-
-  /// Call once after all layers have seen `added[row]` more tokens.
-  void advance(const std::vector<std::int64_t>& added);
-};
 
 /// Keys and values that stand before every segment in each layer, one [n, k, e] a layer: seen by every token, made by none (Li & Liang 2021).
 /// To a window or slopes they are tokens at the n places before a segment's first.
@@ -40,7 +30,7 @@ AttentionLayout attention_layout(const Batch& batch);
 Tensor alibi_slopes(std::int64_t heads);
 
 /// softmax(q·kᵀ/√e) v for q [b, t, h, e] and k, v [b, t, k, e], h a multiple of k (grouped queries, Ainslie et al. 2023).
-/// @return [b, t, h·e]. With a cache, k and v are appended to `layer` first; then t is 1 or the cache is empty.
+/// @return [b, t, h·e]. With a cache, k and v are appended to `layer` of each row's text first; onto texts that hold tokens already, t is 1 or b is 1.
 Tensor attention(const Tensor& q_bthe, const Tensor& k_btke, const Tensor& v_btke, const AttentionLayout& layout,
                  KvCache* cache = nullptr, std::int64_t layer = 0);
 

@@ -37,7 +37,7 @@ Tensor CausalLm::embed(const Batch& batch, const Batch& seen, const SideLeaves& 
 }
 
 Tensor CausalLm::hidden(const Batch& batch, KvCache* cache) {
-  const bool first = !cache || *std::max_element(cache->lengths.begin(), cache->lengths.end()) == 0;
+  const bool first = !cache || cache->empty();
   const auto leaves = side_leaves(false);
   const auto seen = beside(batch, first);
   auto ctx = context_beside(seen, leaves, cache);

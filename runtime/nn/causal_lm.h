@@ -45,6 +45,7 @@ struct ModelFacts {
   bool tied = false;                  ///< the head is the embedding matrix
   double init_std = 0.02;
   bool prefix_has_positions = true;   ///< keys and values before a text take the positions before its own; false: none (ChatGLM)
+  bool sees_ahead = false;            ///< a prompt's tokens see later ones of it: it is read whole (ChatGLM)
 };
 
 /// A causal language model as four parts. It knows nothing of ranks, adapters or quantisation.

@@ -1,7 +1,12 @@
 #include "runtime/nn/matmul.h"
 
+#include <ATen/Parallel.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <torch/csrc/autograd/custom_function.h>
+
+#include <algorithm>
+
+#include "runtime/nn/few_rows.h"
 
 namespace herd {
 namespace {
@@ -37,9 +42,31 @@ struct FrozenProduct : Function<FrozenProduct> {
   }
 };
 
+// A few rows of numbers that nobody asks gradients of: the weight is read once, at the memory's pace.
+bool fits_few_rows(const Tensor& x, const Tensor& w) {
+  return x.is_cpu() && x.numel() <= kFewRows * x.size(-1) && x.numel() > 0 && w.is_contiguous() && x.scalar_type() == w.scalar_type() &&
+         (w.scalar_type() == at::kFloat || w.scalar_type() == at::kBFloat16) && !(at::GradMode::is_enabled() && (x.requires_grad() || w.requires_grad()));
+}
+
+Tensor few_rows(const Tensor& x, const Tensor& w) {
+  const auto in = w.size(1), out = w.size(0), rows = x.numel() / in;
+  auto sizes = x.sizes().vec();
+  sizes.back() = out;
+  auto y = at::empty(sizes, x.options());
+  const auto numbers = x.to(at::kFloat).contiguous();
+  constexpr std::int64_t kWork = 1 << 15;  // numbers of the weight that are worth a thread
+  at::parallel_for(0, (out + 3) / 4, std::max<std::int64_t>(1, kWork / (4 * in)), [&](std::int64_t first, std::int64_t last) {
+    const auto run = [&]<class S>(const S* weights, S* to) { kernel::few_rows(numbers.const_data_ptr<float>(), weights, to, rows, in, out, 4 * first, std::min(4 * last, out)); };
+    if (w.scalar_type() == at::kFloat) run(w.const_data_ptr<float>(), y.mutable_data_ptr<float>());
+    else run(static_cast<const kernel::Bf16*>(w.const_data_ptr()), static_cast<kernel::Bf16*>(y.mutable_data_ptr()));
+  });
+  return y;
+}
+
 }  // namespace
 
 Tensor matmul_transposed(const Tensor& x, const Tensor& w) {
+  if (fits_few_rows(x, w)) return few_rows(x, w);
   return w.requires_grad() || !fits_one_dnn(x, w) ? at::linear(x, w) : FrozenProduct::apply(x, w);
 }
 

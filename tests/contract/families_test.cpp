@@ -168,6 +168,13 @@ TEST_P(FamilyContract, APromptSeesItselfBothWaysWhereTheFamilySaysSo) {
   else EXPECT_LT(first, kSame);
 }
 
+KvText room_for(const CausalLm& model, std::int64_t tokens) {
+  KvText text;
+  for (std::size_t i = 0; i < model.blocks.size(); ++i)
+    for (auto* both : {&text.keys, &text.values}) both->push_back(at::zeros({tokens, model.facts.kv_heads, model.facts.head_dim}));
+  return text;
+}
+
 TEST_P(FamilyContract, AnIdWithoutARowIsOneError) {
   const auto model = make().model;
   for (const std::int64_t id : {kVocab, std::int64_t{-1}, std::int64_t{1} << 40}) {
@@ -180,9 +187,8 @@ TEST_P(FamilyContract, AnIdWithoutARowIsOneError) {
     told([&] { Pass(*model).forward_backward(packed(all), 1); });
     told([&] { Pass(*model).forward_loss(packed(all)); });
     told([&] {
-      KvCache cache{.lengths = {0}};
-      for (std::size_t i = 0; i < model->blocks.size(); ++i)
-        for (auto* tensors : {&cache.keys, &cache.values}) tensors->push_back(at::zeros({1, 16, model->facts.kv_heads, model->facts.head_dim}));
+      auto held = room_for(*model, 16);
+      KvCache cache{{&held}};
       model->logits(plain_batch({all[2]}), &cache);
     });
     for (const auto* name : {"ddp", "zero3"})
@@ -195,12 +201,8 @@ TEST_P(FamilyContract, TheCacheIsTheWhole) {
   const auto model = make().model;
   const auto text = texts()[2];
   const auto whole = model->logits(plain_batch({text}))[0];
-  const auto shape = std::vector<std::int64_t>{1, 16, model->facts.kv_heads, model->facts.head_dim};
-  KvCache cache{.lengths = {0}};
-  for (std::size_t i = 0; i < model->blocks.size(); ++i) {
-    cache.keys.push_back(at::zeros(shape));
-    cache.values.push_back(at::zeros(shape));
-  }
+  auto held = room_for(*model, 16);
+  KvCache cache{{&held}};
   for (std::int64_t begin = 0, count = 4; begin < 9; begin += count, count = 1) {
     auto batch = plain_batch({{text.begin() + begin, text.begin() + begin + count}});
     batch.positions_bt.add_(begin);
@@ -316,9 +318,10 @@ TEST(ChatGlm, TheCacheKnowsEachRowsPrompt) {
   materialise(*model, at::kFloat);
   initialise(*model, 4);
   const Texts prompts{{5, 6, kGmask, kSop}, {7, 8, 9, 10, 11, kGmask, kSop}}, answers{{1, 2, 3}, {4, 2, 9}};
-  KvCache cache{.keys = {}, .values = {}, .lengths = {0, 0}};
-  for (int i = 0; i < 2; ++i)
-    for (auto* tensors : {&cache.keys, &cache.values}) tensors->push_back(at::zeros({2, 16, 2, 16}));
+  auto some = room_for(*model, 16), other = some;
+  for (auto* both : {&other.keys, &other.values})
+    for (auto& x : *both) x = x.clone();
+  KvCache cache{{&some, &other}};
   model->logits(plain_batch(prompts), &cache);
   cache.advance({4, 7});
   for (std::size_t i = 0; i < 3; ++i) {

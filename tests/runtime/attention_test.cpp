@@ -116,11 +116,14 @@ TEST(Attention, OfEqualKeysIsTheMeanOfWhatCameBefore) {
   EXPECT_LT(deviation(found, v.flatten(2).cumsum(1) / counts), kGolden);
 }
 
+KvText text_of(std::int64_t capacity) { return {.keys = {at::zeros({capacity, 2, 4}, at::kDouble)}, .values = {at::zeros({capacity, 2, 4}, at::kDouble)}}; }
+
 TEST(Attention, OneTokenAtATimeOverTheCacheIsTheWhole) {
   const Inputs in{random({2, 6, 4, 4}), random({2, 6, 2, 4}, at::kDouble, 2), random({2, 6, 2, 4}, at::kDouble, 3)};
   const auto batch = rows_of({{6}, {6}}, 6);
   const auto whole = attention(in[0], in[1], in[2], attention_layout(batch));
-  KvCache cache{.keys = {at::zeros({2, 8, 2, 4}, at::kDouble)}, .values = {at::zeros({2, 8, 2, 4}, at::kDouble)}, .lengths = {0, 0}};
+  auto some = text_of(8), other = text_of(8);
+  KvCache cache{{&some, &other}};
   const auto step = [&](std::int64_t begin, std::int64_t count) {
     const auto part = [&](const Tensor& x) { return x.narrow(1, begin, count); };
     const auto y = attention(part(in[0]), part(in[1]), part(in[2]), {}, &cache, 0);
@@ -140,7 +143,8 @@ TEST(Attention, EveryKindOfLayoutOverTheCacheIsTheWhole) {
   prefix.prefixes = {4};
   for (const auto& layout : {plain, window, alibi, prefix}) {
     const auto whole = attention_by_definition(in[0], in[1], in[2], layout);
-    KvCache cache{.keys = {at::zeros({1, 9, 2, 4}, at::kDouble)}, .values = {at::zeros({1, 9, 2, 4}, at::kDouble)}, .lengths = {0}};
+    auto text = text_of(9);
+    KvCache cache{{&text}};
     for (std::int64_t begin = 0, count = 5; begin < 9; begin += count, count = 1) {
       const auto part = [&](const Tensor& x) { return x.narrow(1, begin, count); };
       auto now = layout;
@@ -207,7 +211,8 @@ TEST(Attention, OverTheCacheBehindKeysAndValuesIsTheWhole) {
   for (auto layout : layouts_behind_past(rows_of({{9}}, 9))) {
     const auto whole = attention_behind_past(in, layout);
     layout.past = {{in[3]}, {in[4]}};
-    KvCache cache{.keys = {at::zeros({1, 12, 2, 4}, at::kDouble)}, .values = {at::zeros({1, 12, 2, 4}, at::kDouble)}, .lengths = {0}};
+    auto text = text_of(12);
+    KvCache cache{{&text}};
     for (std::int64_t begin = 0, count = 5; begin < 9; begin += count, count = 1) {
       const auto part = [&](const Tensor& x) { return x.narrow(1, begin, count); };
       layout.segments = {{0, 0, count}};

@@ -2,8 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "infer/generate.h"
-#include "infer/slot_cache.h"
+#include "infer/engine.h"
+#include "infer/kv_texts.h"
 #include "runtime/base/error.h"
 #include "models/model_options.h"
 #include "models/registry.h"
@@ -56,10 +56,17 @@ std::vector<TokenId> greedy_without_cache(CausalLm& model, std::vector<TokenId> 
   return {ids.begin() + start, ids.end()};
 }
 
-std::vector<Generation> generate(CausalLm& model, const std::vector<Prompt>& prompts, GenerationOptions options,
+std::vector<Request> requests(const std::vector<Prompt>& prompts, const GenerationOptions& options) {
+  std::vector<Request> out;
+  for (const auto& prompt : prompts) out.push_back({.prompt = prompt, .options = options});
+  return out;
+}
+
+std::vector<Generation> generate(CausalLm& model, const std::vector<Prompt>& prompts, const GenerationOptions& options, EngineOptions engine_options = {},
                                  std::vector<TokenId> eos = {}) {
   const Letters letters;
-  return Generator(model, letters, std::move(eos), std::move(options)).run(prompts);
+  Engine engine(model, letters, std::move(eos), engine_options);
+  return generate(engine, requests(prompts, options));
 }
 
 struct Variant {
@@ -86,7 +93,7 @@ TEST(Generate, GreedyWithTheCacheIsGreedyWithoutIt) {
     const auto model = toy_model(3, changes);
     const auto given = prompts({5, 1, 17, 3, 9});
     for (const std::int64_t side_by_side : {1, 3, 8}) {
-      const auto found = generate(*model, given, {.max_new_tokens = 24, .batch_size = side_by_side});
+      const auto found = generate(*model, given, {.max_new_tokens = 24}, {.batch_size = side_by_side});
       ASSERT_EQ(found.size(), given.size());
       for (std::size_t i = 0; i < given.size(); ++i) {
         EXPECT_EQ(found[i].ids, greedy_without_cache(*model, given[i].ids, 24))
@@ -116,7 +123,7 @@ TEST(Generate, BehindASideInputIsTheSameWithItsCache) {
       materialise(*model, at::kFloat);
       initialise(*model, 3);
       attach(*model, {.method = method, .num_virtual_tokens = 5}, 4);
-      const auto found = generate(*model, some, {.max_new_tokens = 12, .batch_size = 2});
+      const auto found = generate(*model, some, {.max_new_tokens = 12}, {.batch_size = 2});
       for (std::size_t i = 0; i < some.size(); ++i) EXPECT_EQ(found[i].ids, greedy_without_cache(*model, some[i].ids, 12)) << name << ", " << method << " " << i;
     }
 }
@@ -139,7 +146,7 @@ TEST(Generate, EveryFamilyIsTheSameWithItsCache) {
     const auto model = make_model(config);
     materialise(*model, at::kFloat);
     initialise(*model, 3);
-    const auto found = generate(*model, some, {.max_new_tokens = 12, .batch_size = 2});
+    const auto found = generate(*model, some, {.max_new_tokens = 12}, {.batch_size = 2});
     for (std::size_t i = 0; i < some.size(); ++i) EXPECT_EQ(found[i].ids, greedy_without_cache(*model, some[i].ids, 12)) << name << " " << i;
   }
 }
@@ -147,7 +154,7 @@ TEST(Generate, EveryFamilyIsTheSameWithItsCache) {
 TEST(Generate, Bf16ChoosesTheBestUpToItsRounding) {
   const auto model = toy_model(3, {{"initializer_range", 0.1}}, at::kBFloat16);
   const auto given = prompts({7, 2});
-  const auto found = generate(*model, given, {.max_new_tokens = 20, .batch_size = 2});
+  const auto found = generate(*model, given, {.max_new_tokens = 20}, {.batch_size = 2});
   for (std::size_t i = 0; i < given.size(); ++i) {
     auto ids = given[i].ids;
     for (const auto id : found[i].ids) {
@@ -163,10 +170,10 @@ TEST(Generate, Bf16ChoosesTheBestUpToItsRounding) {
 TEST(Generate, TextsComeAndGoWhileTheCacheGrows) {
   const auto model = toy_model(4, {{"max_position_embeddings", 256}});
   const auto given = prompts({60, 3, 40, 65, 1, 90, 64, 63});
-  const auto whole = generate(*model, given, {.max_new_tokens = 70, .batch_size = 1});
+  const auto whole = generate(*model, given, {.max_new_tokens = 70}, {.batch_size = 1});
   // An id that some texts write early, others late or never: they end at different times.
   const TokenId eos = whole[1].ids[5];
-  const auto found = generate(*model, given, {.max_new_tokens = 70, .batch_size = 3}, {eos});
+  const auto found = generate(*model, given, {.max_new_tokens = 70}, {.batch_size = 3}, {eos});
   int ended = 0;
   for (std::size_t i = 0; i < given.size(); ++i) {
     const auto expected = greedy_without_cache(*model, given[i].ids, 70);
@@ -182,10 +189,9 @@ TEST(Generate, SampledTextsDoNotDependOnTheirCompany) {
   const auto model = toy_model(3);
   const auto given = prompts({4, 9, 2, 6});
   GenerationOptions options{
-      .sampling = {.temperature = 0.8, .top_k = 20, .top_p = 0.95, .seed = 11}, .max_new_tokens = 30, .batch_size = 1};
-  const auto alone = generate(*model, given, options);
-  options.batch_size = 4;
-  const auto together = generate(*model, given, options);
+      .sampling = {.temperature = 0.8, .top_k = 20, .top_p = 0.95, .seed = 11}, .max_new_tokens = 30};
+  const auto alone = generate(*model, given, options, {.batch_size = 1});
+  const auto together = generate(*model, given, options, {.batch_size = 4});
   options.sampling.seed = 12;
   const auto other = generate(*model, given, options);
   int same = 0;
@@ -207,9 +213,13 @@ TEST(Generate, StopsAtTextAndTellsWhatItShows) {
   const auto at = whole[0].text.find(stop);
   const Letters letters;
   std::vector<std::string> told(2), at_end(2);
-  const auto found = Generator(*model, letters, {}, {.max_new_tokens = 24, .stop = {"never", stop}})
-                         .run(given, {.on_text = [&](std::size_t i, std::string_view text) { told[i] += text; },
-                                      .on_done = [&](std::size_t i, const Generation& g) { at_end[i] = g.text; }});
+  Engine engine(*model, letters, {}, {});
+  auto wanted = requests(given, {.max_new_tokens = 24, .stop = {"never", stop}});
+  for (std::size_t i = 0; i < 2; ++i) {
+    wanted[i].on_text = [&told, i](std::string_view text, const Generation&) { told[i] += text; };
+    wanted[i].on_done = [&at_end, i](const Generation& g) { at_end[i] = g.text; };
+  }
+  const auto found = generate(engine, wanted);
   EXPECT_EQ(found[0].text, whole[0].text.substr(0, at));
   EXPECT_EQ(found[0].finish, FinishReason::kStop);
   EXPECT_EQ(found[0].ids.size(), at + 3);
@@ -239,7 +249,7 @@ TEST(Generate, DynamicRopeGoesOnPastTheTrainedLength) {
   const auto model = toy_model(3, {{"max_position_embeddings", 16}, {"rope_scaling", {{"rope_type", "dynamic"}, {"factor", 3}}}});
   EXPECT_EQ(model->facts.max_positions, 48);
   const auto given = prompts({6, 30, 20});
-  const auto together = generate(*model, given, {.max_new_tokens = 40, .batch_size = 3});
+  const auto together = generate(*model, given, {.max_new_tokens = 40}, {.batch_size = 3});
   for (std::size_t i = 0; i < given.size(); ++i) {
     EXPECT_EQ(together[i].ids[0], greedy_without_cache(*model, given[i].ids, 1)[0]);
     EXPECT_EQ(together[i].ids, generate(*model, {given[i]}, {.max_new_tokens = 40})[0].ids);
@@ -257,19 +267,148 @@ TEST(Generate, LeavesTrainingAsItWas) {
   EXPECT_TRUE(model->random->training);
 }
 
-TEST(SlotCache, GrowsInChunksUpToTheLimitAndKeepsWhatIsThere) {
-  const auto model = toy_model(1);
-  SlotCache cache(*model, at::kFloat, 2, 150);
-  cache.reserve(10, 0);
-  EXPECT_EQ(cache.capacity(), 64);
-  auto view = cache.view(1, {0});
-  view.keys[1].fill_(7);
-  cache.copy(1, 0, 10);
-  cache.reserve(65, 10);
-  EXPECT_EQ(cache.capacity(), 128);
-  EXPECT_TRUE(cache.view(0, {10, 10}).keys[1].narrow(1, 0, 10).eq(7).all().item<bool>());
-  cache.reserve(129, 10);
-  EXPECT_EQ(cache.capacity(), 150);
+// A prompt read in pieces, of any size, behind everything a family puts before and between its tokens.
+TEST(Engine, PromptsInChunksAreTheWhole) {
+  for (const auto& name : families().names())
+    for (const auto* method : {"none", "prompt", "prefix"}) {
+      ModelOptions options{.family = name};
+      options.config = shape_of_family(name, {.hidden_size = 32, .intermediate_size = 40, .num_hidden_layers = 2, .num_attention_heads = 4,
+                                              .num_key_value_heads = 2, .max_position_embeddings = 64, .sliding_window = 6, .initializer_range = 0.3});
+      auto config = hub_config(options, kToyVocab);
+      auto some = prompts({13, 1, 22, 8});
+      if (name == "chatglm") {
+        config.update({{"bos_token_id", kToyVocab - 1}, {"gmask_token_id", kToyVocab - 4}});
+        for (auto& prompt : some) prompt.ids.insert(prompt.ids.end(), {kToyVocab - 4, kToyVocab - 1});
+      }
+      const auto model = make_model(config);
+      materialise(*model, at::kFloat);
+      initialise(*model, 3);
+      if (method != std::string("none")) attach(*model, {.method = method, .num_virtual_tokens = 5}, 4);
+      for (const std::int64_t chunk : {1, 4, 7}) {
+        const auto found = generate(*model, some, {.max_new_tokens = 12}, {.batch_size = 3, .prefill_chunk = chunk});
+        for (std::size_t i = 0; i < some.size(); ++i) EXPECT_EQ(found[i].ids, greedy_without_cache(*model, some[i].ids, 12)) << name << ", " << method << ", by " << chunk << ", text " << i;
+      }
+    }
+}
+
+// Turns of two chats in turn, each beginning as the one before it; then one that parts from it early.
+TEST(Engine, WhatWasKeptOfATextIsItsBeginning) {
+  const auto model = toy_model(3, {{"max_position_embeddings", 256}});
+  const Letters letters;
+  Engine engine(*model, letters, {}, {.batch_size = 2, .prefill_chunk = 8, .kept_texts = 2});
+  auto chats = prompts({20, 24});
+  for (int turn = 0; turn < 4; ++turn) {
+    const auto found = generate(engine, requests(chats, {.max_new_tokens = 10}));
+    for (std::size_t i = 0; i < chats.size(); ++i) {
+      EXPECT_EQ(found[i].ids, greedy_without_cache(*model, chats[i].ids, 10)) << "turn " << turn;
+      auto& ids = chats[i].ids;
+      ids.insert(ids.end(), found[i].ids.begin(), found[i].ids.end());
+      if (turn == 2) ids[17] = (ids[17] + 1) % kToyVocab;
+      ids.insert(ids.end(), {3, static_cast<TokenId>(turn), 5});
+    }
+  }
+}
+
+TEST(Engine, ARequestMayComeAndGoWhileOthersGrow) {
+  const auto model = toy_model(3);
+  const Letters letters;
+  const auto given = prompts({5, 8, 3});
+  Engine engine(*model, letters, {}, {.batch_size = 2});
+  std::vector<Generation> done(3);
+  const auto request = [&](std::size_t i) {
+    return Request{.prompt = given[i], .options = {.max_new_tokens = 20}, .on_done = [&done, i](const Generation& g) { done[i] = g; }};
+  };
+  engine.add(request(0));
+  const auto left = engine.add(request(1));
+  for (int i = 0; i < 5; ++i) EXPECT_TRUE(engine.step());
+  engine.add(request(2));
+  EXPECT_EQ(engine.waiting(), 1u);
+  engine.cancel(left);
+  engine.cancel(left);
+  engine.step();
+  EXPECT_EQ(engine.waiting(), 0u);
+  EXPECT_EQ(engine.growing(), 2u);
+  while (engine.step()) {}
+  EXPECT_TRUE(done[1].ids.empty());
+  for (const std::size_t i : {0, 2}) EXPECT_EQ(done[i].ids, greedy_without_cache(*model, given[i].ids, 20));
+}
+
+TEST(Engine, AListenerMayCancelAnotherTextAndItself) {
+  const auto model = toy_model(3);
+  const Letters letters;
+  const auto given = prompts({5, 8});
+  Engine engine(*model, letters, {}, {});
+  int told = 0, ended = 0;
+  std::vector<Engine::Id> ids;
+  for (const auto& prompt : given)
+    ids.push_back(engine.add({.prompt = prompt, .options = {.max_new_tokens = 20}, .on_text = [&](std::string_view, const Generation&) {
+                                if (++told == 3)
+                                  for (const auto id : ids) engine.cancel(id);
+                              }, .on_done = [&](const Generation&) { ++ended; }}));
+  while (engine.step()) {}
+  EXPECT_EQ(told, 3);
+  EXPECT_EQ(ended, 0);
+}
+
+// Each request under the settings of its own.
+TEST(Engine, RequestsOfDifferentSettingsSideBySide) {
+  const auto model = toy_model(3);
+  const Letters letters;
+  const auto given = prompts({5, 8, 4});
+  const std::vector<GenerationOptions> options{{.max_new_tokens = 12}, {.sampling = {.temperature = 0.9, .seed = 4}, .max_new_tokens = 20}, {.sampling = {.no_repeat_ngram = 1}, .max_new_tokens = 9, .log_probs = 2}};
+  Engine engine(*model, letters, {}, {});
+  std::vector<Request> wanted;
+  for (std::size_t i = 0; i < 3; ++i) wanted.push_back({.prompt = given[i], .options = options[i]});
+  for (auto& request : wanted) request.prompt.number = 7;
+  const auto together = generate(engine, wanted);
+  for (std::size_t i = 0; i < 3; ++i) EXPECT_EQ(together[i].ids, generate(engine, {wanted[i]})[0].ids) << i;
+  const auto& told = together[2].log_probs;
+  ASSERT_EQ(told.size(), 9u);
+  EXPECT_TRUE(together[0].log_probs.empty());
+  auto ids = given[2].ids;
+  for (const auto& at : told) {
+    const auto whole = at::log_softmax(last_logits(*model, ids), -1);
+    EXPECT_NEAR(at.chosen.log_prob, whole[at.chosen.id].item<double>(), 1e-4);
+    EXPECT_EQ(at.top[0].id, whole.argmax().item<std::int64_t>());
+    ids.push_back(at.chosen.id);
+  }
+}
+
+TEST(KvTexts, GrowInChunksUpToTheContextAndKeepWhatIsThere) {
+  const auto model = toy_model(1, {{"max_position_embeddings", 150}});
+  KvTexts texts(*model, at::kFloat, at::kCPU, 0);
+  auto text = texts.begin({1, 2, 3}, {});
+  const auto capacity = [&] { return text.keys[1].size(0); };
+  texts.reserve(text, 10);
+  EXPECT_EQ(capacity(), 64);
+  text.keys[1].fill_(7);
+  text.length = 10;
+  texts.reserve(text, 65);
+  EXPECT_EQ(capacity(), 128);
+  EXPECT_TRUE(text.keys[1].narrow(0, 0, 10).eq(7).all().item<bool>());
+  texts.reserve(text, 129);
+  EXPECT_EQ(capacity(), 150);
+}
+
+TEST(KvTexts, KeepTheNewestAndGiveEachOnce) {
+  const auto model = toy_model(1, {{"max_position_embeddings", 150}});
+  KvTexts texts(*model, at::kFloat, at::kCPU, 2);
+  std::vector<TokenId> ids(40);
+  const auto keep = [&](TokenId first, std::optional<std::size_t> adapter) {
+    ids[0] = first;
+    KvText text;
+    texts.reserve(text, 40);
+    text.length = 40;
+    texts.end(text, ids, adapter);
+  };
+  for (const TokenId first : {1, 2, 3}) keep(first, {});
+  EXPECT_EQ(texts.kept(), 2u);
+  ids[0] = 1;
+  EXPECT_EQ(texts.begin(ids, {}).length, 0) << "the oldest went";
+  ids[0] = 2;
+  EXPECT_EQ(texts.begin(ids, 0).length, 0) << "another adapter's";
+  EXPECT_EQ(texts.begin(ids, {}).length, 39) << "the last token is read again, for what follows it";
+  EXPECT_EQ(texts.begin(ids, {}).length, 0) << "given already";
 }
 
 }  // namespace

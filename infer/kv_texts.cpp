@@ -1,0 +1,58 @@
+#include "infer/kv_texts.h"
+
+#include <algorithm>
+
+namespace herd {
+
+KvTexts::KvTexts(const CausalLm& model, at::ScalarType dtype, at::Device device, std::size_t kept) : model_(model), dtype_(dtype), device_(device), most_(kept) {}
+
+KvText KvTexts::begin(const std::vector<TokenId>& prompt, std::optional<std::size_t> adapter) {
+  constexpr std::int64_t kWorthIt = 16;  // tokens; a new text costs as much
+  auto best = ended_.end();
+  std::int64_t shared = kWorthIt - 1;
+  for (auto at = ended_.begin(); at != ended_.end() && !model_.facts.sees_ahead; ++at) {
+    if (at->adapter != adapter) continue;
+    const auto [mine, theirs] = std::mismatch(prompt.begin(), prompt.end() - 1, at->ids.begin(), at->ids.end());
+    if (mine - prompt.begin() > shared) shared = mine - prompt.begin(), best = at;
+  }
+  if (best == ended_.end()) return {};
+  auto text = std::move(best->text);
+  ended_.erase(best);
+  text.length = virtual_tokens() + shared;
+  return text;
+}
+
+void KvTexts::reserve(KvText& text, std::int64_t tokens) const {
+  constexpr std::int64_t kChunk = 64;
+  const auto capacity = text.keys.empty() ? 0 : text.keys.front().size(0) - side();
+  if (tokens <= capacity) return;
+  const auto wanted = std::max(tokens, capacity + capacity / 2);
+  const auto grown = side() + std::max(tokens, std::min((wanted + kChunk - 1) / kChunk * kChunk, model_.facts.max_positions));
+  const auto held = text.length == 0 ? 0 : side() + this->tokens(text);
+  for (auto* both : {&text.keys, &text.values}) {
+    both->resize(model_.blocks.size());
+    for (auto& x : *both) {
+      auto larger = at::empty({grown, model_.facts.kv_heads, model_.facts.head_dim}, at::dtype(dtype_).device(device_));
+      if (held > 0) larger.narrow(0, 0, held).copy_(x.narrow(0, 0, held));
+      x = larger;
+    }
+  }
+}
+
+void KvTexts::end(KvText text, std::vector<TokenId> ids, std::optional<std::size_t> adapter) {
+  if (most_ == 0 || text.length == 0) return;
+  ids.resize(static_cast<std::size_t>(tokens(text)));
+  ended_.push_front({std::move(text), std::move(ids), adapter});
+  if (ended_.size() > most_) ended_.pop_back();
+}
+
+KvText KvTexts::copy(const KvText& text) const {
+  auto other = text;
+  for (auto* both : {&other.keys, &other.values})
+    for (auto& x : *both) x = x.clone();
+  return other;
+}
+
+std::int64_t KvTexts::tokens(const KvText& text) const { return text.length == 0 ? 0 : text.length - virtual_tokens(); }
+
+}  // namespace herd

@@ -1,0 +1,109 @@
+#include "runtime/nn/few_rows.h"
+
+#include <cstring>
+#include <vector>
+
+#include "runtime/nn/kernel_math.h"
+
+namespace herd::kernel {
+namespace {
+
+constexpr int kLanes = 16;
+using Floats = float __attribute__((vector_size(kLanes * sizeof(float))));
+using Words = std::uint32_t __attribute__((vector_size(kLanes * sizeof(std::uint32_t))));
+using Halves = std::uint16_t __attribute__((vector_size(kLanes * sizeof(std::uint16_t))));
+
+HERD_INLINE void load(const float* p, Floats& to) { std::memcpy(&to, p, sizeof to); }
+HERD_INLINE void load(const Bf16* p, Floats& to) {
+  Halves bits;
+  std::memcpy(&bits, p, sizeof bits);
+  const Words words = __builtin_convertvector(bits, Words) << 16;
+  std::memcpy(&to, &words, sizeof to);
+}
+
+// By halves: one number after another would take as long as the loop before it.
+HERD_INLINE float sum_of(const Floats& v) {
+  using Eight = float __attribute__((vector_size(32)));
+  using Four = float __attribute__((vector_size(16)));
+  Eight eight[2];
+  std::memcpy(eight, &v, sizeof eight);
+  eight[0] += eight[1];
+  Four four[2];
+  std::memcpy(four, eight, sizeof four);
+  four[0] += four[1];
+  return (four[0][0] + four[0][1]) + (four[0][2] + four[0][3]);
+}
+
+// R rows by O outputs, all sums in registers: each number of the weight is used R times, each of x O times.
+template <int R, int O, class W, class S>
+HERD_INLINE void tile(const float* x, const W* w, S* y, Index in, Index out) {
+  Floats sums[R][O] = {};
+  Index i = 0;
+  for (; i + kLanes <= in; i += kLanes) {
+    Floats weights[O];
+    for (int o = 0; o < O; ++o) {
+      load(w + o * in + i, weights[o]);
+      __builtin_prefetch(w + (O + o) * in + i);  // the next tile's: rows are too short for the processor to see the stream
+    }
+    for (int r = 0; r < R; ++r) {
+      Floats numbers;
+      load(x + r * in + i, numbers);
+      for (int o = 0; o < O; ++o) sums[r][o] += numbers * weights[o];
+    }
+  }
+  for (int r = 0; r < R; ++r) {
+    for (int o = 0; o < O; ++o) {
+      float sum = sum_of(sums[r][o]);
+      for (Index j = i; j < in; ++j) sum += x[r * in + j] * kernel::load(w, o * in + j);
+      store(y, r * out + o, sum);
+    }
+  }
+}
+
+// O outputs for all rows, while their weights are in the cache.
+template <int O, class W, class S>
+HERD_INLINE void outputs(const float* x, const W* w, S* y, Index rows, Index in, Index out) {
+  for (; rows >= 6; rows -= 6, x += 6 * in, y += 6 * out) tile<6, O>(x, w, y, in, out);
+  if (rows >= 4) tile<4, O>(x, w, y, in, out), rows -= 4, x += 4 * in, y += 4 * out;
+  if (rows == 3) tile<3, O>(x, w, y, in, out);
+  else if (rows == 2) tile<2, O>(x, w, y, in, out);
+  else if (rows == 1) tile<1, O>(x, w, y, in, out);
+}
+
+// Weights that several tiles want are made wide once.
+template <int O, class S>
+HERD_INLINE void widened(const float* x, const Bf16* w, S* y, Index rows, Index in, Index out, float* wide) {
+  if (rows <= 6) return outputs<O>(x, w, y, rows, in, out);
+  constexpr Index kLine = 64 / sizeof(Bf16);
+  for (Index begin = 0; begin < O * in; begin += kLine) {
+    __builtin_prefetch(w + O * in + begin);
+    const Index end = begin + kLine < O * in ? begin + kLine : O * in;
+#pragma omp simd
+    for (Index i = begin; i < end; ++i) wide[i] = kernel::load(w, i);
+  }
+  outputs<O>(x, wide, y, rows, in, out);
+}
+template <int O>
+HERD_INLINE void widened(const float* x, const float* w, float* y, Index rows, Index in, Index out, float*) {
+  outputs<O>(x, w, y, rows, in, out);
+}
+
+template <class S>
+HERD_INLINE void all(const float* x, const S* w, S* y, Index rows, Index in, Index out, Index first, Index last) {
+  std::vector<float> wide(sizeof(S) == sizeof(Bf16) && rows > 6 ? static_cast<std::size_t>(4 * in) : 0);
+  for (Index o = first; o < last;) {
+    if (o + 4 <= last) widened<4>(x, w + o * in, y + o, rows, in, out, wide.data()), o += 4;
+    else widened<1>(x, w + o * in, y + o, rows, in, out, wide.data()), o += 1;
+  }
+}
+
+}  // namespace
+
+HERD_EVERY_CPU void few_rows(const float* x, const float* w, float* y, Index rows, Index in, Index out, Index first, Index last) {
+  all(x, w, y, rows, in, out, first, last);
+}
+HERD_EVERY_CPU void few_rows(const float* x, const Bf16* w, Bf16* y, Index rows, Index in, Index out, Index first, Index last) {
+  all(x, w, y, rows, in, out, first, last);
+}
+
+}  // namespace herd::kernel

@@ -1,0 +1,85 @@
+// What a new token of each of a few texts runs through on the CPU: the kernels against the definition in fp64.
+#include <ATen/Parallel.h>
+#include <gtest/gtest.h>
+
+#include "runtime/nn/attention.h"
+#include "runtime/nn/matmul.h"
+#include "tests/support/oracles.h"
+
+namespace herd::test {
+namespace {
+
+// fp32 sums of some thousand terms, and what storing a bf16 rounds by.
+double bound(at::ScalarType dtype) { return dtype == at::kFloat ? 2e-6 : 4e-3; }
+
+TEST(FewRows, AreTheProductOfEveryShape) {
+  const at::NoGradGuard no_grad;
+  for (const auto dtype : {at::kFloat, at::kBFloat16})
+    for (const std::int64_t in : {1, 15, 16, 17, 96, 577})
+      for (const std::int64_t out : {1, 3, 4, 7, 130})
+        for (const std::int64_t rows : {1, 2, 3, 4, 5, 6, 7, 11, 16}) {
+          const auto x = random({rows, in}, at::kDouble, 1).to(dtype), w = random({out, in}, at::kDouble, 2).to(dtype);
+          const auto expected = at::linear(x.to(at::kDouble), w.to(at::kDouble));
+          EXPECT_LT(relative_deviation(matmul_transposed(x, w).to(at::kDouble), expected), bound(dtype)) << rows << " x " << in << " x " << out;
+        }
+}
+
+TEST(FewRows, OfARowAreTheSameBitsInAnyCompanyOnAnyThreads) {
+  const at::NoGradGuard no_grad;
+  const auto threads = at::get_num_threads();
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    const auto x = random({16, 301}, at::kDouble, 1).to(dtype), w = random({1001, 301}, at::kDouble, 2).to(dtype);
+    const auto all = matmul_transposed(x, w);
+    for (const int n : {1, 3}) {
+      at::set_num_threads(n);
+      for (std::int64_t count = 1; count <= 16; ++count)
+        EXPECT_TRUE(matmul_transposed(x.narrow(0, 16 - count, count), w).equal(all.narrow(0, 16 - count, count))) << count << " rows";
+    }
+  }
+  at::set_num_threads(threads);
+}
+
+TEST(FewRows, LeaveAloneWhatIsToBeDifferentiated) {
+  const auto x = random({3, 20}, at::kDouble, 1).to(at::kFloat).requires_grad_(), w = random({8, 20}, at::kDouble, 2).to(at::kFloat);
+  const auto y = matmul_transposed(x, w);
+  EXPECT_TRUE(y.requires_grad());
+}
+
+struct Case {
+  std::int64_t heads, kv_heads, width, window, past;
+  bool alibi;
+};
+
+TEST(OneQuery, IsTheDefinitionForTextsOfAnyLengthSideBySide) {
+  const at::NoGradGuard no_grad;
+  const std::vector<std::int64_t> held{1, 7, 64, 300};
+  for (const auto& c : {Case{4, 2, 8, 0, 0, false}, Case{6, 1, 33, 0, 0, false}, Case{8, 8, 64, 0, 5, false}, Case{4, 4, 16, 6, 0, false}, Case{4, 2, 16, 0, 3, true}, Case{2, 2, 7, 50, 4, true}})
+    for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+      std::vector<KvText> texts(held.size());
+      KvCache cache;
+      AttentionLayout layout{.window = c.window};
+      if (c.alibi) layout.alibi_slopes = alibi_slopes(c.heads);
+      if (c.past > 0) layout.past = {{at::zeros({c.past, c.kv_heads, c.width})}, {at::zeros({c.past, c.kv_heads, c.width})}};
+      for (std::size_t i = 0; i < held.size(); ++i) {
+        const std::vector<std::int64_t> sizes{c.past + held[i] + 3, c.kv_heads, c.width};
+        texts[i] = {.keys = {random(sizes, at::kDouble, static_cast<int>(i)).to(dtype)}, .values = {random(sizes, at::kDouble, static_cast<int>(10 + i)).to(dtype)}, .length = held[i]};
+        cache.texts.push_back(&texts[i]);
+      }
+      const auto n = std::ssize(held);
+      const auto q = random({n, 1, c.heads, c.width}, at::kDouble, 20).to(dtype), k = random({n, 1, c.kv_heads, c.width}, at::kDouble, 21).to(dtype), v = random({n, 1, c.kv_heads, c.width}, at::kDouble, 22).to(dtype);
+      const auto found = attention(q, k, v, layout, &cache, 0);
+      for (std::int64_t row = 0; row < n; ++row) {
+        const auto& text = texts[static_cast<std::size_t>(row)];
+        const auto count = c.past + text.length + 1, seen = c.window > 0 ? std::min(c.window, count) : count;
+        const auto all = [&](const Tensor& x) { return x.narrow(0, count - seen, seen).to(at::kDouble).repeat_interleave(c.heads / c.kv_heads, 1).transpose(0, 1); };  // [h, seen, e]
+        EXPECT_TRUE(text.keys[0][count - 1].equal(k[row][0]));
+        auto scores = at::matmul(all(text.keys[0]), q[row][0].to(at::kDouble).unsqueeze(-1)).squeeze(-1) / std::sqrt(static_cast<double>(c.width));
+        if (c.alibi) scores = scores - layout.alibi_slopes.to(at::kDouble).unsqueeze(1) * (seen - 1 - at::arange(seen));
+        const auto expected = at::matmul(at::softmax(scores, -1).unsqueeze(1), all(text.values[0])).flatten();
+        EXPECT_LT(relative_deviation(found[row].flatten().to(at::kDouble), expected), 2 * bound(dtype)) << "text " << row << ", width " << c.width;
+      }
+    }
+}
+
+}  // namespace
+}  // namespace herd::test
