@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "data/readers/conversation.h"
 #include "runtime/base/error.h"
 
 namespace herd {
@@ -12,7 +13,7 @@ namespace {
 
 constexpr std::array<std::string_view, 6> kMarkers{"BEGININPUT", "ENDINPUT",         "BEGINCONTEXT",
                                                    "ENDCONTEXT", "BEGININSTRUCTION", "ENDINSTRUCTION"};
-constexpr std::string_view kPlain = " PLAINFORMAT", kFence = "```", kUser = "</s> USER: ", kAssistant = " ASSISTANT: ";
+constexpr std::string_view kPlain = " PLAINFORMAT", kFence = "```";
 
 DataError mistake(std::string who, std::string found, std::string expected) {
   return DataError({.who = std::move(who), .found = std::move(found), .expected = std::move(expected), .remedy = ""});
@@ -64,13 +65,13 @@ std::string with_sources(std::string_view answer, std::span<const ContextBlock> 
   for (const auto& block : cited) {
     const auto lines = metadata_lines(block);
     if (lines.empty()) throw mistake("a source", "no metadata", "at least one line to cite");
-    out += "\n\nSource:\n" + lines.substr(0, lines.size() - 1);
+    out += "\nSource:\n" + lines.substr(0, lines.size() - 1);
   }
   return out;
 }
 
 std::string plain_format(std::string_view instruction) {
-  std::string out(instruction);
+  std::string out(trimmed_text(instruction));
   if (!out.ends_with(kPlain)) out += kPlain;
   return out;
 }
@@ -90,23 +91,6 @@ std::string code_alone(std::string_view answer) {
   if (!any) return std::string(answer);
   if (!code.empty()) code.pop_back();
   return code;
-}
-
-std::vector<Turn> split_turns(std::string prompt, std::string_view answer) {
-  std::vector<Turn> turns;
-  for (;;) {
-    const auto end = answer.find(kUser);
-    turns.push_back({.role = Role::kUser, .text = std::move(prompt)});
-    turns.push_back({.role = Role::kAssistant, .text = std::string(answer.substr(0, end))});
-    if (end == std::string_view::npos) break;
-    answer.remove_prefix(end + kUser.size());
-    const auto reply = answer.find(kAssistant);
-    if (reply == std::string_view::npos || reply > answer.find(kUser))
-      throw mistake("a conversation", "'</s> USER: ' without ' ASSISTANT: ' after it", "both");
-    prompt = answer.substr(0, reply);
-    answer.remove_prefix(reply + kAssistant.size());
-  }
-  return turns;
 }
 
 }  // namespace herd

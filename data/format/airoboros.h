@@ -27,16 +27,12 @@ std::string closed_context(std::span<const ContextBlock> blocks, std::string_vie
 /// @throws DataError where a block has no metadata to cite.
 std::string with_sources(std::string_view answer, std::span<const ContextBlock> cited);
 
-/// The instruction with ` PLAINFORMAT` at its end, which asks for code and nothing else; once only.
+/// The instruction, trimmed, with ` PLAINFORMAT` at its end, which asks for code and nothing else; once only.
 std::string plain_format(std::string_view instruction);
 
 /// What is inside the answer's fenced blocks (```), one after the other; the answer itself where it has none.
 /// @throws DataError for a fence without its end.
 std::string code_alone(std::string_view answer);
-
-/// Turns of `{prompt}` and an answer that holds further turns as `</s> USER: … ASSISTANT: …`. @throws DataError for a USER without an
-/// ASSISTANT.
-std::vector<Turn> split_turns(std::string prompt, std::string_view answer);
 
 struct Character {
   std::string name, description;

@@ -6,6 +6,8 @@
 #include "data/format/alpaca_lines.h"
 #include "data/format/json_objects.h"
 #include "data/format/text_output.h"
+#include "data/readers/conversation.h"
+#include "data/readers/fault.h"
 
 namespace herd {
 namespace {
@@ -71,7 +73,7 @@ Record record_of(const JsonObject& object, AiroborosCount& count) {
     return instruction_record(plain_format(object.text("instruction")), {}, code_alone(object.text("response")));
   }
   Record record;
-  record.turns = split_turns(object.text("instruction"), object.text("response"));
+  record.turns = embedded_turns(object.text("instruction"), object.text("response"));
   ++(record.turns.size() > 2 ? count.multi_turn : count.single);
   return record;
 }
@@ -85,6 +87,8 @@ Record placed(const JsonObject& object, AiroborosCount& count) {
     if (complaint.who == object.place()) throw;
     complaint.who = object.place() + ": " + complaint.who;
     throw DataError(std::move(complaint));
+  } catch (const RecordFault& fault) {
+    throw object.error(fault.found, fault.expected, fault.remedy);
   }
 }
 

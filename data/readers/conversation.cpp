@@ -35,6 +35,43 @@ bool may_follow(Role role, Role before) {
   return false;
 }
 
+constexpr std::string_view kEnd = "</s>", kUser = "USER:", kAssistant = "ASSISTANT:";
+
+/// Where the next `</s> USER:` stands, and behind it.
+std::pair<std::size_t, std::size_t> next_user(std::string_view text) {
+  for (auto at = text.find(kEnd); at != text.npos; at = text.find(kEnd, at + 1)) {
+    const auto behind = text.find_first_not_of(" \t\r\n", at + kEnd.size());
+    if (behind != text.npos && text.substr(behind).starts_with(kUser)) return {at, behind + kUser.size()};
+  }
+  return {text.npos, text.npos};
+}
+
+std::string_view without_end(std::string_view text) {
+  text = trimmed_text(text);
+  if (text.ends_with(kEnd)) text.remove_suffix(kEnd.size());
+  return trimmed_text(text);
+}
+
+void add_pair(std::vector<Turn>& turns, std::string_view question, std::string_view answer) {
+  turns.push_back({.role = Role::kUser, .text = std::string(question)});
+  turns.push_back({.role = Role::kAssistant, .text = std::string(answer)});
+}
+
+/// `question ASSISTANT: answer </s> USER: question ASSISTANT: answer …`
+void add_exchanges(std::vector<Turn>& turns, std::string_view text) {
+  for (;;) {
+    const auto [end, behind] = next_user(text);
+    const auto exchange = text.substr(0, end);
+    const auto answer = exchange.find(kAssistant);
+    if (answer == exchange.npos)
+      throw RecordFault{.found = "a turn of USER: without one of ASSISTANT: after it",
+                        .expected = "the two by turns, as airoboros writes them"};
+    add_pair(turns, trimmed_text(exchange.substr(0, answer)), without_end(exchange.substr(answer + kAssistant.size())));
+    if (end == text.npos) return;
+    text.remove_prefix(behind);
+  }
+}
+
 }  // namespace
 
 void read_about(const Fields& fields, Record& record) {
@@ -111,6 +148,19 @@ std::vector<std::string_view> between_markers(std::string_view text) {
 bool holds_dialogue(std::string_view instruction) {
   const auto pieces = between_markers(instruction);
   return !pieces.empty() && pieces.size() % 2 == 0 && pieces.back().empty();
+}
+
+std::vector<Turn> embedded_turns(std::string_view instruction, std::string_view response) {
+  std::vector<Turn> turns;
+  if (next_user(instruction).first != std::string_view::npos) {
+    add_exchanges(turns, fmt::format("{} {} {}", instruction, kAssistant, response));
+  } else if (const auto [end, behind] = next_user(response); end != std::string_view::npos) {
+    add_pair(turns, instruction, without_end(response.substr(0, end)));
+    add_exchanges(turns, response.substr(behind));
+  } else {
+    add_pair(turns, instruction, response);
+  }
+  return turns;
 }
 
 }  // namespace herd

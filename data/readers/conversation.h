@@ -29,6 +29,10 @@ std::vector<std::string_view> between_markers(std::string_view text);
 /// Whether an instruction is a dialogue, as Alpaca-CoT and BELLE write them: it ends with an `Assistant:` that is still to be answered.
 bool holds_dialogue(std::string_view instruction);
 
+/// The turns of an instruction and its response, and of those that airoboros embeds in either: `</s> USER: … ASSISTANT: …`.
+/// @throws RecordFault for a USER without an ASSISTANT
+std::vector<Turn> embedded_turns(std::string_view instruction, std::string_view response);
+
 /// Without white space at either end.
 std::string_view trimmed_text(std::string_view text);
 

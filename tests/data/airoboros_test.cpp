@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "data/readers/conversation.h"
+#include "data/readers/fault.h"
 #include "tests/data/text_files.h"
 
 namespace herd {
@@ -54,7 +56,7 @@ TEST(Airoboros, MarkersCannotBeForged) {
 }
 
 TEST(Airoboros, AnswersCiteTheirSources) {
-  EXPECT_EQ(with_sources("Green.", std::span(kBlocks).first(1)), "Green.\n\nSource:\ndate: 2021-01-01\nurl: https://a.example/x?y:z");
+  EXPECT_EQ(with_sources("Green.", std::span(kBlocks).first(1)), "Green.\nSource:\ndate: 2021-01-01\nurl: https://a.example/x?y:z");
   EXPECT_EQ(with_sources("Green.", {}), "Green.");
   EXPECT_THAT(complaint_of([&] { with_sources("Green.", kBlocks); }), HasSubstr("no metadata"));
 }
@@ -62,6 +64,7 @@ TEST(Airoboros, AnswersCiteTheirSources) {
 TEST(Airoboros, PlainFormatIsAskedOnce) {
   EXPECT_EQ(plain_format("Write a loop."), "Write a loop. PLAINFORMAT");
   EXPECT_EQ(plain_format("Write a loop. PLAINFORMAT"), "Write a loop. PLAINFORMAT");
+  EXPECT_EQ(plain_format("\nWrite a loop. \n"), "Write a loop. PLAINFORMAT");
 }
 
 TEST(Airoboros, CodeAloneIsWhatTheFencesHold) {
@@ -72,15 +75,17 @@ TEST(Airoboros, CodeAloneIsWhatTheFencesHold) {
 }
 
 TEST(Airoboros, EmbeddedTurnsAreParted) {
-  const auto turns = split_turns("a", "b</s> USER: c ASSISTANT: d\ne</s> USER: f\nUSER: g ASSISTANT: h");
+  const auto turns = embedded_turns("a", "b</s> USER: c ASSISTANT: d\ne</s> USER: f\nUSER: g ASSISTANT: h");
   ASSERT_EQ(turns.size(), 6u);
   EXPECT_EQ(turns[2], (Turn{.role = Role::kUser, .text = "c"}));
   EXPECT_EQ(turns[3], (Turn{.role = Role::kAssistant, .text = "d\ne"}));
   EXPECT_EQ(turns[4].text, "f\nUSER: g");
   EXPECT_EQ(turns[5].text, "h");
-  EXPECT_EQ(split_turns("a", "b USER: c").size(), 2u);
-  EXPECT_THAT(complaint_of([] { split_turns("a", "b</s> USER: c"); }), HasSubstr("ASSISTANT"));
-  EXPECT_THAT(complaint_of([] { split_turns("a", "b</s> USER: c</s> USER: d ASSISTANT: e"); }), HasSubstr("ASSISTANT"));
+  EXPECT_EQ(embedded_turns("a", "b USER: c").size(), 2u);
+  EXPECT_EQ(embedded_turns("a ASSISTANT: b</s> USER: c", "d").size(), 4u);
+  EXPECT_THROW(embedded_turns("a", "b</s> USER: c"), RecordFault);
+  EXPECT_THROW(embedded_turns("a", "b</s> USER:"), RecordFault);
+  EXPECT_THROW(embedded_turns("a", "b</s> USER: c</s> USER: d ASSISTANT: e"), RecordFault);
 }
 
 CharacterChat tavern() {
@@ -170,7 +175,7 @@ TEST_F(AiroborosFiles, EveryFormIsAConversation) {
                      "BEGININPUT\nBEGINCONTEXT\nurl: https://a.example\ndate: 2021\nENDCONTEXT\nThey are green.\nENDINPUT\n"
                      "BEGININPUT\nBEGINCONTEXT\nENDCONTEXT\nThey taste sweet.\nENDINPUT\n"
                      "BEGININSTRUCTION\nWhat colour are blueberries?\nENDINSTRUCTION"),
-                 say("assistant", "Green.\n\nSource:\nurl: https://a.example\ndate: 2021")}}},
+                 say("assistant", "Green.\nSource:\nurl: https://a.example\ndate: 2021")}}},
           Json{{"id", "made-2"},
                {"category", "coding"},
                {"conversations", {say("human", "Print one. PLAINFORMAT"), say("assistant", "print(1)")}}},
