@@ -1,34 +1,18 @@
-"""herd's metrics against sacrebleu, rouge_score, scikit-learn and SciPy, over real and random texts. The real ones skip where the assets are missing."""
+"""herd's ROUGE, BLEU and distinct-n against rouge_score, sacrebleu and sets, over real and random texts. Real ones skip where the assets are missing."""
 
-import json
 import logging
-import pathlib
 import random
-import subprocess
-import sys
 import unittest
 
-from herd_paths import BINARIES
-
-sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from metric_texts import REAL, odd, random_pairs, real_pairs  # noqa: E402
-from rouge_score.rouge_scorer import RougeScorer  # noqa: E402
-from sacrebleu.metrics import BLEU  # noqa: E402
+from metrics_probe import ask
+from metric_texts import REAL, odd, random_pairs, real_pairs
+from rouge_score.rouge_scorer import RougeScorer
+from sacrebleu.metrics import BLEU
 
 logging.getLogger("sacrebleu").setLevel(logging.ERROR)
 
 # Relative: sacrebleu sums four logarithms by Python's sum(), which from 3.12 on compensates its rounding; the rest is the same, to the bit.
 BLEU_ROUNDING = 1e-14
-
-
-def ask(requests):
-    done = subprocess.run([BINARIES / "metrics_probe"], input="".join(json.dumps(request) + "\n" for request in requests), capture_output=True,
-                          text=True, encoding="utf-8", check=True)
-    replies = [json.loads(line) for line in done.stdout.splitlines()]
-    assert len(replies) == len(requests), (len(replies), len(requests))
-    for request, reply in zip(requests, replies):
-        assert "error" not in reply, (request, reply)
-    return replies
 
 
 class Characters:

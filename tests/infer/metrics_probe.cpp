@@ -5,9 +5,13 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "infer/metrics/answers.h"
 #include "infer/metrics/bleu.h"
+#include "infer/metrics/bootstrap.h"
 #include "infer/metrics/distinct.h"
+#include "infer/metrics/numbers.h"
 #include "infer/metrics/rouge.h"
+#include "infer/metrics/scores.h"
 
 namespace {
 
@@ -47,10 +51,41 @@ Json distinct(const Json& request) {
   return {counter.different(), counter.total(), counter.value()};
 }
 
+using Texts = std::vector<std::string>;
+
+Json normal(const Json& request) { return normal_answer(request["answer"].get<std::string>()); }
+Json letters(const Json& request) { return choice_letters(request["answer"].get<std::string>()); }
+Json word(const Json& request) { return answer_word(request["answer"].get<std::string>(), answer_format(request["instruction"].get<std::string>())); }
+Json number(const Json& request) {
+  const auto found = number_in(request["answer"].get<std::string>());
+  return found ? Json(*found) : Json();
+}
+
+Json scores(const Json& request) {
+  const auto found = confusion(request["references"].get<Texts>(), request["answers"].get<Texts>());
+  const auto f1 = f1_scores(found, request["of"].get<Texts>());
+  auto labels = Json::array();
+  for (const auto& label : f1.labels) labels.push_back({label.precision, label.recall, label.f1, label.support});
+  return {{"confusion", found.counts}, {"accuracy", found.accuracy()}, {"labels", labels}, {"macro", f1.macro}, {"micro", f1.micro}};
+}
+
+Json bootstrap(const Json& request) {
+  const BootstrapOptions options{.resamples = request["resamples"], .level = request["level"]};
+  const auto a = request["a"].get<std::vector<double>>();
+  const auto found = request.contains("b") ? bootstrap_difference(a, request["b"].get<std::vector<double>>(), options) : bootstrap_mean(a, options);
+  return {found.mean, found.low, found.high};
+}
+
 const std::map<std::string, std::function<Json(const Json&)>> kAsks{
     {"rouge", rouge},
     {"bleu", bleu},
     {"distinct", distinct},
+    {"normal", normal},
+    {"letters", letters},
+    {"word", word},
+    {"number", number},
+    {"scores", scores},
+    {"bootstrap", bootstrap},
 };
 
 }  // namespace
