@@ -61,6 +61,16 @@ class Answers(unittest.TestCase):
             found = ask([{"ask": "word", "instruction": record["instruction"], "answer": record["output"]} for record in records])
             self.assertEqual(found, [record["answer"] for record in records])
 
+    def test_letters_of_real_answers(self):
+        """AQuA's answers are `(C)`; a text that ends with one after much else is read too."""
+        file = ASSETS / "data/cot-tsv/aqua_train.tsv"
+        if not file.exists():
+            self.skipTest(f"no {file}")
+        rows = [line.split("\t") for line in file.read_text(encoding="utf-8").splitlines()]
+        for answers in ([answer for _, answer, _ in rows], [f"{reason}\nThe answer is {answer}." for _, answer, reason in rows]):
+            found = ask([{"ask": "letters", "answer": answer} for answer in answers])
+            self.assertEqual(found, [answer.strip("()") for _, answer, _ in rows])
+
     def test_numbers_of_real_answers(self):
         """Where the adapters' way differs, it knows no fraction, and no minus before a currency."""
         for name in ("gsm8k", "MultiArith"):

@@ -19,6 +19,7 @@ TEST(ExactMatch, ComparesNormalForms) {
            {"“巴黎。”", "巴黎"},
            {"(ａｂｃ１２３！)", "abc123"},
            {"e\u0301", "é"},
+           {"10²", "10²"},
            {"-3.50", "-3.50"},
            {"$5, 10%", "$5, 10%"},
            {"x = f(1)", "x = f(1"},
@@ -61,6 +62,7 @@ TEST(AnswerWords, AreThoseOfTheInstruction) {
 TEST(AnswerWords, TheFirstNamedCounts) {
   const std::vector<std::string> boolq{"true", "false"}, piqa{"solution1", "solution2"}, arc{"answer1", "answer2", "answer12"};
   EXPECT_EQ(answer_word("the correct answer is False, not true", boolq), "false");
+  EXPECT_EQ(answer_word("True, not false", boolq), "true");
   EXPECT_EQ(answer_word("untrue, trueish", boolq), "");
   EXPECT_EQ(answer_word("答案是true。", boolq), "true");
   EXPECT_EQ(answer_word("Solution 2 is better than solution1", piqa), "solution2");
