@@ -23,7 +23,8 @@ std::string nfc(std::string_view text) {
   const auto units = icu::UnicodeString::fromUTF8(icu::StringPiece(text.data(), static_cast<std::int32_t>(text.size())));
   std::string out;
   normalizer->normalize(units, error).toUTF8String(out);
-  if (U_FAILURE(error)) throw DataError({.who = "an answer", .found = u_errorName(error), .expected = "a text that ICU can normalise", .remedy = ""});
+  if (U_FAILURE(error))
+    throw DataError({.who = "an answer", .found = u_errorName(error), .expected = "a text that ICU can normalise", .remedy = ""});
   return out;
 }
 
@@ -91,7 +92,8 @@ std::string answer_word(std::string_view answer, std::span<const std::string> wo
   auto first = answer.size();
   for (const auto& word : words) {
     const auto digits = word.find_last_not_of("0123456789") + 1;
-    const Regex whole(fmt::format("(?i)(?<![A-Za-z0-9])\\Q{}\\E *\\Q{}\\E(?![A-Za-z0-9])", word.substr(0, digits), word.substr(digits)), "answer word " + word);
+    const Regex whole(fmt::format("(?i)(?<![A-Za-z0-9])\\Q{}\\E *\\Q{}\\E(?![A-Za-z0-9])", word.substr(0, digits), word.substr(digits)),
+                      "answer word " + word);
     const auto found = whole.find_all(answer);
     if (found.empty() || found[0].first >= first) continue;
     first = found[0].first;

@@ -29,7 +29,8 @@ BleuStats& BleuStats::operator+=(const BleuStats& other) {
 
 BleuStats bleu_stats(std::string_view answer, std::span<const std::string> references, BleuTokens tokens) {
   if (references.empty())
-    throw DataError({.who = "BLEU", .found = "an answer without a reference", .expected = "one or more", .remedy = "leave such records out"});
+    throw DataError(
+        {.who = "BLEU", .found = "an answer without a reference", .expected = "one or more", .remedy = "leave such records out"});
   if (tokens == BleuTokens::kByLanguage) tokens = bleu_tokens_for(references[0]);
   const auto found = bleu_tokens(answer, tokens);
   BleuStats stats{.answer_tokens = static_cast<std::int64_t>(found.size())};

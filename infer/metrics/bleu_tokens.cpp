@@ -14,11 +14,12 @@ struct Range {
   char32_t first, last;
 };
 
-// As sacrebleu has them in effect. The first is an accident of its table, where bounds of five digits after \u read as four and a letter:
-// so general punctuation, arrows and mathematical signs stand alone, and characters beyond the basic plane do not.
-constexpr std::array kAlone{Range{0x2001, 0x2a6d}, Range{0x2e80, 0x2fdf}, Range{0x2ff0, 0x303f}, Range{0x3100, 0x312f}, Range{0x31a0, 0x31bf},
-                            Range{0x31c0, 0x31ef}, Range{0x3200, 0x4db5}, Range{0x4e00, 0x9fbb}, Range{0xf900, 0xfa2d}, Range{0xfa30, 0xfa6a},
-                            Range{0xfa70, 0xfad9}, Range{0xfe10, 0xfe1f}, Range{0xfe30, 0xfe4f}, Range{0xff00, 0xffef}};
+// As sacrebleu has them in effect. The first is an accident of its table, where bounds of five digits after \u read as four and one sign
+// more: so general punctuation, arrows and mathematical signs stand alone, and characters beyond the basic plane do not.
+constexpr std::array kAlone{Range{0x2001, 0x2a6d}, Range{0x2e80, 0x2fdf}, Range{0x2ff0, 0x303f}, Range{0x3100, 0x312f},
+                            Range{0x31a0, 0x31bf}, Range{0x31c0, 0x31ef}, Range{0x3200, 0x4db5}, Range{0x4e00, 0x9fbb},
+                            Range{0xf900, 0xfa2d}, Range{0xfa30, 0xfa6a}, Range{0xfa70, 0xfad9}, Range{0xfe10, 0xfe1f},
+                            Range{0xfe30, 0xfe4f}, Range{0xff00, 0xffef}};
 
 bool stands_alone(char32_t c) {
   return std::any_of(kAlone.begin(), kAlone.end(), [c](Range range) { return range.first <= c && c <= range.last; });
@@ -32,7 +33,8 @@ bool is_dash(char c) { return c == '-'; }
 
 /// All ASCII signs but the apostrophe, and those that stand in numbers: comma, dash and point.
 bool is_sign(char c) {
-  return (c >= ' ' && c <= '&') || (c >= '(' && c <= '+') || c == '/' || (c >= ':' && c <= '@') || (c >= '[' && c <= '`') || (c >= '{' && c <= '~');
+  return (c >= ' ' && c <= '&') || (c >= '(' && c <= '+') || c == '/' || (c >= ':' && c <= '@') || (c >= '[' && c <= '`') ||
+         (c >= '{' && c <= '~');
 }
 
 std::string part_signs(std::string_view text) {

@@ -13,7 +13,9 @@
 namespace herd {
 namespace {
 
-double mean_of(std::span<const double> scores) { return std::accumulate(scores.begin(), scores.end(), 0.0) / static_cast<double>(scores.size()); }
+double mean_of(std::span<const double> scores) {
+  return std::accumulate(scores.begin(), scores.end(), 0.0) / static_cast<double>(scores.size());
+}
 
 /// A stream of random numbers for each resample: the same whatever thread draws it.
 double resampled_mean(std::span<const double> scores, std::uint64_t seed, std::int64_t resample) {
@@ -33,8 +35,12 @@ double quantile(const std::vector<double>& sorted, double part) {
 }  // namespace
 
 void BootstrapOptions::validate() const {
-  if (resamples < 1) throw ConfigError({.who = "bootstrap", .found = fmt::format("{} resamples", resamples), .expected = "1 or more", .remedy = "2000 are usual"});
-  if (!(level > 0 && level < 1)) throw ConfigError({.who = "bootstrap", .found = fmt::format("level {}", level), .expected = "between 0 and 1", .remedy = "0.95 is usual"});
+  if (resamples < 1)
+    throw ConfigError(
+        {.who = "bootstrap", .found = fmt::format("{} resamples", resamples), .expected = "1 or more", .remedy = "2000 are usual"});
+  if (!(level > 0 && level < 1))
+    throw ConfigError(
+        {.who = "bootstrap", .found = fmt::format("level {}", level), .expected = "between 0 and 1", .remedy = "0.95 is usual"});
 }
 
 Interval bootstrap_mean(std::span<const double> scores, const BootstrapOptions& options) {

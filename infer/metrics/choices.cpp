@@ -19,9 +19,11 @@ struct Patterns {
         group(fmt::format("(?<![A-Za-z0-9]){0}(?:(?: ?[,、/&;+] ?(?:(?:and|or) )?| ?[和与及或] ?| (?:and|or) | )?{0})*(?!['’]?[A-Za-z0-9])"
                           "(?!(?<=A) (?!(?:and|or|is)\\b)[a-z])",
                           letter)),
-        groups(group, "letters of choice"),
-        marked("(?:(?i:answers?)|答案|应选|故选|所以选|因此选|选择)(?:[\\s:(\\[\"'“‘「*]|[是为应该选项的序号]|(?i:is|are|be|should|option|choice)\\b)*" + group,
-               "marked letters of choice"),
+        groups(group, "letters of choice"), marked(
+                                                "(?:(?i:answers?)|答案|应选|故选|所以选|因此选|选择)(?:[\\s:(\\[\"'“‘「*]|["
+                                                "是为应该选项的序号]|(?i:is|are|be|should|option|choice)\\b)*" +
+                                                    group,
+                                                "marked letters of choice"),
         labels(fmt::format("(?m)^[ \\t(\\[*]*{}[*]* ?[:.、)\\]]", letter), "labels of choices") {}
 
   std::string letter, group;

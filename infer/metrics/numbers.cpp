@@ -64,7 +64,10 @@ std::optional<double> number_in(std::string_view answer) {
 bool number_match(std::string_view answer, std::string_view reference) {
   const auto expected = number_in(reference);
   if (!expected)
-    throw DataError({.who = "a numeric reference", .found = "'" + std::string(reference.substr(0, 80)) + "'", .expected = "a number in it", .remedy = ""});
+    throw DataError({.who = "a numeric reference",
+                     .found = "'" + std::string(reference.substr(0, 80)) + "'",
+                     .expected = "a number in it",
+                     .remedy = ""});
   const auto found = number_in(answer);
   return found && std::abs(*found - *expected) <= kSameNumber;
 }

@@ -68,7 +68,8 @@ F1Scores f1_scores(const Confusion& confusion, std::span<const std::string> of) 
   Tally all;
   std::set<std::string> seen;
   for (const auto& label : of) {
-    if (!seen.insert(label).second) throw DataError({.who = "labels", .found = "'" + label + "' twice", .expected = "each once", .remedy = ""});
+    if (!seen.insert(label).second)
+      throw DataError({.who = "labels", .found = "'" + label + "' twice", .expected = "each once", .remedy = ""});
     const auto [right, answered, meant] = tally(confusion, label);
     out.labels.push_back({label, ratio(right, answered), ratio(right, meant), ratio(2 * right, answered + meant), meant});
     out.macro += out.labels.back().f1 / static_cast<double>(of.size());

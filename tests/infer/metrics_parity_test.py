@@ -1,4 +1,5 @@
-"""herd's ROUGE, BLEU and distinct-n against rouge_score, sacrebleu and sets, over real and random texts. Real ones skip where the assets are missing."""
+"""herd's ROUGE, BLEU and distinct-n against rouge_score, sacrebleu and sets, over real and random texts (real ones
+skip where the assets are missing)."""
 
 import logging
 import random
