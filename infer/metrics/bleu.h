@@ -39,7 +39,8 @@ struct BleuScore {
 
 /// BLEU (Papineni et al. 2002, "BLEU: a method for automatic evaluation of machine translation"):
 /// min(1, exp(1 − r/c)) · exp(mean of log p_n), p_n = 100 · matches / totals. The k-th p_n without a match is
-/// 100 / (2^k · totals) (`exp`: method 3 of Chen & Cherry 2014); without any match at all the score is 0. Equal to `sacrebleu`'s corpus score, and with kEffective to its sentence score.
+/// 100 / (2^k · totals) (`exp`: method 3 of Chen & Cherry 2014); without any match at all the score
+/// is 0. Equal to `sacrebleu`'s corpus score, and with kEffective to its sentence score.
 BleuScore bleu(const BleuStats& stats, BleuMean mean);
 
 }  // namespace herd
