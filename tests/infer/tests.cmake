@@ -1,3 +1,12 @@
 # Tests of infer.
 herd_test(infer/text NO_TORCH LIBRARIES herd_infer nlohmann_json::nlohmann_json)
 herd_test(infer/engine LIBRARIES herd_infer herd_peft nlohmann_json::nlohmann_json)
+# How good answers are: closed forms, and against the metrics' reference implementations.
+herd_test(infer/metrics NO_TORCH LIBRARIES herd_infer)
+herd_test(infer/answers NO_TORCH LIBRARIES herd_infer)
+herd_test(infer/scores NO_TORCH LIBRARIES herd_infer)
+add_executable(metrics_probe infer/metrics_probe.cpp)
+target_link_libraries(metrics_probe PRIVATE herd_infer nlohmann_json::nlohmann_json)
+set_target_properties(metrics_probe PROPERTIES SKIP_PRECOMPILE_HEADERS ON)
+herd_python_test(infer/metrics_parity TIMEOUT 600)
+herd_python_test(infer/answers_parity)
