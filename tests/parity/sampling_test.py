@@ -87,7 +87,7 @@ class Choice(unittest.TestCase):
         """Prompts and answers of few ids, so that much comes again."""
         generator = torch.Generator().manual_seed(3)
         ids = lambda: torch.randint(0, 10, (int(torch.randint(1, 20, (), generator=generator)),), generator=generator).tolist()
-        return [(ids(), ids() + [9, 3] * (i % 2) if i % 4 else []) for i in range(48)]
+        return [(ids(), ids() + [9, 3] * (i % 2) if i % 4 else []) for i in range(48)] + [([9, 3], [])]  # shorter than a run
 
     def test_what_a_text_does_to_scores(self):
         model = tiny_model()
