@@ -11,7 +11,7 @@ LogProbs log_probs(std::span<const float> logits, TokenId chosen, std::size_t to
   const double greatest = *std::ranges::max_element(logits);
   double sum = 0;
   for (const auto l : logits) sum += std::exp(l - greatest);
-  const auto of = [&, log_sum = greatest + std::log(sum)](TokenId id) { return TokenLogProb{id, logit(id) - log_sum}; };
+  const auto of = [&, log_sum = std::log(sum)](TokenId id) { return TokenLogProb{id, logit(id) - greatest - log_sum}; };
 
   std::vector<TokenId> ids(top == 0 ? 0 : logits.size());
   std::iota(ids.begin(), ids.end(), 0);

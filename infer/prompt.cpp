@@ -1,5 +1,7 @@
 #include "infer/prompt.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
@@ -90,6 +92,19 @@ Prompt instruction_prompt(const Tokenizer& tokenizer, const PieceEncoder& encode
 }
 
 Prompt text_prompt(const Tokenizer& tokenizer, std::string_view text) { return {.ids = tokenizer.encode(text, true)}; }
+
+std::vector<std::vector<TokenId>> word_ids(const PieceEncoder& encoder, std::string_view word) {
+  std::vector<std::vector<TokenId>> runs;
+  for (const auto* before : {" ", ""})
+    for (const auto* after : {"", " "}) {
+      auto ids = word.empty() ? std::vector<TokenId>() : encoder.within(fmt::format("{}{}{}", before, word, after));
+      if (ids.empty()) throw ConfigError({.who = "bad-word", .found = fmt::format("'{}'", word), .expected = "a word that has tokens", .remedy = ""});
+      // What goes on from a run that is there never comes anyway: `word`, ` ` after `word`.
+      const auto begins = [&](const auto& run) { return std::ranges::mismatch(run, ids).in1 == run.end(); };
+      if (std::ranges::none_of(runs, begins)) runs.push_back(std::move(ids));
+    }
+  return runs;
+}
 
 std::vector<TokenId> end_tokens(const Tokenizer& tokenizer, const fs::path& model_folder) {
   auto ids = eos_ids(model_folder / "generation_config.json");

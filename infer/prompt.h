@@ -27,6 +27,10 @@ Prompt instruction_prompt(const Tokenizer& tokenizer, const PieceEncoder& encode
 /// Text to go on from, as it is, with the tokenizer's own special tokens (LLaMA: bos in front).
 Prompt text_prompt(const Tokenizer& tokenizer, std::string_view text);
 
+/// The runs of ids that `word` is within a text, for SamplingOptions::bad_words: with and without the spaces around it, where tokens hold those.
+/// Other tokens may spell it too. @throws ConfigError for a word without ids.
+std::vector<std::vector<TokenId>> word_ids(const PieceEncoder& encoder, std::string_view word);
+
 /// Ids that end a text: the tokenizer's (eos, and what ends a turn in its family's chats), and those of the folder's generation_config.json or else config.json (one or a list).
 /// @throws IoError where such a file is no JSON object, ConfigError where its eos_token_id is no id.
 std::vector<TokenId> end_tokens(const Tokenizer& tokenizer, const std::filesystem::path& model_folder);

@@ -66,6 +66,13 @@ std::vector<Request> requests(const std::vector<Question>& questions, const Toke
   return out;
 }
 
+void forbid(const std::vector<std::string>& words, const Tokenizer& tokenizer, SamplingOptions& sampling) {
+  if (words.empty()) return;
+  const PieceEncoder encoder(tokenizer);
+  for (const auto& word : words)
+    for (auto& ids : word_ids(encoder, word)) sampling.bad_words.push_back(std::move(ids));
+}
+
 void print(std::string_view text) {
   if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
     throw io_error("standard output", "cannot write", errno);
@@ -143,6 +150,7 @@ int generate_command(int argc, char** argv) {
   check_model_folder(options.model);
   const auto asked = questions(options);
   const auto tokenizer = load_tokenizer(options.tokenizer_folder());
+  forbid(options.bad_words, *tokenizer, options.generation.sampling);
   auto wanted = requests(asked, *tokenizer, options);
   const auto loaded = load_hub_folder(options.model, scalar_type(options.dtype), "auto", options.storage());
   check_vocabulary(loaded.model->facts, tokenizer->vocab_size(), options.tokenizer_folder());

@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <charconv>
 #include <filesystem>
 #include <map>
 
@@ -19,6 +20,21 @@ NamedAdapter named_adapter(const std::string& argument) {
   const auto cut = argument.find('=');
   if (cut == std::string::npos || argument.find('/') < cut || fs::exists(argument)) return {.name = "", .folder = argument};
   return {.name = argument.substr(0, cut), .folder = argument.substr(cut + 1)};
+}
+
+template <class N>
+bool read_whole(std::string_view text, N& value) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc{} && end == text.data() + text.size();
+}
+
+SequenceBias logit_bias(const std::string& argument) {
+  const std::string_view text = argument;
+  const auto cut = std::min(text.find('='), text.size() - 1);
+  SequenceBias bias{.ids = {0}};
+  if (text.empty() || !read_whole(text.substr(0, cut), bias.ids[0]) || !read_whole(text.substr(cut + 1), bias.bias))
+    throw ConfigError({.who = "--logit-bias", .found = "'" + argument + "'", .expected = "ID=VALUE, such as 29871=-2.5", .remedy = ""});
+  return bias;
 }
 
 std::vector<std::string> names_of(const std::vector<NamedAdapter>& adapters) {
@@ -60,6 +76,7 @@ void GenerateOptions::validate() {
       if (other.name == adapter.name) refuse("two adapters named '" + adapter.name + "'", "a name for each");
     adapters.push_back(adapter);
   }
+  for (const auto& argument : logit_biases) generation.sampling.logit_bias.push_back(logit_bias(argument));
   generation.validate();
   engine.validate();
 }
@@ -85,13 +102,38 @@ std::vector<std::optional<std::size_t>> chosen_adapters(const std::vector<Questi
   return chosen;
 }
 
+namespace {
+
+// A list, one item each time that the option is given: whatever stands in it, a comma too.
+void declare_list(CLI::App& app, const std::string& name, std::vector<std::string>& list, const std::string& what) {
+  app.add_option(name, list, what)->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+}
+
+// In the order in which they act.
+void declare_sampling(CLI::App& app, GenerateOptions& o) {
+  auto& s = o.generation.sampling;
+  declare_list(app, "--logit-bias", o.logit_biases, "ID=VALUE, added to a token's logit, -inf bans it; may be given several times");
+  app.add_option("--repetition-penalty", s.repetition_penalty, "above 1: tokens of prompt and answer become less probable")->capture_default_str();
+  app.add_option("--frequency-penalty", s.frequency_penalty, "taken from a token's logit for each time that the answer has it")->capture_default_str();
+  app.add_option("--presence-penalty", s.presence_penalty, "likewise, once")->capture_default_str();
+  app.add_option("--no-repeat-ngram", s.no_repeat_ngram, "no run of this many tokens comes twice; 0: any may")->capture_default_str();
+  declare_list(app, "--bad-word", o.bad_words, "text that the answer may not have; may be given several times");
+  app.add_option("--min-new-tokens", s.min_new_tokens, "the model cannot end an answer before it has as many")->capture_default_str();
+  app.add_option("--temperature", s.temperature, "0: greedy, the most probable token")->capture_default_str();
+  app.add_option("--top-k", s.top_k, "draw from the k most probable tokens; 0: from all")->capture_default_str();
+  app.add_option("--top-p", s.top_p, "draw from the fewest tokens that hold this much probability")->capture_default_str();
+  app.add_option("--min-p", s.min_p, "draw from tokens at least this times as probable as the most probable one")->capture_default_str();
+  app.add_option("--typical-p", s.typical_p, "draw from the fewest that hold this much, those of the most usual information first")->capture_default_str();
+  app.add_option("--seed", s.seed, "the same seed, the same text")->capture_default_str();
+}
+
+}  // namespace
+
 void declare(CLI::App& app, GenerateOptions& o) {
   static const std::map<std::string, Precision> dtypes{{"fp32", Precision::kFp32}, {"bf16", Precision::kBf16}, {"fp16", Precision::kFp16}};
   app.add_option("--model", o.model, "a Hugging Face folder (config.json, safetensors, tokenizer), or its hub id, org/name")->required();
-  app.add_option("--adapter", o.adapter_arguments,
-                 "a PEFT folder that was trained on the model, or its hub id; several times as NAME=DIR, to choose from (--use, or `adapter` in a record)")
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  declare_list(app, "--adapter", o.adapter_arguments,
+               "a PEFT folder that was trained on the model, or its hub id; several times as NAME=DIR, to choose from (--use, or `adapter` in a record)");
   app.add_option("--use", o.use, "the adapter of prompts that name none; default: the base alone, or the one adapter without a name");
   app.add_flag("--force-base", o.force_base, "put adapters onto another model than they were trained on");
   app.add_option("--tokenizer", o.tokenizer, "a folder or hub id; default: the model's");
@@ -102,15 +144,9 @@ void declare(CLI::App& app, GenerateOptions& o) {
   app.add_option("--output", o.output, "with --file: where the answers go, one JSON line a record; default: the terminal");
   app.add_option("--template", o.template_name, "how instructions read; default: the one stored beside the weights by training");
   app.add_flag("--raw", o.raw, "leave what the template puts around an answer");
-  app.add_option("--temperature", o.generation.sampling.temperature, "0: greedy, the most probable token")->capture_default_str();
-  app.add_option("--top-k", o.generation.sampling.top_k, "draw from the k most probable tokens; 0: from all")->capture_default_str();
-  app.add_option("--top-p", o.generation.sampling.top_p, "draw from the fewest tokens that hold this much probability")
-      ->capture_default_str();
-  app.add_option("--seed", o.generation.sampling.seed, "the same seed, the same text")->capture_default_str();
+  declare_sampling(app, o);
   app.add_option("--max-new-tokens", o.generation.max_new_tokens, "longest answer")->capture_default_str();
-  app.add_option("--stop", o.generation.stop, "text that ends an answer; may be given several times")
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  declare_list(app, "--stop", o.generation.stop, "text that ends an answer; may be given several times");
   app.add_option("--batch-size", o.engine.batch_size, "with --file: prompts answered side by side")->capture_default_str();
   app.add_option("--dtype", o.dtype, "number format of weights and arithmetic")
       ->option_text("fp32|bf16|fp16 [fp32]")

@@ -33,6 +33,8 @@ struct GenerateOptions {
   Precision dtype = Precision::kFp32;
   std::string quantization;  // a storage's name; empty: dense
   int threads = 0;
+  std::vector<std::string> bad_words;    // what may not be written; ids once a tokenizer is there
+  std::vector<std::string> logit_biases; // as they stand there, ID=VALUE; understood by validate()
   GenerationOptions generation;
   EngineOptions engine;
 

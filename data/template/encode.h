@@ -34,6 +34,8 @@ class PieceEncoder {
   /// @param special whether the tokenizer's own special tokens stand around the first stretch (LLaMA: bos in front; ChatGLM-6B: [gMASK] <sop> behind).
   /// @throws DataError for a piece `is_eos` under a tokenizer that has none.
   EncodedPieces operator()(std::span<const TextPiece> pieces, bool special) const;
+  /// Ids of a text as it stands in the middle of another: without the space that SentencePiece puts before every text.
+  std::vector<TokenId> within(std::string_view text) const;
 
  private:
   struct Anchor {
@@ -41,7 +43,6 @@ class PieceEncoder {
     std::vector<TokenId> ids;
   };
   std::vector<TokenId> first(std::string_view text, bool special) const { return tokenizer_.encode(text, special); }
-  std::vector<TokenId> within(std::string_view text) const;
   std::vector<TokenId> after(TokenId special, std::string_view text) const;
   /// Where a text must be cut so that no special token is read out of a record's words.
   std::vector<std::size_t> cuts(std::string_view text, std::span<const TextPiece> pieces) const;

@@ -24,6 +24,7 @@ namespace {
 using nlohmann::json;
 using testing::AllOf;
 using testing::HasSubstr;
+using testing::Not;
 namespace fs = std::filesystem;
 
 const json kConfig{{"model_type", "llama"}, {"vocab_size", 97}, {"hidden_size", 24}, {"intermediate_size", 40}, {"num_hidden_layers", 2},
@@ -83,6 +84,15 @@ TEST_F(GenerateCommand, AnInstructionReadsAsTrainingWroteIt) {
   EXPECT_EQ(answer(folder("trained"), {"--instruction", "Add.", "--input", "1 2", "--raw"}), plain);
   EXPECT_THAT(err_, HasSubstr("20 tokens in"));
   EXPECT_NE(answer(folder("trained"), {"--instruction", "Add.", "--raw"}), plain);
+}
+
+TEST_F(GenerateCommand, ABadWordIsNotWritten) {
+  const auto plain = answer(folder("model"), {"--prompt", "a"});
+  const auto word = plain.substr(2, 2), letter = plain.substr(8, 1);
+  const auto found = answer(folder("model"), {"--prompt", "a", "--bad-word", word, "--bad-word", letter});
+  EXPECT_THAT(found, Not(HasSubstr(word)));
+  EXPECT_THAT(found, Not(HasSubstr(letter)));
+  EXPECT_EQ(found.substr(0, 2), plain.substr(0, 2));
 }
 
 TEST_F(GenerateCommand, AFileIsAnsweredLineByLine) {
@@ -190,6 +200,12 @@ TEST_F(GenerateCommand, TellsWhatIsWrong) {
   refused({"--prompt", "a", "--output", "b"}, kExitUsage, {"--output without --file"});
   refused({"--file", model + "/config.json", "--output", model + "/../model/config.json"}, kExitUsage, {"are one file"});
   refused({"--prompt", "a", "--top-k", "5"}, kExitUsage, {"top-k", "temperature"});
+  refused({"--prompt", "a", "--logit-bias", "5=x"}, kExitUsage, {"--logit-bias", "ID=VALUE"});
+  refused({"--prompt", "a", "--logit-bias", "=1"}, kExitUsage, {"--logit-bias", "ID=VALUE"});
+  refused({"--prompt", "a", "--logit-bias", ""}, kExitUsage, {"--logit-bias", "ID=VALUE"});
+  refused({"--prompt", "a", "--logit-bias", "97=1"}, kExitUsage, {"logit-bias", "id 97", "97 tokens"});
+  refused({"--prompt", "a", "--bad-word", ""}, kExitUsage, {"bad-word", "a word that has tokens"});
+  refused({"--prompt", "a", "--min-new-tokens", "21"}, kExitUsage, {"min-new-tokens", "at most max-new-tokens, 20"});
   refused({"--prompt", "a", "--stop", ""}, kExitUsage, {"stop string"});
   refused({"--prompt", "a", "--dtype", "int3"}, kExitUsage, {"dtype"});
   refused({"--instruction", "a"}, kExitUsage, {"no herd.json", "--template alpaca"});

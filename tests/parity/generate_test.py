@@ -1,4 +1,4 @@
-"""Generation against transformers: greedy text of `herd generate` on tiny random models, and what sampling draws from."""
+"""Generation against transformers: greedy text of `herd generate` on tiny random models."""
 
 import json
 import subprocess
@@ -9,9 +9,6 @@ from herd_probe import BINARIES, Scratch
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-from transformers.generation.logits_process import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
-
-PROBABILITY = 2e-6  # absolute: transformers' softmax and cumulative sum are in fp32, herd's in fp64
 
 VOCAB = 257  # every byte, and the end of sequence
 SIZES = dict(vocab_size=VOCAB, hidden_size=48, intermediate_size=80, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2,
@@ -65,25 +62,6 @@ class Generate(Scratch):
                     self.assertEqual(prompt + found["generated"], tokenizer.decode(ids[0].tolist() + new, skip_special_tokens=True))
                     ends.add(found["finish"])
         self.assertEqual(ends, {"eos", "length"})  # both were tried
-
-    def test_what_sampling_draws_from(self):
-        torch.manual_seed(5)
-        cases = [(t, k, p, size) for t in (0.3, 1.0, 1.7) for k in (0, 1, 7, 50, 5000) for p in (1.0, 0.95, 0.5, 0.05) for size in (50, 1000)]
-        rows = [torch.randn(size) * 3 for *_, size in cases]
-        text = "\n".join(f"{t} {k} {p} " + " ".join(repr(x) for x in row.tolist()) for (t, k, p, _), row in zip(cases, rows))
-        done = subprocess.run([BINARIES / "sampler_probe"], input=text, capture_output=True, text=True, check=True)
-        for (t, k, p, size), row, line in zip(cases, rows, done.stdout.splitlines(), strict=True):
-            with self.subTest(temperature=t, top_k=k, top_p=p, size=size):
-                scores = TemperatureLogitsWarper(t)(None, row[None])
-                scores = TopKLogitsWarper(k)(None, scores) if k else scores
-                scores = TopPLogitsWarper(p)(None, scores) if p < 1 else scores
-                found = torch.zeros(size)
-                for pair in line.split():
-                    token, probability = pair.split(":")
-                    found[int(token)] = float(probability)
-                expected = scores.softmax(-1)[0]
-                self.assertTrue(torch.equal(found > 0, expected > 0))
-                self.assertLess(float((found - expected).abs().max()), PROBABILITY)
 
 
 if __name__ == "__main__":

@@ -14,11 +14,12 @@ herd_python_test(parity/families)
 herd_python_test(parity/peft)
 herd_python_test(parity/prompt)
 herd_python_test(parity/adalora)
-# Generation: the program itself, and the sampler alone.
-add_executable(sampler_probe parity/sampler_probe.cpp)
-target_link_libraries(sampler_probe PRIVATE herd_infer)
-set_target_properties(sampler_probe PROPERTIES SKIP_PRECOMPILE_HEADERS ON)
+# Generation: the program itself; how tokens are chosen, by a probe and by the program.
 herd_python_test(parity/generate)
+add_executable(sampler_probe parity/sampler_probe.cpp)
+target_link_libraries(sampler_probe PRIVATE herd_infer nlohmann_json::nlohmann_json)
+set_target_properties(sampler_probe PROPERTIES SKIP_PRECOMPILE_HEADERS ON)
+herd_python_test(parity/sampling)
 # Training, the whole command.
 herd_python_test(parity/train)
 set_tests_properties(parity/train PROPERTIES PROCESSORS 2)
