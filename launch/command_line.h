@@ -16,6 +16,9 @@ namespace herd {
 /// @throws ConfigError for arguments that do not fit.
 bool parse_arguments(CLI::App& app, int argc, char** argv);
 
+/// A list, one item each time that the option is given: whatever stands in it, a comma too.
+void declare_list(CLI::App& app, const std::string& name, std::vector<std::string>& list, const std::string& what);
+
 /// `[RECIPE] [key=value…]` as they stand on a command line. @throws ConfigError for a second recipe.
 ConfigSources recipe_and_overrides(const std::vector<std::string>& arguments);
 

@@ -1,0 +1,78 @@
+#include "launch/speaker.h"
+
+#include <ATen/Parallel.h>
+
+#include <filesystem>
+
+#include "launch/hub_places.h"
+#include "runtime/net/hub_cache.h"
+
+namespace herd {
+namespace {
+
+// The slips that a run's folder invites.
+void check_model_folder(const std::filesystem::path& folder) {
+  namespace fs = std::filesystem;
+  if (fs::exists(folder / "config.json")) return;
+  const bool adapter = fs::exists(folder / "adapter_config.json"), run = fs::exists(folder / "checkpoints");
+  if (!adapter && !run) return;  // what is missing is told by who looks for it
+  throw ConfigError({.who = "--model " + folder.string(),
+                     .found = adapter ? "an adapter" : "a run's folder",
+                     .expected = "a model's folder",
+                     .remedy = adapter ? "--model BASE --adapter " + folder.string()
+                               : fs::exists(folder / "adapter") ? "--model BASE --adapter " + (folder / "adapter").string()
+                                                                : "--model " + (folder / "model").string()});
+}
+
+}  // namespace
+
+Speaker::Speaker(SpeakerOptions options) : options_(std::move(options)) {
+  if (options_.threads > 0) at::set_num_threads(options_.threads);
+  options_.model = hub_folder(options_.model, HubUse::kModel, "--model");
+  for (auto& adapter : options_.adapters) adapter.folder = hub_folder(adapter.folder, HubUse::kAdapter, "--adapter");
+  options_.tokenizer = hub_folder(options_.tokenizer, HubUse::kTokenizer, "--tokenizer");
+  check_model_folder(options_.model);
+  tokenizer_ = load_tokenizer(options_.tokenizer_folder());
+  encoder_ = std::make_unique<PieceEncoder>(*tokenizer_);
+}
+
+const Template& Speaker::template_of(std::optional<std::size_t> adapter) {
+  auto& chosen = templates_[adapter];
+  if (!chosen) chosen = choose_template(options_.template_name, *tokenizer_, training_of(adapter), options_.trained_folder(adapter));
+  return *chosen;
+}
+
+const std::optional<Provenance>& Speaker::training_of(std::optional<std::size_t> adapter) {
+  const auto [at, is_new] = trainings_.try_emplace(adapter);
+  if (is_new) {
+    const auto& where = options_.trained_folder(adapter);
+    auto training = read_provenance(where);
+    check_tokenizer(*tokenizer_, training, where);
+    at->second = std::move(training);
+  }
+  return at->second;
+}
+
+Prompt Speaker::prompt(const Record& record, std::optional<std::size_t> adapter, bool raw) {
+  return instruction_prompt(*tokenizer_, *encoder_, template_of(adapter), record, raw);
+}
+
+Prompt Speaker::prompt(std::string_view text, std::optional<std::size_t> adapter) {
+  training_of(adapter);  // its tokenizer is this one
+  return text_prompt(*tokenizer_, text);
+}
+
+void Speaker::load() {
+  loaded_ = load_hub_folder(options_.model, scalar_type(options_.dtype), "auto", options_.storage());
+  check_vocabulary(loaded_.model->facts, tokenizer_->vocab_size(), options_.tokenizer_folder());
+  adapters_ = std::make_unique<Adapters>(*loaded_.model);
+  for (const auto& [name, folder] : options_.adapters)
+    adapters_->add(name, folder, {hub_name(options_.model), options_.force_base ? "" : loaded_.fingerprint});
+}
+
+std::unique_ptr<Engine> Speaker::engine(const EngineOptions& options) {
+  return std::make_unique<Engine>(*loaded_.model, *tokenizer_, end_tokens(*tokenizer_, options_.model), options,
+                                  [this](std::optional<std::size_t> adapter) { use(adapter); });
+}
+
+}  // namespace herd
