@@ -43,18 +43,11 @@ const Template& Speaker::template_of(std::optional<std::size_t> adapter) {
 }
 
 const std::optional<Provenance>& Speaker::training_of(std::optional<std::size_t> adapter) {
-  const auto [at, is_new] = trainings_.try_emplace(adapter);
-  if (is_new) {
-    const auto& where = options_.trained_folder(adapter);
-    auto training = read_provenance(where);
-    check_tokenizer(*tokenizer_, training, where);
-    at->second = std::move(training);
-  }
-  return at->second;
-}
-
-Prompt Speaker::prompt(const Record& record, std::optional<std::size_t> adapter, bool raw) {
-  return instruction_prompt(*tokenizer_, *encoder_, template_of(adapter), record, raw);
+  if (const auto known = trainings_.find(adapter); known != trainings_.end()) return known->second;
+  const auto& where = options_.trained_folder(adapter);
+  auto training = read_provenance(where);
+  check_tokenizer(*tokenizer_, training, where);
+  return trainings_[adapter] = std::move(training);
 }
 
 Prompt Speaker::prompt(std::string_view text, std::optional<std::size_t> adapter) {
