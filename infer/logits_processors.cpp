@@ -47,7 +47,7 @@ LogitsProcessors::LogitsProcessors(const SamplingOptions& options, std::vector<T
   // Sums come out as there: a single id's first, then the others' in turn.
   for (auto* biases : {&biases_, &bans_})
     std::ranges::stable_sort(*biases, {}, [](const Bias& b) { return std::tuple(b.ids.back(), b.ids.size() > 1); });
-  std::erase_if(ends_, [&](TokenId id) { return id >= vocab_size; });
+  std::erase_if(ends_, [&](TokenId id) { return id < 0 || id >= vocab_size; });
   const auto longer = [](const Bias& b) { return b.ids.size() > 1; };
   reads_text_ = options_.repetition_penalty != 1 || options_.no_repeat_ngram > 0 || std::ranges::any_of(biases_, longer) ||
                 std::ranges::any_of(bans_, longer);

@@ -119,7 +119,9 @@ void TokenSampler::keep_typical() {
   double entropy = 0;
   for (const auto& c : candidates_)
     if (const auto p = c.probability / total; p > 0) entropy -= p * std::log(p);
-  const auto distance = [&](const Candidate& c) { return std::abs(-std::log(c.probability / total) - entropy); };
+  distances_.resize(scores_.size());
+  const auto distance = [&](const Candidate& c) -> double& { return distances_[static_cast<std::size_t>(c.id)]; };
+  for (const auto& c : candidates_) distance(c) = std::abs(-std::log(c.probability / total) - entropy);
   const auto less_typical = [&](const Candidate& a, const Candidate& b) {
     const auto x = distance(a), y = distance(b);
     return x != y ? x > y : a.id > b.id;

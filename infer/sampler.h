@@ -39,6 +39,7 @@ class TokenSampler {
   std::size_t least_;
   std::vector<Candidate> candidates_;  // kept from call to call: no allocation a token
   std::vector<float> scores_, order_;
+  std::vector<double> distances_;
 };
 
 }  // namespace herd

@@ -17,12 +17,12 @@ struct SequenceBias {
 /// them (TokenSampler); each in this order, as in Hugging Face's `generate`.
 struct SamplingOptions {
   std::vector<SequenceBias> logit_bias{};
-  double repetition_penalty = 1;              ///< scores of tokens of prompt and answer: divided by it above 0, else multiplied (Keskar et al. 2019, section 4.1)
-  double frequency_penalty = 0;               ///< taken from the scores of the answer's tokens for each time that they are there (OpenAI's API)
-  double presence_penalty = 0;                ///< likewise, once
-  std::int64_t no_repeat_ngram = 0;           ///< no run of this many tokens comes twice in prompt and answer (Paulus et al. 2018, section 2.5); 0: any may
+  double repetition_penalty = 1;     ///< of tokens in prompt and answer: divides scores above 0, multiplies the others (Keskar et al. 2019, section 4.1)
+  double frequency_penalty = 0;      ///< taken from the scores of the answer's tokens for each time that they are there (OpenAI's API)
+  double presence_penalty = 0;       ///< likewise, once
+  std::int64_t no_repeat_ngram = 0;  ///< no run of this many tokens comes twice in prompt and answer (Paulus et al. 2018, section 2.5); 0: any may
   std::vector<std::vector<TokenId>> bad_words{};  ///< runs of ids that never come; one that is a single end of text is left out
-  std::int64_t min_new_tokens = 0;            ///< the model cannot end the text before the answer has as many
+  std::int64_t min_new_tokens = 0;   ///< the model cannot end the text before the answer has as many
 
   double temperature = 0;  ///< scores are divided by it; 0: greedy, the most probable token
   std::int64_t top_k = 0;  ///< keep the k most probable tokens (Fan et al. 2018); 0: all
