@@ -50,6 +50,10 @@ const std::optional<Provenance>& Speaker::training_of(std::optional<std::size_t>
   return trainings_[adapter] = std::move(training);
 }
 
+Prompt Speaker::prompt(const Record& record, std::optional<std::size_t> adapter, bool raw) {
+  return instruction_prompt(*tokenizer_, *encoder_, template_of(adapter), record, raw);
+}
+
 Prompt Speaker::prompt(std::string_view text, std::optional<std::size_t> adapter) {
   training_of(adapter);  // its tokenizer is this one
   return text_prompt(*tokenizer_, text);
