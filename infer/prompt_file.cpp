@@ -70,11 +70,21 @@ std::vector<Question> read_questions(const std::string& path) {
   return questions;
 }
 
-std::string answer_line(const Question& question, const Generation& generation) {
-  auto json = Json::parse(question.json);
+namespace {
+
+void add_answer(Json& json, const Generation& generation) {
   json["generated"] = generation.text;
   json["finish"] = name(generation.finish);
   json["new_tokens"] = generation.ids.size();
+  if (generation.score) json["score"] = *generation.score;
+}
+
+}  // namespace
+
+std::string answer_line(const Question& question, const Generation& generation) {
+  auto json = Json::parse(question.json);
+  add_answer(json, generation);
+  for (const auto& other : generation.others) add_answer(json["others"].emplace_back(Json::object()), other);
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 

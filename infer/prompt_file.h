@@ -22,7 +22,8 @@ struct Question {
 /// @throws IoError; DataError with file and line or record where one is broken, has both or neither, or a field is no string.
 std::vector<Question> read_questions(const std::string& path);
 
-/// The record with its answer, as one line of JSON: its own fields, then `generated`, `finish` (eos, stop, length, context) and `new_tokens`.
+/// The record with its answer, as one line of JSON: its own fields, then `generated`, `finish` (eos, stop, length, context) and `new_tokens`;
+/// of a beam search also its `score`, and the same of the `others` where several are returned.
 std::string answer_line(const Question& question, const Generation& generation);
 
 }  // namespace herd

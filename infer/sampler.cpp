@@ -7,32 +7,12 @@
 #include <functional>
 #include <limits>
 
+#include "infer/log_probs.h"
 #include "runtime/base/error.h"
 #include "runtime/base/random.h"
 
 namespace herd {
 namespace {
-
-/// The greatest logit's place. One pass also finds what is no number.
-std::size_t argmax(std::span<const float> logits) {
-  std::size_t best = 0;
-  for (std::size_t i = 0; i < logits.size(); ++i) {
-    if (std::isnan(logits[i]))
-      throw DataError({.who = fmt::format("logit of token {}", i),
-                       .found = "NaN",
-                       .expected = "a number",
-                       .remedy = "the model's weights or its number format are broken"});
-    if (logits[i] > logits[best]) best = i;
-  }
-  if (logits.empty() || std::isinf(logits[best])) {
-    const bool banned = !logits.empty() && logits[best] < 0;
-    throw DataError({.who = "logits",
-                     .found = logits.empty() ? "none" : fmt::format("a greatest one of {}", logits[best]),
-                     .expected = "a finite number",
-                     .remedy = banned ? "every token is banned: ask less of no-repeat-ngram, bad-word, logit-bias or min-new-tokens" : ""});
-  }
-  return best;
-}
 
 double uniform(std::uint64_t seed, std::uint64_t prompt, std::uint64_t position) {
   static const auto domain = hash_name("generation");

@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <charconv>
+#include <map>
 
 #include "data/template/encode.h"
 #include "infer/prompt.h"
@@ -58,6 +59,14 @@ void declare(CLI::App& app, SamplingArguments& o) {
   app.add_option("--min-p", s.min_p, "draw from tokens at least this times as probable as the most probable one")->capture_default_str();
   app.add_option("--typical-p", s.typical_p, "draw from the fewest that hold this much, those of the most usual information first")->capture_default_str();
   app.add_option("--seed", s.seed, "the same seed, the same text")->capture_default_str();
+  static const std::map<std::string, EarlyStopping> stopping{{"false", EarlyStopping::kHeuristic}, {"true", EarlyStopping::kAtOnce}, {"never", EarlyStopping::kNever}};
+  auto& beam = o.generation.beam;
+  app.add_option("--beams", beam.beams, "texts of a beam search; 1: none")->capture_default_str();
+  app.add_option("--length-penalty", beam.length_penalty, "of a beam search: a text scores its log-probability / length^this")->capture_default_str();
+  app.add_option("--early-stopping", beam.early_stopping, "of a beam search: when enough texts have ended (true), when none seems to get better (false), when none can (never)")
+      ->option_text("true|false|never [false]")
+      ->transform(CLI::CheckedTransformer(stopping));
+  app.add_option("--return", beam.returned, "of a beam search: how many texts, the best first")->capture_default_str();
   app.add_option("--max-new-tokens", o.generation.max_new_tokens, "longest answer")->capture_default_str();
   declare_list(app, "--stop", o.generation.stop, "text that ends an answer; may be given several times");
 }

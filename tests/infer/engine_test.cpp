@@ -2,6 +2,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <map>
+
 #include "infer/engine.h"
 #include "infer/kv_texts.h"
 #include "runtime/base/error.h"
@@ -372,6 +375,66 @@ TEST(Engine, RequestsOfDifferentSettingsSideBySide) {
     EXPECT_EQ(at.top[0].id, whole.argmax().item<std::int64_t>());
     ids.push_back(at.chosen.id);
   }
+}
+
+// Beside other texts, in chunks, and with a text's own beams parting and meeting: the same as alone.
+TEST(Engine, ASearchIsTheSameInAnyCompany) {
+  const auto model = toy_model(3);
+  const Letters letters;
+  const auto given = prompts({9, 5, 12, 3});
+  const GenerationOptions greedy{.max_new_tokens = 20}, search{.beam = {.beams = 3, .length_penalty = 0.5, .returned = 2}, .max_new_tokens = 14},
+      drawn{.sampling = {.temperature = 1.2, .top_k = 12, .seed = 5}, .beam = {.beams = 2}, .max_new_tokens = 14};
+  std::vector<Request> wanted;
+  for (std::size_t i = 0; i < 4; ++i) wanted.push_back({.prompt = given[i], .options = i == 0 ? greedy : i == 3 ? drawn : search});
+  for (auto& request : wanted) request.prompt.number = 4;
+  std::vector<Generation> alone;
+  for (const auto& request : wanted) {
+    Engine engine(*model, letters, {4}, {});
+    alone.push_back(generate(engine, {request})[0]);
+  }
+  for (const std::int64_t batch_size : {1, 4, 12}) {
+    Engine engine(*model, letters, {4}, {.batch_size = batch_size, .prefill_chunk = 4});
+    std::vector<std::string> shown(4);
+    auto again = wanted;
+    for (std::size_t i = 0; i < 4; ++i) again[i].on_text = [&shown, i](std::string_view text, const Generation&) { shown[i] += text; };
+    const auto together = generate(engine, again);
+    for (std::size_t i = 0; i < 4; ++i) {
+      EXPECT_EQ(together[i].ids, alone[i].ids) << batch_size << " side by side, text " << i;
+      EXPECT_EQ(together[i].finish, alone[i].finish);
+      EXPECT_EQ(shown[i], together[i].text);
+      ASSERT_EQ(together[i].others.size(), i == 1 || i == 2 ? 1u : 0u);
+      for (std::size_t n = 0; n < together[i].others.size(); ++n) {
+        EXPECT_EQ(together[i].others[n].ids, alone[i].others[n].ids);
+        EXPECT_GE(*together[i].score, *together[i].others[n].score);
+      }
+    }
+  }
+}
+
+// Of two texts drawn from one distribution without putting back: the first is one of the two most often the likelier, each pair as often as its probability says.
+TEST(BeamSearch, DrawsWithoutPuttingBack) {
+  const std::vector<double> p{0.5, 0.3, 0.15, 0.05};
+  std::vector<float> scores;
+  for (const auto x : p) scores.push_back(static_cast<float>(std::log(x)));
+  const SamplingOptions sampling{.temperature = 1, .seed = 3};
+  TokenSampler sampler(sampling, 2);
+  std::map<std::pair<TokenId, TokenId>, int> counts;
+  constexpr int kDraws = 20000;
+  for (int i = 0; i < kDraws; ++i) {
+    BeamSearch search({.beams = 2}, 5, 0);
+    std::vector<BeamSearch::Candidate> candidates;
+    search.offer(0, scores, sampler, sampling, static_cast<std::uint64_t>(i), candidates);
+    std::sort(candidates.begin(), candidates.end(), [](const auto& a, const auto& b) { return a.key > b.key; });
+    ++counts[{candidates[0].id, candidates[1].id}];
+  }
+  double chi_square = 0;
+  for (TokenId a = 0; a < 4; ++a)
+    for (TokenId b = 0; b < 4; ++b) {
+      if (a == b) continue;
+      const auto expected = kDraws * p[static_cast<std::size_t>(a)] * p[static_cast<std::size_t>(b)] / (1 - p[static_cast<std::size_t>(a)]);
+      chi_square += (counts[{a, b}] - expected) * (counts[{a, b}] - expected) / expected;
+    }
+  EXPECT_LT(chi_square, 31.3) << "11 degrees of freedom, one in a thousand";
 }
 
 TEST(KvTexts, GrowInChunksUpToTheContextAndKeepWhatIsThere) {

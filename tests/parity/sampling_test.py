@@ -164,14 +164,15 @@ class RealModels(Scratch):
     def spell(ids):
         return "".join(chr(0x4E00 + i) for i in ids)
 
-    def herd(self, prompts, *arguments, eos=(2,)):
-        """Each prompt's new ids, its end included."""
+    def herd(self, prompts, *arguments, eos=(2,), whole=False):
+        """Each prompt's new ids and reason to end; or the whole answer."""
         (self.folder / "generation_config.json").write_text(json.dumps({"eos_token_id": list(eos)}))
         (self.folder / "prompts.jsonl").write_text("".join(json.dumps({"prompt": self.spell(ids)}) + "\n" for ids in prompts))
         done = subprocess.run([BINARIES / "herd", "generate", "--model", self.folder, "--file", self.folder / "prompts.jsonl", "--threads", "1", *arguments],
                               capture_output=True, text=True)
         self.assertEqual(done.returncode, 0, done.stderr)
-        return [([ord(c) - 0x4E00 for c in answer["generated"]], answer["finish"]) for answer in map(json.loads, done.stdout.splitlines())]
+        answers = [json.loads(line) for line in done.stdout.splitlines()]
+        return answers if whole else [([ord(c) - 0x4E00 for c in answer["generated"]], answer["finish"]) for answer in answers]
 
     def transformers(self, ids, eos=(2,), **options):
         tokens = torch.tensor([ids])
@@ -206,6 +207,42 @@ class RealModels(Scratch):
                     self.assertEqual(found, [self.transformers(ids, eos, **options) for ids in self.prompts])
                     if setting not in ("greedy", "6-grams"):
                         self.assertNotEqual([new for new, _ in found], plain)  # it was not idle
+
+    def beams(self, ids, eos, **options):
+        """Ids, score and reason of each text that transformers' search returns."""
+        tokens = torch.tensor([ids])
+        config = GenerationConfig(do_sample=False, max_new_tokens=self.NEW_TOKENS, eos_token_id=list(eos), pad_token_id=0, return_dict_in_generate=True,
+                                  output_scores=True, **options)
+        with torch.no_grad():
+            found = self.model.generate(tokens, attention_mask=torch.ones_like(tokens), generation_config=config)
+        for sequence, score in zip(found.sequences.tolist(), found.sequences_scores.tolist()):
+            new = sequence[len(ids):]
+            end = next((i for i, token in enumerate(new) if token in eos), None)
+            yield (new[:self.NEW_TOKENS], "length") if end is None else (new[:end], "eos"), score
+
+    def test_beams(self):
+        """The same texts in the same order; those that fall short of the rest are padded by transformers, not by herd."""
+        self.load("tinystories-656k-f32")
+        plain = [self.transformers(ids)[0] for ids in self.prompts]
+        ends = (2, plain[0][8], plain[1][5], plain[2][7])
+        cases = [("plain", [], {}), ("long ones", ["--length-penalty=2"], dict(length_penalty=2.0)), ("short ones", ["--length-penalty=-1"], dict(length_penalty=-1.0)),
+                 ("at once", ["--early-stopping=true"], dict(early_stopping=True)),
+                 ("never", ["--early-stopping=never", "--length-penalty=0.5"], dict(early_stopping="never", length_penalty=0.5)),
+                 ("the seeds'", ["--no-repeat-ngram=6", "--repetition-penalty=1.8"], dict(no_repeat_ngram_size=6, repetition_penalty=1.8)),
+                 ("a least length", ["--min-new-tokens=12", "--repetition-penalty=1.2"], dict(min_new_tokens=12, repetition_penalty=1.2))]
+        seen = collections.Counter()
+        for beams, returned, eos in ((2, 1, (2,)), (4, 4, ends), (5, 2, ends)):
+            for name, arguments, options in cases:
+                with self.subTest(name, beams=beams, ends=len(eos)):
+                    found = self.herd(self.prompts, "--max-new-tokens", str(self.NEW_TOKENS), f"--beams={beams}", f"--return={returned}", "--batch-size=8", *arguments, eos=eos, whole=True)
+                    for ids, answer in zip(self.prompts, found, strict=True):
+                        texts = [answer, *answer.get("others", [])]
+                        expected = list(self.beams(ids, eos, num_beams=beams, num_return_sequences=returned, **options))
+                        self.assertEqual([([ord(c) - 0x4E00 for c in text["generated"]], text["finish"]) for text in texts], [new for new, _ in expected])
+                        for text, (_, score) in zip(texts, expected):
+                            self.assertAlmostEqual(text["score"], score, delta=2e-6 * max(1, abs(score)))
+                        seen.update(text["finish"] for text in texts)
+        self.assertGreater(min(seen["eos"], seen["length"]), 20)
 
     def test_frequency_and_presence(self):
         self.load("tinystories-656k-f32")
