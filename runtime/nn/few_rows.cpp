@@ -9,6 +9,7 @@ namespace herd::kernel {
 namespace {
 
 constexpr int kLanes = 16;
+constexpr int kNear = 2;  // into the second cache: the first holds x
 using Floats = float __attribute__((vector_size(kLanes * sizeof(float))));
 using Words = std::uint32_t __attribute__((vector_size(kLanes * sizeof(std::uint32_t))));
 using Halves = std::uint16_t __attribute__((vector_size(kLanes * sizeof(std::uint16_t))));
@@ -35,16 +36,16 @@ HERD_INLINE float sum_of(const Floats& v) {
 }
 
 // R rows by O outputs, all sums in registers: each number of the weight is used R times, each of x O times.
+// @param first of the tiles of its outputs.
 template <int R, int O, class W, class S>
-HERD_INLINE void tile(const float* x, const W* w, S* y, Index in, Index out) {
+HERD_INLINE void tile(const float* x, const W* w, S* y, Index in, Index out, bool first) {
   Floats sums[R][O] = {};
   Index i = 0;
   for (; i + kLanes <= in; i += kLanes) {
     Floats weights[O];
-    for (int o = 0; o < O; ++o) {
-      load(w + o * in + i, weights[o]);
-      __builtin_prefetch(w + (O + o) * in + i);  // the next tile's: rows are too short for the processor to see the stream
-    }
+    for (int o = 0; o < O; ++o) load(w + o * in + i, weights[o]);
+    if (first)  // the next outputs' weights: rows are too short for the processor to see the stream
+      for (int o = 0; o < O; ++o) __builtin_prefetch(w + (O + o) * in + i, 0, kNear);
     for (int r = 0; r < R; ++r) {
       Floats numbers;
       load(x + r * in + i, numbers);
@@ -63,11 +64,12 @@ HERD_INLINE void tile(const float* x, const W* w, S* y, Index in, Index out) {
 // O outputs for all rows, while their weights are in the cache.
 template <int O, class W, class S>
 HERD_INLINE void outputs(const float* x, const W* w, S* y, Index rows, Index in, Index out) {
-  for (; rows >= 6; rows -= 6, x += 6 * in, y += 6 * out) tile<6, O>(x, w, y, in, out);
-  if (rows >= 4) tile<4, O>(x, w, y, in, out), rows -= 4, x += 4 * in, y += 4 * out;
-  if (rows == 3) tile<3, O>(x, w, y, in, out);
-  else if (rows == 2) tile<2, O>(x, w, y, in, out);
-  else if (rows == 1) tile<1, O>(x, w, y, in, out);
+  bool first = true;
+  for (; rows >= 6; rows -= 6, x += 6 * in, y += 6 * out, first = false) tile<6, O>(x, w, y, in, out, first);
+  if (rows >= 4) tile<4, O>(x, w, y, in, out, first), rows -= 4, x += 4 * in, y += 4 * out, first = false;
+  if (rows == 3) tile<3, O>(x, w, y, in, out, first);
+  else if (rows == 2) tile<2, O>(x, w, y, in, out, first);
+  else if (rows == 1) tile<1, O>(x, w, y, in, out, first);
 }
 
 // Weights that several tiles want are made wide once.
@@ -76,7 +78,7 @@ HERD_INLINE void widened(const float* x, const Bf16* w, S* y, Index rows, Index 
   if (rows <= 6) return outputs<O>(x, w, y, rows, in, out);
   constexpr Index kLine = 64 / sizeof(Bf16);
   for (Index begin = 0; begin < O * in; begin += kLine) {
-    __builtin_prefetch(w + O * in + begin);
+    __builtin_prefetch(w + O * in + begin, 0, kNear);
     const Index end = begin + kLine < O * in ? begin + kLine : O * in;
 #pragma omp simd
     for (Index i = begin; i < end; ++i) wide[i] = kernel::load(w, i);
