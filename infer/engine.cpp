@@ -68,8 +68,9 @@ struct Entry {
 
 class Engine::Texts {
  public:
-  Texts(CausalLm& model, const Tokenizer& tokenizer, std::vector<TokenId> eos, EngineOptions options, std::function<void(std::optional<std::size_t>)> use_adapter)
-      : model_(model), tokenizer_(tokenizer), eos_(std::move(eos)), options_(options), use_adapter_(std::move(use_adapter)),
+  Texts(CausalLm& model, const Tokenizer& tokenizer, std::vector<TokenId> eos, EngineOptions options, std::function<void(std::optional<std::size_t>)> use_adapter,
+        NextLogits next_logits)
+      : model_(model), tokenizer_(tokenizer), eos_(std::move(eos)), options_(options), use_adapter_(std::move(use_adapter)), next_logits_(std::move(next_logits)),
         kv_(model, dtype(), at::kCPU, static_cast<std::size_t>(options.kept_texts)) {}
 
   void check(const Request& request, std::size_t number) const;
@@ -87,21 +88,25 @@ class Engine::Texts {
   std::int64_t read_chunk(Entry& entry);
   void grow();
   void grow(const std::vector<Entry*>& entries);
-  Tensor forward(const std::vector<Row>& rows);
+  Tensor next_logits(const std::vector<Row>& rows);
   void take(Entry& entry, const Tensor& logits_bv);
   bool goes_on(Entry& entry, const Tensor& logits_bv);
   void end(Entry& entry);
   void forget_ended();
 
-  // [b, 1, d] → [b, vocab] in fp32: only of the last position, never of a whole prompt.
-  Tensor logits(const Tensor& x_b1d) { return model_.head()(model_.final_norm(x_b1d)).squeeze(1).to(at::kFloat).contiguous(); }
-  at::ScalarType dtype() const { return model_.look_up(at::zeros({1, 1}, at::kLong)).scalar_type(); }
+  // Of the first parameter, the embedding: its value may be elsewhere.
+  at::ScalarType dtype() const {
+    std::optional<at::ScalarType> found;
+    for_each_parameter(model_, [&](const std::string&, Parameter& p) { found = found.value_or(p.value.scalar_type()); });
+    return *found;
+  }
 
   CausalLm& model_;
   const Tokenizer& tokenizer_;
   std::vector<TokenId> eos_;
   EngineOptions options_;
   std::function<void(std::optional<std::size_t>)> use_adapter_;
+  NextLogits next_logits_;
   KvTexts kv_;
   Id next_ = 0;
 };
@@ -177,9 +182,9 @@ std::int64_t Engine::Texts::read_chunk(Entry& entry) {
   if (kv.length == 0) kv = kv_.begin(request.prompt.ids, request.adapter);
   const auto begin = kv_.tokens(kv), left = entry.text.prompt_length() - begin;
   const auto t = model_.facts.sees_ahead ? left : std::min(left, options_.prefill_chunk - begin % options_.prefill_chunk);
-  const auto x_1td = forward({{&kv, std::span(request.prompt.ids).subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(t)), begin}});
+  const auto logits_1v = next_logits({{&kv, std::span(request.prompt.ids).subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(t)), begin}});
   entry.prompt_read = t == left;
-  if (entry.prompt_read) take(entry, logits(x_1td.narrow(1, t - 1, 1)));
+  if (entry.prompt_read) take(entry, logits_1v);
   return t;
 }
 
@@ -201,7 +206,7 @@ void Engine::Texts::grow(const std::vector<Entry*>& entries) {
   std::vector<Row> rows;
   for (auto* entry : entries)
     for (std::size_t beam = 0; beam < entry->kv.size(); ++beam) rows.push_back({&entry->kv[beam], std::span(entry->text.answer(beam)).last(1), entry->text.length() - 1});
-  const auto logits_bv = logits(forward(rows));
+  const auto logits_bv = next_logits(rows);
   std::int64_t row = 0;
   for (auto* entry : entries) {
     const auto count = std::ssize(entry->kv);
@@ -210,17 +215,17 @@ void Engine::Texts::grow(const std::vector<Entry*>& entries) {
   }
 }
 
-Tensor Engine::Texts::forward(const std::vector<Row>& rows) {
+Tensor Engine::Texts::next_logits(const std::vector<Row>& rows) {
   const auto t = std::ssize(rows.front().tokens);
   KvCache cache;
   for (const auto& row : rows) {
     kv_.reserve(*row.kv, row.begin + t);
     cache.texts.push_back(row.kv);
   }
-  const bool first = cache.empty();
-  auto x_btd = model_.hidden(batch_of(rows), &cache);
-  cache.advance(std::vector(rows.size(), (first && model_.has_virtual_tokens() ? model_.side->length() : 0) + t));
-  return x_btd;
+  const auto beside = cache.empty() && model_.has_virtual_tokens() ? model_.side->length() : 0;
+  auto logits_bv = next_logits_ ? next_logits_(batch_of(rows), cache) : model_.next_logits(batch_of(rows), cache);
+  cache.advance(std::vector(rows.size(), beside + t));
+  return logits_bv;
 }
 
 void Engine::Texts::take(Entry& entry, const Tensor& logits_bv) {
@@ -275,9 +280,10 @@ void EngineOptions::validate() const {
   at_least("kept-texts", kept_texts, 0);
 }
 
-Engine::Engine(CausalLm& model, const Tokenizer& tokenizer, std::vector<TokenId> eos, EngineOptions options, std::function<void(std::optional<std::size_t>)> use_adapter) {
+Engine::Engine(CausalLm& model, const Tokenizer& tokenizer, std::vector<TokenId> eos, EngineOptions options, std::function<void(std::optional<std::size_t>)> use_adapter,
+               NextLogits next_logits) {
   options.validate();
-  texts_ = std::make_unique<Texts>(model, tokenizer, std::move(eos), options, std::move(use_adapter));
+  texts_ = std::make_unique<Texts>(model, tokenizer, std::move(eos), options, std::move(use_adapter), std::move(next_logits));
 }
 Engine::~Engine() = default;
 

@@ -10,6 +10,9 @@
 
 namespace herd {
 
+/// How a batch runs through the model: logits of what follows each row's last token, fp32 [b, vocab] (CausalLm::next_logits).
+using NextLogits = std::function<Tensor(const Batch& batch, KvCache& cache)>;
+
 struct EngineOptions {
   std::int64_t batch_size = 8;        ///< texts that grow side by side
   std::int64_t prefill_chunk = 512;   ///< tokens of prompts that are read between two new tokens of the texts that grow already
@@ -30,8 +33,9 @@ class Engine {
 
   /// @param eos ids that end a text. Model and tokenizer must outlive the engine.
   /// @param use_adapter puts one in place (Adapters::use); none: no request names one.
+  /// @param next_logits another way than the model's own pass; none: that.
   Engine(CausalLm& model, const Tokenizer& tokenizer, std::vector<TokenId> eos, EngineOptions options,
-         std::function<void(std::optional<std::size_t>)> use_adapter = {});
+         std::function<void(std::optional<std::size_t>)> use_adapter = {}, NextLogits next_logits = {});
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;

@@ -79,15 +79,15 @@ LossResult Pass::head_loss(const Tensor& hidden_btd, const Batch& batch, double 
   return chunked_loss(hidden_btd, batch.labels_bt, logits, model_.facts.vocab_size, scale, training);
 }
 
-Tensor Pass::begin(const Batch& batch, bool computes, bool training) {
+Tensor Pass::begin(const Batch& batch, bool computes, bool training, KvCache* cache) {
   if (model_.side) {
     listener_->enter(producer(), Phase::kForward);
     if (computes) leaves_ = model_.side_leaves(training && side_learns_);
     listener_->leave(producer(), Phase::kForward);
   }
   if (computes) {
-    seen_ = model_.beside(batch);
-    context_ = model_.context_beside(seen_, leaves_);
+    seen_ = model_.beside(batch, !cache || cache->empty());
+    context_ = model_.context_beside(seen_, leaves_, cache);
   }
   Tensor embedded;
   listener_->enter(embedding(), Phase::kForward);
@@ -155,16 +155,34 @@ void Pass::backward_of_block(std::size_t i, Tensor& grad, bool computes) {
   listener_->leave(unit_of(i), Phase::kBackward);
 }
 
-LossResult Pass::forward_loss(const Batch& batch) {
-  at::NoGradGuard no_grad;
+// What leaves the last block, of all that the blocks see; undefined without rows.
+Tensor Pass::forward_blocks(const Batch& batch, KvCache* cache) {
   const bool computes = batch.rows() > 0;
-  auto x = begin(batch, computes, false);
+  auto x = begin(batch, computes, false, cache);
   for (std::size_t i = 0; i < blocks(); ++i) {
     listener_->enter(unit_of(i), Phase::kForward);
     context_.layer = static_cast<std::int64_t>(i);
     if (computes) x = model_.blocks[i]->forward(x, context_);
     listener_->leave(unit_of(i), Phase::kForward);
   }
+  return x;
+}
+
+Tensor Pass::next_logits(const Batch& batch, KvCache& cache) {
+  at::NoGradGuard no_grad;
+  const auto x_btd = forward_blocks(batch, &cache);
+  Tensor logits_bv;
+  listener_->enter(0, Phase::kForward);
+  if (batch.rows() > 0) logits_bv = model_.head()(model_.final_norm(x_btd.narrow(1, x_btd.size(1) - 1, 1))).squeeze(1).to(at::kFloat).contiguous();
+  listener_->leave(0, Phase::kForward);
+  end();
+  return logits_bv;
+}
+
+LossResult Pass::forward_loss(const Batch& batch) {
+  at::NoGradGuard no_grad;
+  const bool computes = batch.rows() > 0;
+  const auto x = forward_blocks(batch);
   LossResult loss;
   listener_->enter(0, Phase::kForward);
   if (computes) loss = head_loss(x, seen_, 0, false);

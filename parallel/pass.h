@@ -45,8 +45,10 @@ class Pass {
   /// @param scale factor of the gradient: 1 / supervised tokens of the global batch, times the loss scale.
   /// @return summed loss and tokens. Gradients lie in `value.grad()` of the trainable parameters; leaves without one got none.
   LossResult forward_backward(const Batch& batch, double scale);
-  /// Without gradients.
+  /// Without gradients, as is the next.
   LossResult forward_loss(const Batch& batch);
+  /// CausalLm::next_logits; undefined for a batch without rows.
+  Tensor next_logits(const Batch& batch, KvCache& cache);
 
   /// The units in the order in which the two calls above enter them.
   std::vector<Unit> training_walk() const;
@@ -60,7 +62,8 @@ class Pass {
   bool recomputes(std::size_t block) const;
   LossResult head_loss(const Tensor& hidden_btd, const Batch& batch, double scale, bool training);
   /// What the blocks see of a batch, and the embedding's output.
-  Tensor begin(const Batch& batch, bool computes, bool training);
+  Tensor begin(const Batch& batch, bool computes, bool training, KvCache* cache = nullptr);
+  Tensor forward_blocks(const Batch& batch, KvCache* cache = nullptr);
   void end();
   void backward_of_block(std::size_t block, Tensor& grad, bool computes);
 

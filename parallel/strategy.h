@@ -39,6 +39,8 @@ class Strategy {
   virtual double forward_backward(const Batch& batch, double scale, bool last) = 0;
   /// A micro-batch's summed loss, nats, without gradients.
   virtual double forward_loss(const Batch& batch) = 0;
+  /// Pass::next_logits: what follows each row's last token. For answering; nothing is trained beside it.
+  virtual Tensor next_logits(const Batch& batch, KvCache& cache) = 0;
   /// Waits until the slices hold the sum over all ranks. @throws CommError.
   virtual void finish_gradients() = 0;
   /// What was not finite on this rank in this step, before anything was summed; asked for between the two calls above or after.
@@ -54,7 +56,7 @@ class Strategy {
   /// The optimizer has changed the slices' values: bring the whole parameters in line.
   virtual void values_changed() = 0;
 
-  /// Runs `f` while the model's parameters are whole on every rank: all of them, or the trained ones. Outside of it and of the two forward
+  /// Runs `f` while the model's parameters are whole on every rank: all of them, or the trained ones. Outside of it and of the three forward
   /// calls a parameter may be without memory. `f` makes no collective calls; all ranks call this together.
   virtual void with_whole_parameters(bool frozen_too, const std::function<void()>& f) = 0;
 

@@ -64,6 +64,11 @@ class Zero final : public Strategy, PassListener {
     return pass_.forward_loss(batch).sum;
   }
 
+  Tensor next_logits(const Batch& batch, KvCache& cache) override {
+    parameters_.begin_walk(pass_.evaluation_walk());
+    return pass_.next_logits(batch, cache);
+  }
+
   void finish_gradients() override {
     gradients_.finish();
     open_ = false;

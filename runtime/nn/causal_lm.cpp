@@ -51,6 +51,11 @@ Tensor CausalLm::hidden(const Batch& batch, KvCache* cache) {
 
 Tensor CausalLm::logits(const Batch& batch, KvCache* cache) { return head()(final_norm(hidden(batch, cache))); }
 
+Tensor CausalLm::next_logits(const Batch& batch, KvCache& cache) {
+  const auto last_b1d = hidden(batch, &cache).narrow(1, batch.length() - 1, 1);
+  return head()(final_norm(last_b1d)).squeeze(1).to(at::kFloat).contiguous();
+}
+
 void assign_names(CausalLm& model) {
   for_each_parameter(model, [](const std::string& name, Parameter& p) { p.name = name; });
 }

@@ -88,6 +88,8 @@ class CausalLm {
 
   /// All logits [b, t, vocab] in the model's dtype: for generation and tests. Training never holds them.
   Tensor logits(const Batch& batch, KvCache* cache = nullptr);
+  /// Logits of what follows each row's last token, fp32 [b, vocab]: the head never sees a whole prompt. Every row is one text, none padded.
+  Tensor next_logits(const Batch& batch, KvCache& cache);
   /// The last hidden state [b, t, d] before the final norm, of the batch's own tokens.
   Tensor hidden(const Batch& batch, KvCache* cache = nullptr);
 };
