@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cmath>
 #include <cstring>
 #include <mutex>
 #include <set>
@@ -20,6 +21,7 @@ namespace {
 constexpr int kBacklog = 512;                    // httplib's 5 makes a crowd wait for a second and more
 constexpr std::size_t kHeadBytes = 32768;        // of a request before its body
 constexpr std::size_t kChunkedBytes = 4096;      // what a body in chunks may have besides its content
+constexpr std::size_t kKeepAlive = 1000;         // requests a connection that clients are told they may send; nobody counts
 constexpr std::size_t kSpareThreads = 8;         // that tell those who are too many
 
 HttpHead head_of(const httplib::Request& request) {
@@ -40,6 +42,7 @@ void put(HttpReply reply, httplib::Response& response) {
   for (const auto& [name, value] : reply.headers) response.set_header(name, value);
   if (!reply.stream) return response.set_content(reply.body, reply.content_type);
   response.set_chunked_content_provider(reply.content_type, [stream = std::move(reply.stream)](std::size_t, httplib::DataSink& sink) mutable {
+    if (!sink.is_writable()) return false;  // this httplib leaves that to us
     const auto text = stream->next();
     if (!text) sink.done();
     return !text || text->empty() || sink.write(text->data(), text->size());
@@ -81,6 +84,8 @@ class HttpServer::Impl final : public httplib::Server {
 
 HttpServer::Impl::Impl(const ServerOptions& options, HttpService& service) : options_(options), service_(service) {
   new_task_queue = [this] { return new httplib::ThreadPool(static_cast<std::size_t>(options_.most_connections()) + kSpareThreads); };
+  set_keep_alive_timeout(static_cast<time_t>(std::ceil(options.idle_timeout_s)));  // what clients are told
+  set_keep_alive_max_count(kKeepAlive);
   // Not httplib's SO_REUSEPORT, under which two servers share a port and nobody is told.
   set_socket_options([](socket_t socket) {
     const int on = 1;
