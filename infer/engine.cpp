@@ -8,26 +8,13 @@
 #include <set>
 #include <span>
 
+#include "infer/answer_mode.h"
 #include "infer/growing_text.h"
 #include "infer/kv_texts.h"
 #include "runtime/base/error.h"
 
 namespace herd {
 namespace {
-
-/// Dropout off for as long as it lives: an evaluation may generate in the middle of training.
-class AnswerMode {
- public:
-  explicit AnswerMode(RandomKeys& keys) : keys_(keys), training_(keys.training) { keys_.training = false; }
-  ~AnswerMode() { keys_.training = training_; }
-  AnswerMode(const AnswerMode&) = delete;
-  AnswerMode& operator=(const AnswerMode&) = delete;
-
- private:
-  at::NoGradGuard no_grad_;
-  RandomKeys& keys_;
-  bool training_;
-};
 
 /// Tokens that stand behind what a text holds.
 struct Row {

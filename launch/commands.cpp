@@ -14,6 +14,7 @@
 #include "launch/peft_command.h"
 #include "launch/plan_command.h"
 #include "launch/quantise_command.h"
+#include "launch/serve_command.h"
 #include "launch/train_command.h"
 #include "runtime/base/exit_codes.h"
 
@@ -42,6 +43,7 @@ const Table<Command>& commands() {
                                         {"peft", {peft_command, "list the PEFT methods, or explain one: keys, result, merge"}},
                                         {"plan", {plan_command, "what a recipe's run would take on so many ranks, without running it"}},
                                         {"quantize", {quantise_command, "write a dense model with its layers in 2 to 8 bits, by GPTQ"}},
+                                        {"serve", {serve_command, "answer over HTTP, as OpenAI's API does, with a model and its adapters"}},
                                         {"train", {train_command, "train what a recipe says, on every rank of an mpirun or srun"}},
                                     }};
   return table;
