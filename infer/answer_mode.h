@@ -1,5 +1,6 @@
 #pragma once
 #include "runtime/nn/causal_lm.h"
+#include "runtime/nn/matmul.h"
 
 namespace herd {
 
@@ -13,6 +14,7 @@ class AnswerMode {
 
  private:
   at::NoGradGuard no_grad_;
+  FewRowsScope few_rows_;
   RandomKeys& keys_;
   bool training_;
 };

@@ -8,6 +8,7 @@
 
 #include "data/tokenizer/utf8.h"
 #include "infer/server/api_error.h"
+#include "infer/server/page.h"
 #include "infer/server/call.h"
 #include "infer/server/following.h"
 #include "infer/server/json_fields.h"
@@ -60,6 +61,9 @@ const std::vector<Api::Route>& Api::routes() {
       {"POST", "/v1/completions", &Api::completions},
       {"POST", "/v1/chat/completions", &Api::chat_completions},
       {"GET", kQuery, &Api::seeds_query},
+      {"GET", "/", &Api::page, true},
+      {"GET", "/page.css", &Api::page, true},
+      {"GET", "/page.js", &Api::page, true},
       {"POST", "/", &Api::seeds_post},
   };
   return routes;
@@ -138,6 +142,18 @@ HttpReply Api::broken(int status) {
 bool Api::ready() const {
   const auto* service = service_.load();
   return !draining_ && service && service->worker.health() == Worker::Health::kReady;
+}
+
+// Open to all, as it holds nothing: what it asks for needs the key.
+HttpReply Api::page(const HttpRequest& request) {
+  const auto files = page_files();
+  const auto& file = *std::ranges::find_if(files, [&](const PageFile& f) { return request.head.path == f.path; });
+  return {.body = file.text,
+          .content_type = file.content_type,
+          .headers = {{"Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"},
+                      {"X-Content-Type-Options", "nosniff"},
+                      {"Referrer-Policy", "no-referrer"},
+                      {"Cache-Control", "no-cache"}}};
 }
 
 HttpReply Api::health(const HttpRequest&) {

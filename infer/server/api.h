@@ -37,6 +37,7 @@ class Api final : public HttpService {
   const Route& route(const HttpHead& head) const;
   const Service& service() const;
 
+  HttpReply page(const HttpRequest&);
   HttpReply health(const HttpRequest&);
   HttpReply metrics(const HttpRequest&);
   HttpReply models(const HttpRequest&);

@@ -42,9 +42,11 @@ struct FrozenProduct : Function<FrozenProduct> {
   }
 };
 
+thread_local int few_rows_scopes = 0;
+
 // A few rows of numbers that nobody asks gradients of: the weight is read once, at the memory's pace.
 bool fits_few_rows(const Tensor& x, const Tensor& w) {
-  return x.is_cpu() && x.numel() <= kFewRows * x.size(-1) && x.numel() > 0 && w.is_contiguous() && x.scalar_type() == w.scalar_type() &&
+  return few_rows_scopes > 0 && x.is_cpu() && x.numel() <= kFewRows * x.size(-1) && x.numel() > 0 && w.is_contiguous() && x.scalar_type() == w.scalar_type() &&
          (w.scalar_type() == at::kFloat || w.scalar_type() == at::kBFloat16) && !(at::GradMode::is_enabled() && (x.requires_grad() || w.requires_grad()));
 }
 
@@ -64,6 +66,9 @@ Tensor few_rows(const Tensor& x, const Tensor& w) {
 }
 
 }  // namespace
+
+FewRowsScope::FewRowsScope() { ++few_rows_scopes; }
+FewRowsScope::~FewRowsScope() { --few_rows_scopes; }
 
 Tensor matmul_transposed(const Tensor& x, const Tensor& w) {
   if (fits_few_rows(x, w)) return few_rows(x, w);

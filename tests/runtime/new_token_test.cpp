@@ -14,6 +14,7 @@ double bound(at::ScalarType dtype) { return dtype == at::kFloat ? 2e-6 : 4e-3; }
 
 TEST(FewRows, AreTheProductOfEveryShape) {
   const at::NoGradGuard no_grad;
+  const FewRowsScope few_rows;
   for (const auto dtype : {at::kFloat, at::kBFloat16})
     for (const std::int64_t in : {1, 15, 16, 17, 96, 577})
       for (const std::int64_t out : {1, 3, 4, 7, 130})
@@ -26,6 +27,7 @@ TEST(FewRows, AreTheProductOfEveryShape) {
 
 TEST(FewRows, OfARowAreTheSameBitsInAnyCompanyOnAnyThreads) {
   const at::NoGradGuard no_grad;
+  const FewRowsScope few_rows;
   const auto threads = at::get_num_threads();
   for (const auto dtype : {at::kFloat, at::kBFloat16}) {
     const auto x = random({16, 301}, at::kDouble, 1).to(dtype), w = random({1001, 301}, at::kDouble, 2).to(dtype);
@@ -39,10 +41,14 @@ TEST(FewRows, OfARowAreTheSameBitsInAnyCompanyOnAnyThreads) {
   at::set_num_threads(threads);
 }
 
-TEST(FewRows, LeaveAloneWhatIsToBeDifferentiated) {
+TEST(FewRows, LeaveAloneWhatIsToBeDifferentiatedOrTrained) {
   const auto x = random({3, 20}, at::kDouble, 1).to(at::kFloat).requires_grad_(), w = random({8, 20}, at::kDouble, 2).to(at::kFloat);
-  const auto y = matmul_transposed(x, w);
-  EXPECT_TRUE(y.requires_grad());
+  const auto product = matmul_transposed(x, w);
+  const at::NoGradGuard no_grad;
+  EXPECT_TRUE(matmul_transposed(x, w).equal(product)) << "as when activations are recomputed";
+  const FewRowsScope few_rows;
+  const at::AutoGradMode grad(true);
+  EXPECT_TRUE(matmul_transposed(x, w).requires_grad());
 }
 
 struct Case {
