@@ -9,30 +9,13 @@
 #include "models/registry.h"
 #include "peft/registry.h"
 #include "tests/support/errors.h"
+#include "tests/support/letters.h"
 #include "tests/support/shape_of_family.h"
 #include "tests/support/toy_model.h"
 
 namespace herd::test {
 namespace {
 using testing::HasSubstr;
-
-/// A letter an id: '!' is 0.
-class Letters final : public Tokenizer {
- public:
-  std::vector<TokenId> encode(std::string_view text, bool) const override {
-    std::vector<TokenId> ids;
-    for (const char c : text) ids.push_back(c - '!');
-    return ids;
-  }
-  std::string decode(std::span<const TokenId> ids, bool) const override {
-    std::string text;
-    for (const auto id : ids) text += static_cast<char>('!' + id);
-    return text;
-  }
-  std::int64_t vocab_size() const override { return kToyVocab; }
-  std::optional<TokenId> token_to_id(std::string_view token) const override { return token[0] - '!'; }
-  std::string id_to_token(TokenId id) const override { return std::string(1, static_cast<char>('!' + id)); }
-};
 
 std::vector<Prompt> prompts(std::initializer_list<int> lengths) {
   std::vector<Prompt> out;
