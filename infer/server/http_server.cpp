@@ -1,4 +1,4 @@
-// Over cpp-httplib, whose header this file and connection.cpp alone include: it accepts, parses and writes; who may stay and for how long is decided here.
+// Over cpp-httplib, whose header stays in this file, connection.h and connection_threads.h: it accepts, parses and writes; who may stay and for how long is decided here.
 #include "infer/server/http_server.h"
 
 #include <sys/socket.h>
@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "infer/server/connection.h"
+#include "infer/server/connection_threads.h"
 #include "runtime/base/error.h"
 #include "runtime/base/thread.h"
 
@@ -83,7 +84,7 @@ class HttpServer::Impl final : public httplib::Server {
 };
 
 HttpServer::Impl::Impl(const ServerOptions& options, HttpService& service) : options_(options), service_(service) {
-  new_task_queue = [this] { return new httplib::ThreadPool(static_cast<std::size_t>(options_.most_connections()) + kSpareThreads); };
+  new_task_queue = [this] { return new ConnectionThreads(static_cast<std::size_t>(options_.most_connections()) + kSpareThreads); };
   set_keep_alive_timeout(static_cast<time_t>(std::ceil(options.idle_timeout_s)));  // what clients are told
   set_keep_alive_max_count(kKeepAlive);
   // Not httplib's SO_REUSEPORT, under which two servers share a port and nobody is told.

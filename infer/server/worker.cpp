@@ -138,7 +138,7 @@ void Worker::check_new() {
       for (const auto& text : task->job->texts()) engine_.check(text), tokens += text.prompt.ids.size();
       metrics_.read_tokens(tokens);
       task->job->accept();
-    } catch (const std::exception&) {
+    } catch (const Error&) {  // the request's; any other is the engine's
       task->job->fail(std::current_exception());
       const std::scoped_lock lock(mutex_);
       std::erase(queue_, task);

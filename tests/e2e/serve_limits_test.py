@@ -76,7 +76,7 @@ class Crowds(WithServers):
         for round in range(24):
             load(round)
         # The first rounds fill what is kept, and each thread's own store of memory.
-        self.assertLess(sizes[-1] - sizes[7], 12 * MEGABYTE, [size // MEGABYTE for size in sizes])
+        self.assertLess(sizes[-1] - sizes[7], 4 * MEGABYTE, [size // MEGABYTE for size in sizes])
 
 
 class BadClients(WithServers):

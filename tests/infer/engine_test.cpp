@@ -13,6 +13,7 @@
 #include "peft/registry.h"
 #include "tests/infer/letters.h"
 #include "tests/support/errors.h"
+#include "tests/support/letters.h"
 #include "tests/support/shape_of_family.h"
 #include "tests/support/toy_model.h"
 
