@@ -11,7 +11,6 @@
 #include "models/model_options.h"
 #include "models/registry.h"
 #include "peft/registry.h"
-#include "tests/infer/letters.h"
 #include "tests/support/errors.h"
 #include "tests/support/letters.h"
 #include "tests/support/shape_of_family.h"

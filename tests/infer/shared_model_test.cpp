@@ -4,7 +4,7 @@
 #include "infer/shared_model.h"
 #include "parallel/comm/threads.h"
 #include "peft/registry.h"
-#include "tests/infer/letters.h"
+#include "tests/support/letters.h"
 #include "tests/support/toy_model.h"
 
 namespace herd::test {

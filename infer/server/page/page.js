@@ -42,7 +42,7 @@ function speak() {
 // Words as they are; what stands between fences as code. Never as HTML.
 function fill(article, content) {
   article.replaceChildren();
-  content.split(/```[^\n`]*\n?/).forEach((part, i) => {
+  content.split(/```(?:[^\n`]*\n)?/).forEach((part, i) => {
     if (part === "") return;
     if (i % 2 === 0) return article.append(part);
     const code = document.createElement("pre");
