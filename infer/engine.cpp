@@ -6,6 +6,7 @@
 #include <deque>
 #include <set>
 
+#include "infer/answer_mode.h"
 #include "infer/kv_texts.h"
 #include "infer/logits_processors.h"
 #include "infer/sampler.h"
@@ -22,20 +23,6 @@ std::vector<T> joined(std::vector<T> some, const std::vector<T>& more) {
 }
 
 bool contains(const std::vector<TokenId>& ids, TokenId id) { return std::find(ids.begin(), ids.end(), id) != ids.end(); }
-
-/// Dropout off for as long as it lives: an evaluation may generate in the middle of training.
-class AnswerMode {
- public:
-  explicit AnswerMode(RandomKeys& keys) : keys_(keys), training_(keys.training) { keys_.training = false; }
-  ~AnswerMode() { keys_.training = training_; }
-  AnswerMode(const AnswerMode&) = delete;
-  AnswerMode& operator=(const AnswerMode&) = delete;
-
- private:
-  at::NoGradGuard no_grad_;
-  RandomKeys& keys_;
-  bool training_;
-};
 
 /// A request under way.
 struct Text {
