@@ -6,6 +6,7 @@
 #include "launch/command_line.h"
 #include "launch/config_command.h"
 #include "launch/data_command.h"
+#include "launch/evaluate_command.h"
 #include "launch/fetch_command.h"
 #include "launch/flight_command.h"
 #include "launch/generate_command.h"
@@ -13,6 +14,7 @@
 #include "launch/model_command.h"
 #include "launch/peft_command.h"
 #include "launch/plan_command.h"
+#include "launch/predict_command.h"
 #include "launch/quantise_command.h"
 #include "launch/serve_command.h"
 #include "launch/train_command.h"
@@ -35,6 +37,7 @@ const Table<Command>& commands() {
                                         {"checkpoint", {checkpoint_command, "list, verify, show or consolidate a run's checkpoints"}},
                                         {"config", {config_command, "print a recipe as it is read, or document its keys"}},
                                         {"data", {data_command, "audit what a recipe's data become; make records of other files"}},
+                                        {"evaluate", {evaluate_command, "measure a model by a task; judge answers; compare results"}},
                                         {"fetch", {fetch_command, "bring a model or data set from the hub into the shared cache"}},
                                         {"flight", {flight_command, "what each rank of a run did last, and where the ranks differ"}},
                                         {"generate", {generate_command, "answer a prompt, or a file of them, with a model"}},
@@ -42,6 +45,7 @@ const Table<Command>& commands() {
                                         {"model", {model_command, "list families; inspect, make, convert or extend a folder"}},
                                         {"peft", {peft_command, "list the PEFT methods, or explain one: keys, result, merge"}},
                                         {"plan", {plan_command, "what a recipe's run would take on so many ranks, without running it"}},
+                                        {"predict", {predict_command, "answer files of records on every rank of an mpirun or srun, resumably"}},
                                         {"quantize", {quantise_command, "write a dense model with its layers in 2 to 8 bits, by GPTQ"}},
                                         {"serve", {serve_command, "answer over HTTP, as OpenAI's API does, with a model and its adapters"}},
                                         {"train", {train_command, "train what a recipe says, on every rank of an mpirun or srun"}},
