@@ -85,7 +85,8 @@ Signal answer_share(Engine& engine, std::int64_t batch_size, Communicator& commu
     const bool busy = engine.step();
     mine.ended = !busy && (next == work.share.end() || stop != Signal::none);
     mine.signal = static_cast<std::int64_t>(work.signal());
-    const auto all = rounds.pass(mine, mine.ended);
+    const bool waits = mine.ended && !(work.take_part && work.take_part());
+    const auto all = rounds.pass(mine, waits);
     if (!all) continue;
     work.told(all->answers, all->new_tokens);
     stop = std::max(stop, static_cast<Signal>(all->signal));

@@ -21,6 +21,7 @@ struct ShareWork {
   std::function<void(std::size_t question, const Generation& answer)> store;  ///< each as soon as it is there
   std::function<Signal()> signal;
   std::function<void(std::int64_t answers, std::int64_t new_tokens)> told;  ///< of all ranks together, several times a second
+  std::function<bool()> take_part{};  ///< where ranks share the model: SharedModel::take_part
 };
 
 /// Answers a rank's share while the other ranks do theirs; they tell each other how far they are without waiting. Where one of them has a signal, no rank begins

@@ -13,9 +13,11 @@ Tensor SharedModel::next_logits(const Batch& batch, KvCache& cache) {
   return strategy_.next_logits(batch, cache);
 }
 
-void SharedModel::finish() {
+bool SharedModel::take_part() {
+  if (!anyone_runs(false)) return false;
   KvCache none;
-  while (anyone_runs(false)) strategy_.next_logits({}, none);
+  strategy_.next_logits({}, none);
+  return true;
 }
 
 }  // namespace herd

@@ -14,8 +14,12 @@ class SharedModel {
 
   /// For an engine. All ranks' passes go side by side, the first with the others' first: a rank that has run its last calls finish().
   Tensor next_logits(const Batch& batch, KvCache& cache);
-  /// Takes part in the others' passes until no rank has any.
-  void finish();
+  /// Takes part in one pass of the others, for a rank that has nothing to run. @return false where no rank has.
+  bool take_part();
+  /// All of them, until no rank has any.
+  void finish() {
+    while (take_part()) {}
+  }
 
  private:
   bool anyone_runs(bool i_do);

@@ -52,16 +52,10 @@ class Prediction {
     generation_ = options_.sampling.in(speaker_.tokenizer());
   }
 
-  void load() {
-    speaker_.load();
-    engine_ = speaker_.engine(options_.engine);
-    for (std::size_t i = 0; i < records_.files.size(); ++i)
-      settings_[fmt::format("file {}", i + 1)] = fs::path(records_.files[i]).filename().string() + " of content " + file_fingerprint(records_.files[i]);
-    settings_["model"] = speaker_.fingerprint();
-    settings_["adapter"] = adapter_ ? adapter_fingerprint() : "none";
-    settings_["tokenizer"] = speaker_.tokenizer().fingerprint;
-    settings_["template"] = speaker_.template_of(adapter_).fingerprint;
-    look_at_questions();
+  void load(Communicator& communicator) {
+    if (options_.shared) speaker_.load_shared(communicator, adapter_);
+    else agree(communicator, [&] { speaker_.load(); });
+    agree(communicator, [&] { look(); });
   }
 
   Request request(std::size_t number) {
@@ -83,8 +77,20 @@ class Prediction {
   std::int64_t left_out() const { return records_.report.broken + std::count(tokens_.begin(), tokens_.end(), 0); }
   const std::vector<std::string>& reasons() const { return reasons_; }
   Engine& engine() { return *engine_; }
+  SharedModel* shared() { return speaker_.shared(); }
 
  private:
+  void look() {
+    engine_ = speaker_.engine(options_.engine);
+    for (std::size_t i = 0; i < records_.files.size(); ++i)
+      settings_[fmt::format("file {}", i + 1)] = fs::path(records_.files[i]).filename().string() + " of content " + file_fingerprint(records_.files[i]);
+    settings_["model"] = speaker_.fingerprint();
+    settings_["adapter"] = adapter_ ? adapter_fingerprint() : "none";
+    settings_["tokenizer"] = speaker_.tokenizer().fingerprint;
+    settings_["template"] = speaker_.template_of(adapter_).fingerprint;
+    look_at_questions();
+  }
+
   void look_at_questions() {
     reasons_ = records_.report.reasons;
     for (std::size_t i = 0; i < records_.records.size(); ++i) {
@@ -147,7 +153,8 @@ Signal answer(Prediction& prediction, const AnswerParts& parts, int start, std::
                                     .request = [&](std::size_t number) { return prediction.request(number); },
                                     .store = [&](std::size_t number, const Generation& generation) { file.write(AnswerParts::line(number, generation)); },
                                     .signal = [&] { return signals.pending(); },
-                                    .told = [&](std::int64_t done, std::int64_t new_tokens) { answers = done, watch(done, new_tokens); }});
+                                    .told = [&](std::int64_t done, std::int64_t new_tokens) { answers = done, watch(done, new_tokens); },
+                                    .take_part = prediction.shared() ? [&] { return prediction.shared()->take_part(); } : std::function<bool()>()});
   agree(communicator, [&] { file.sync(); });
   if (before + answers == all) return Signal::none;
   log_info("{}: {} of {} are stored; the same command goes on", name(signal), before + answers, plural(all, "answer"));
@@ -167,7 +174,7 @@ int predict_on_rank(PredictOptions& options, const AnswerSettings& settings) {
       return std::make_unique<Prediction>(options, settings);
     });
     use_threads(options.speaker.threads, *communicator);
-    agree(*communicator, [&] { prediction->load(); });
+    prediction->load(*communicator);
     check_same(prediction->settings(), *communicator);
     const AnswerParts parts(options.output);
     signals.emplace();

@@ -34,13 +34,14 @@ void declare(CLI::App& app, PredictOptions& o) {
       ->option_text("stop|skip [stop]")
       ->transform(CLI::CheckedTransformer(kFates));
   app.add_flag("--raw", o.raw, "leave what the template puts around an answer");
+  app.add_flag("--shared", o.shared, "each rank holds a part of the weights alone: for a model that no rank has room for");
   declare(app, o.sampling);
   app.add_option("--batch-size", o.engine.batch_size, "questions that each rank answers side by side")->capture_default_str();
 }
 
 AnswerSettings given_settings(const CLI::App& app) {
   // Files go by their content; the others change how soon an answer comes, and not what it says.
-  constexpr std::array kOthers{"help", "model", "adapter", "use", "force-base", "tokenizer", "template", "files", "output", "threads", "batch-size"};
+  constexpr std::array kOthers{"help", "model", "adapter", "use", "force-base", "tokenizer", "template", "files", "output", "threads", "batch-size", "shared"};
   AnswerSettings settings;
   for (const auto* option : app.get_options()) {
     const auto name = option->get_single_name();

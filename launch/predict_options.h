@@ -21,6 +21,7 @@ struct PredictOptions {
   std::string output;
   ReadOptions reading;
   bool raw = false;
+  bool shared = false;              // the ranks hold the weights in parts
 
   /// @throws ConfigError.
   void validate();

@@ -5,6 +5,8 @@
 #include <filesystem>
 
 #include "launch/hub_places.h"
+#include "parallel/comm/agree.h"
+#include "peft/adapter_io.h"
 #include "runtime/net/hub_cache.h"
 
 namespace herd {
@@ -67,7 +69,24 @@ void Speaker::load() {
     adapters_->add(name, folder, {hub_name(options_.model), options_.force_base ? "" : loaded_.fingerprint});
 }
 
+void Speaker::load_shared(Communicator& communicator, std::optional<std::size_t> adapter) {
+  ranks_ = communicator.split(0, communicator.rank());
+  agree(communicator, [&] {
+    if (!options_.quantization.empty())
+      throw ConfigError({.who = "--shared", .found = "--quantization " + options_.quantization, .expected = "weights as their folder keeps them", .remedy = "leave one of them out"});
+    loaded_ = open_hub_folder(options_.model, scalar_type(options_.dtype));
+    check_vocabulary(loaded_.model->facts, tokenizer_->vocab_size(), options_.tokenizer_folder());
+    if (adapter) attach_adapter(*loaded_.model, options_.adapters[*adapter].folder, {hub_name(options_.model), options_.force_base ? "" : loaded_.fingerprint, loaded_.read});
+    for_each_parameter(*loaded_.model, [](const std::string&, Parameter& p) { p.trainable = false, p.value.set_requires_grad(false); });
+  });
+  strategy_ = strategies().at("zero3").make({.model = *loaded_.model, .communicator = *ranks_, .options = {}, .read = loaded_.read});
+  shared_ = std::make_unique<SharedModel>(*strategy_, *ranks_);
+}
+
 std::unique_ptr<Engine> Speaker::engine(const EngineOptions& options) {
+  if (shared_)
+    return std::make_unique<Engine>(*loaded_.model, *tokenizer_, end_tokens(*tokenizer_, options_.model), options, nullptr,
+                                    [this](const Batch& batch, KvCache& cache) { return shared_->next_logits(batch, cache); });
   return std::make_unique<Engine>(*loaded_.model, *tokenizer_, end_tokens(*tokenizer_, options_.model), options,
                                   [this](std::optional<std::size_t> adapter) { use(adapter); });
 }

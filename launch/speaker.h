@@ -7,6 +7,7 @@
 #include "data/template/encode.h"
 #include "infer/engine.h"
 #include "infer/prompt.h"
+#include "infer/shared_model.h"
 #include "launch/speaker_options.h"
 #include "models/hub.h"
 #include "peft/adapters.h"
@@ -21,6 +22,9 @@ class Speaker {
   explicit Speaker(SpeakerOptions options);
   /// Reads weights and adapters.
   void load();
+  /// Reads this rank's part of the weights (zero3): the ranks answer together, see SharedModel. All of them call it. @param adapter in place, for good.
+  /// @throws ConfigError for weights in few bits that are not the folder's own.
+  void load_shared(Communicator& communicator, std::optional<std::size_t> adapter);
 
   const SpeakerOptions& options() const { return options_; }
   const Tokenizer& tokenizer() const { return *tokenizer_; }
@@ -35,7 +39,9 @@ class Speaker {
   // After load().
   CausalLm& model() { return *loaded_.model; }
   const std::string& fingerprint() const { return loaded_.fingerprint; }  ///< the model's, without adapters
+  /// Not where ranks share the model.
   void use(std::optional<std::size_t> adapter) { adapters_->use(adapter); }
+  SharedModel* shared() { return shared_.get(); }
   std::unique_ptr<Engine> engine(const EngineOptions& options);
 
  private:
@@ -48,6 +54,9 @@ class Speaker {
   std::map<std::optional<std::size_t>, std::shared_ptr<const Template>> templates_;
   LoadedModel loaded_;
   std::unique_ptr<Adapters> adapters_;
+  std::unique_ptr<Communicator> ranks_;  // of the passes: apart from what the caller's own says meanwhile
+  std::unique_ptr<Strategy> strategy_;
+  std::unique_ptr<SharedModel> shared_;
 };
 
 }  // namespace herd

@@ -88,6 +88,27 @@ class Predict(unittest.TestCase):
         self.assertEqual(texts[0], texts[1])
         self.assertEqual(texts[0], texts[2])
 
+    def test_is_the_same_text_where_ranks_hold_the_weights_in_parts(self):
+        """With an adapter, fewer questions than ranks at the end, and a kill that a run of whole weights goes on from."""
+        done = self.job.train("lora", "train.max_steps=4", "peft.method=lora", "train.learning_rate=0.03", f"model.path={self.model}", "model.family=auto", "model.config=null", ranks=1)
+        self.assertEqual(done.code, 0, done)
+        for more in ([], ["--adapter", self.job.run_folder("lora") / "adapter", *SAMPLED]):
+            self.predict(*more)
+            alone = lines(self.output)
+            for ranks in (1, 2, 3):
+                self.output.unlink()
+                self.predict(*more, "--shared", ranks=ranks)
+                self.assertEqual(lines(self.output), alone)
+        self.output.unlink()
+        job = self.started("--shared", ranks=2)
+        os.killpg(job.process.pid, signal.SIGKILL)
+        job.finish()
+        while living(self.job.folder):
+            time.sleep(0.01)
+        self.predict(ranks=3)
+        self.assertEqual([line["id"] for line in lines(self.output)], [record["id"] for record in self.records])
+        self.assertIn("leave one of them out", self.predict("--shared", "--quantization", "int8", ranks=2, code=USAGE, files=[self.job.write("one.json", self.records[:1])]).output)
+
     def test_goes_on_after_a_kill_at_any_moment_on_other_ranks(self):
         self.predict(*SAMPLED, tokens=100)
         whole = self.output.read_text()
