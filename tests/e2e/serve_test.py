@@ -252,6 +252,7 @@ class Answers(unittest.TestCase):
             with self.subTest(name):
                 status, reply = self.server.post("/v1/completions", body)
                 self.assertEqual((status, reply["error"]["code"]), (400, "invalid_json"), reply)
+                self.assertEqual("no UTF-8 at" in reply["error"]["message"], name in ("half a character", "a surrogate"))
         self.assertEqual(self.server.get("/query/%ff%fe")[0], 400)
         self.assertEqual(self.server.post("/v1/completions", "prompt=a", Content_Type="application/x-www-form-urlencoded")[0], 415)
         self.assertEqual(self.server.post("/v1/completions", b"\x1f\x8b", Content_Encoding="gzip")[0], 415)
