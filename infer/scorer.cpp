@@ -70,7 +70,7 @@ std::vector<std::vector<LogProbs>> score(CausalLm& model, const std::vector<std:
   std::vector<std::vector<LogProbs>> out(texts.size());
   for (const auto& batch : batches_by_length(lengths, batch_size)) {
     std::vector<std::vector<std::int64_t>> rows;
-    for (const auto i : batch) rows.emplace_back(texts[i].begin(), texts[i].end());
+    for (const auto i : batch) rows.emplace_back(texts[i].begin(), texts[i].end() - 1);
     const auto x_btd = model.hidden(plain_batch(rows));
     for (std::size_t row = 0; row < batch.size(); ++row)
       out[batch[row]] = score_hidden(model, x_btd[static_cast<std::int64_t>(row)], texts[batch[row]], top);

@@ -47,7 +47,7 @@ std::string now_text() {
 
 struct Api::Route {
   std::string method, path;  ///< a path that ends with '/' and is longer than it stands for all that begin so
-  HttpReply (Api::*answer)(const HttpRequest&);
+  HttpReply (Api::*answer)(const ClientRequest&);
   bool open = false;         ///< without a key
   bool fits(const std::string& asked) const { return asked == path || (path.size() > 1 && path.ends_with('/') && asked.starts_with(path)); }
 };
@@ -110,7 +110,7 @@ std::optional<HttpReply> Api::refuse(const HttpHead& head) const {
   }
 }
 
-HttpReply Api::answer(const HttpRequest& request) {
+HttpReply Api::answer(const ClientRequest& request) {
   std::string path = "other";
   HttpReply out;
   try {
@@ -140,7 +140,7 @@ bool Api::ready() const {
   return !draining_ && service && service->worker.health() == Worker::Health::kReady;
 }
 
-HttpReply Api::health(const HttpRequest&) {
+HttpReply Api::health(const ClientRequest&) {
   const auto& worker = service().worker;
   switch (worker.health()) {
     case Worker::Health::kReady: return reply(Json{{"status", "ok"}});
@@ -151,30 +151,30 @@ HttpReply Api::health(const HttpRequest&) {
   throw ApiError(503, "the engine has failed: " + worker.failure());
 }
 
-HttpReply Api::metrics(const HttpRequest&) {
+HttpReply Api::metrics(const ClientRequest&) {
   ServerMetrics::Now now{.ready = ready()};
   if (const auto* service = service_.load()) now.waiting = service->worker.waiting(), now.growing = service->worker.growing();
   return {.body = metrics_.text(now), .content_type = "text/plain; version=0.0.4; charset=utf-8"};
 }
 
-HttpReply Api::models(const HttpRequest&) {
+HttpReply Api::models(const ClientRequest&) {
   Json list = Json::array();
   for (const auto& model : service().served.models)
     list.push_back({{"id", model.name}, {"object", "model"}, {"created", 0}, {"owned_by", "herd"}, {"max_model_len", service().served.context}});
   return reply(Json{{"object", "list"}, {"data", std::move(list)}});
 }
 
-HttpReply Api::completions(const HttpRequest& request) {
+HttpReply Api::completions(const ClientRequest& request) {
   const auto& served = service().served;
   return answer_call(completion_call(parse_body(request.body), served, options_.max_texts), request);
 }
 
-HttpReply Api::chat_completions(const HttpRequest& request) {
+HttpReply Api::chat_completions(const ClientRequest& request) {
   const auto& served = service().served;
   return answer_call(chat_call(parse_body(request.body), served, options_.max_texts), request);
 }
 
-HttpReply Api::answer_call(Call call, const HttpRequest& request) {
+HttpReply Api::answer_call(Call call, const ClientRequest& request) {
   const auto& [served, worker] = service();
   const auto score_top = call.echo ? call.options.log_probs : std::nullopt;
   auto job = worker.submit(call.requests(), score_top, call.generates);
@@ -184,7 +184,7 @@ HttpReply Api::answer_call(Call call, const HttpRequest& request) {
   return {.content_type = "text/event-stream", .headers = {{"Cache-Control", "no-cache"}}, .stream = std::move(following)};
 }
 
-std::string Api::seeds_answer(const std::string& question, const HttpRequest& request) {
+std::string Api::seeds_answer(const std::string& question, const ClientRequest& request) {
   const auto& [served, worker] = service();
   const auto& model = served.find("");
   Call call{.model = model.name, .adapter = model.adapter, .prompts = {model.ask(instruction_record(question, "", ""))}, .options = seeds_};
@@ -193,14 +193,14 @@ std::string Api::seeds_answer(const std::string& question, const HttpRequest& re
   return following.text(request.there);
 }
 
-HttpReply Api::seeds_query(const HttpRequest& request) {
+HttpReply Api::seeds_query(const ClientRequest& request) {
   const auto question = request.head.path.substr(std::string_view(kQuery).size());
   require_utf8(question, "the question");
   const auto answer = seeds_answer(question, request);
   return reply(Json{{"query", question}, {"answer", answer}, {"time", now_text()}});
 }
 
-HttpReply Api::seeds_post(const HttpRequest& request) {
+HttpReply Api::seeds_post(const ClientRequest& request) {
   const auto body = parse_body(request.body);
   const JsonFields fields(body);
   if (!fields.find("prompt")) throw ApiError::field("prompt", "nothing", "a string");

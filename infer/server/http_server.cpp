@@ -34,7 +34,7 @@ HttpHead head_of(const httplib::Request& request) {
           .body_bytes = request.get_header_value("Content-Length")};
 }
 
-HttpRequest request_of(const httplib::Request& request) {
+ClientRequest request_of(const httplib::Request& request) {
   return {.head = head_of(request), .body = "", .there = [&request] { return request.progress(0, 0); }};
 }
 
@@ -73,7 +73,7 @@ class HttpServer::Impl final : public httplib::Server {
   bool admit(Connection& connection);
   void prepare(httplib::Request& request, Connection& connection, bool& last) const;
   void read_and_answer(const httplib::Request& request, httplib::Response& response, const httplib::ContentReader& read);
-  void answer(const httplib::Request& request, const HttpRequest& whole, httplib::Response& response);
+  void answer(const httplib::Request& request, const ClientRequest& whole, httplib::Response& response);
 
   const ServerOptions& options_;
   HttpService& service_;
@@ -191,7 +191,7 @@ void HttpServer::Impl::read_and_answer(const httplib::Request& request, httplib:
   else put(service_.broken(fits ? 400 : 413), response);
 }
 
-void HttpServer::Impl::answer(const httplib::Request& request, const HttpRequest& whole, httplib::Response& response) {
+void HttpServer::Impl::answer(const httplib::Request& request, const ClientRequest& whole, httplib::Response& response) {
   request.progress(0, 0);  // from now on it is the client that waits
   put(service_.answer(whole), response);
 }

@@ -131,6 +131,12 @@ class Answers(unittest.TestCase):
             self.assertAlmostEqual(max(top.values()), rows[i].max().item(), delta=TOLERANCE)
         self.assertEqual(answer.choices[0].text, "".join(told.tokens))
         self.assertEqual(told.text_offset, [len("".join(told.tokens[:i])) for i in range(len(told.tokens))])
+        # How lm-evaluation-harness finds out whether a text is the greedy one: ids, and equality to the bit.
+        scored = self.complete(prompt=ids, max_tokens=1, echo=True, logprobs=1, seed=1234).choices[0].logprobs
+        greedy = [log_prob == max(top.values()) for log_prob, top in zip(scored.token_logprobs[1:-1], scored.top_logprobs[1:-1])]
+        self.assertEqual(greedy, [row.argmax().item() == id for row, id in zip(rows, ids[1:])])
+        self.assertEqual(greedy[-5:], [True] * 5)
+        self.assertIn(False, greedy)
         prompt_alone = self.complete(prompt="Once upon a time", max_tokens=0, echo=True, logprobs=3).choices[0]
         self.assertEqual(prompt_alone.text, "Once upon a time")
         self.assertEqual(prompt_alone.logprobs.token_logprobs, told.token_logprobs[:len(prompt_alone.logprobs.tokens)])
