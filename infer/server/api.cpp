@@ -17,7 +17,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr const char* kQuery = "/query/";
+constexpr std::string_view kQuery = "/query/", kModel = "/v1/models/";
 
 HttpReply reply(const ApiError& error) {
   HttpReply out{.status = error.status(), .body = error.json()};
@@ -27,6 +27,10 @@ HttpReply reply(const ApiError& error) {
 }
 
 HttpReply reply(const Json& json) { return {.body = json.dump(-1, ' ', false, Json::error_handler_t::replace)}; }
+
+Json entry(const ServedModel& model, const Served& served) {
+  return {{"id", model.name}, {"object", "model"}, {"created", 0}, {"owned_by", "herd"}, {"max_model_len", served.context}};
+}
 
 // In a time that does not tell how much of the key is right.
 bool same(const std::string& given, const std::string& key) {
@@ -46,7 +50,7 @@ std::string now_text() {
 }  // namespace
 
 struct Api::Route {
-  std::string method, path;  ///< a path that ends with '/' and is longer than it stands for all that begin so
+  std::string_view method, path;  ///< a path that ends with '/' and is longer than it stands for all that begin so
   HttpReply (Api::*answer)(const ClientRequest&);
   bool open = false;         ///< without a key
   bool fits(const std::string& asked) const { return asked == path || (path.size() > 1 && path.ends_with('/') && asked.starts_with(path)); }
@@ -57,6 +61,7 @@ const std::vector<Api::Route>& Api::routes() {
       {"GET", "/health", &Api::health, true},
       {"GET", "/metrics", &Api::metrics},
       {"GET", "/v1/models", &Api::models},
+      {"GET", kModel, &Api::model},
       {"POST", "/v1/completions", &Api::completions},
       {"POST", "/v1/chat/completions", &Api::chat_completions},
       {"GET", kQuery, &Api::seeds_query},
@@ -118,7 +123,7 @@ HttpReply Api::answer(const ClientRequest& request) {
       out = *refused;
     } else {
       const auto& route = this->route(request.head);
-      path = route.path;
+      path = std::string(route.path);
       out = (this->*route.answer)(request);
     }
   } catch (const std::exception& error) {
@@ -159,9 +164,13 @@ HttpReply Api::metrics(const ClientRequest&) {
 
 HttpReply Api::models(const ClientRequest&) {
   Json list = Json::array();
-  for (const auto& model : service().served.models)
-    list.push_back({{"id", model.name}, {"object", "model"}, {"created", 0}, {"owned_by", "herd"}, {"max_model_len", service().served.context}});
+  for (const auto& model : service().served.models) list.push_back(entry(model, service().served));
   return reply(Json{{"object", "list"}, {"data", std::move(list)}});
+}
+
+HttpReply Api::model(const ClientRequest& request) {
+  const auto& served = service().served;
+  return reply(entry(served.find(request.head.path.substr(kModel.size())), served));
 }
 
 HttpReply Api::completions(const ClientRequest& request) {
@@ -194,7 +203,7 @@ std::string Api::seeds_answer(const std::string& question, const ClientRequest& 
 }
 
 HttpReply Api::seeds_query(const ClientRequest& request) {
-  const auto question = request.head.path.substr(std::string_view(kQuery).size());
+  const auto question = request.head.path.substr(kQuery.size());
   require_utf8(question, "the question");
   const auto answer = seeds_answer(question, request);
   return reply(Json{{"query", question}, {"answer", answer}, {"time", now_text()}});

@@ -40,6 +40,7 @@ class Api final : public HttpService {
   HttpReply health(const ClientRequest&);
   HttpReply metrics(const ClientRequest&);
   HttpReply models(const ClientRequest&);
+  HttpReply model(const ClientRequest& request);
   HttpReply completions(const ClientRequest& request);
   HttpReply chat_completions(const ClientRequest& request);
   HttpReply seeds_query(const ClientRequest& request);

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cmath>
 #include <cstring>
@@ -58,8 +59,12 @@ class HttpServer::Impl final : public httplib::Server {
   ~Impl() override;
 
   void start() {
-    accepting_ = background_thread("accept", [this] { listen_after_bind(); });
+    accepting_ = background_thread("accept", [this] {
+      listen_after_bind();
+      ended_ = true;
+    });
   }
+  bool listening() const { return !ended_; }
   std::size_t answering() const {
     const std::scoped_lock lock(mutex_);
     return static_cast<std::size_t>(std::ranges::count_if(connections_, [](const auto* connection) { return !connection->reading; }));
@@ -80,6 +85,7 @@ class HttpServer::Impl final : public httplib::Server {
   mutable std::mutex mutex_;
   std::set<Connection*> connections_;
   bool closing_ = false;
+  std::atomic<bool> ended_ = false;
   std::thread accepting_;
 };
 
@@ -116,7 +122,7 @@ HttpServer::Impl::~Impl() {
     for (const auto* connection : connections_) connection->break_off();
   }
   if (!accepting_.joinable()) return;
-  while (!is_running()) std::this_thread::yield();  // it has been started: stop() would find nothing to stop
+  while (!is_running() && !ended_) std::this_thread::yield();  // stop() would find nothing to stop
   stop();
   accepting_.join();
 }
@@ -200,6 +206,7 @@ HttpServer::HttpServer(const ServerOptions& options, HttpService& service) : imp
 HttpServer::~HttpServer() = default;
 int HttpServer::port() const { return impl_->port; }
 void HttpServer::start() { impl_->start(); }
+bool HttpServer::listening() const { return impl_->listening(); }
 std::size_t HttpServer::answering() const { return impl_->answering(); }
 
 }  // namespace herd

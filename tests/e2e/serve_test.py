@@ -40,6 +40,9 @@ class Answers(unittest.TestCase):
 
     def test_the_base_and_every_adapter_are_listed(self):
         self.assertEqual([model.id for model in self.client.models.list()], ["model", "pirate", "poet"])
+        self.assertEqual(self.client.models.retrieve("poet").id, "poet")
+        with self.assertRaisesRegex(openai.NotFoundError, "parrot"):
+            self.client.models.retrieve("parrot")
 
     def test_a_completion_is_what_generate_writes_streaming_and_not(self):
         for prompt, expected in zip(QUESTIONS[:6], self.generated([{"prompt": prompt} for prompt in QUESTIONS[:6]], 24)):
