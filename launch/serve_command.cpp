@@ -60,7 +60,10 @@ std::vector<ServedModel> served_models(Speaker& speaker, const PieceEncoder& enc
 }
 
 void wait_for_end(const Signals& signals, Api& api, const HttpServer& http, const Worker& worker) {
-  while (signals.pending() == Signal::none) std::this_thread::sleep_for(kLook);
+  while (signals.pending() == Signal::none) {
+    if (!http.listening()) throw IoError({.who = "the listening socket", .found = "it is closed", .expected = "open until a signal comes", .remedy = ""});
+    std::this_thread::sleep_for(kLook);
+  }
   log_info("{}: finishing what is under way ({} texts, {} requests wait); once more ends at once", name(signals.pending()), worker.growing(), worker.waiting());
   api.drain();
   while (!worker.idle() || http.answering() > 0) std::this_thread::sleep_for(kLook);

@@ -16,7 +16,7 @@ class Answer {
 
   // Whole: every event, then the body.
   void add(const TextEvent& event);
-  /// @param prompt_log_probs as Job's, for those who asked for an echo with them.
+  /// @param prompt_log_probs as TextJob's, for those who asked for an echo with them.
   std::string whole(const std::vector<std::vector<LogProbs>>& prompt_log_probs) const;
 
   // In pieces, each a server-sent event.

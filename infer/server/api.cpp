@@ -18,7 +18,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr const char* kQuery = "/query/";
+constexpr std::string_view kQuery = "/query/", kModel = "/v1/models/";
 
 HttpReply reply(const ApiError& error) {
   HttpReply out{.status = error.status(), .body = error.json()};
@@ -28,6 +28,10 @@ HttpReply reply(const ApiError& error) {
 }
 
 HttpReply reply(const Json& json) { return {.body = json.dump(-1, ' ', false, Json::error_handler_t::replace)}; }
+
+Json entry(const ServedModel& model, const Served& served) {
+  return {{"id", model.name}, {"object", "model"}, {"created", 0}, {"owned_by", "herd"}, {"max_model_len", served.context}};
+}
 
 // In a time that does not tell how much of the key is right.
 bool same(const std::string& given, const std::string& key) {
@@ -47,8 +51,8 @@ std::string now_text() {
 }  // namespace
 
 struct Api::Route {
-  std::string method, path;  ///< a path that ends with '/' and is longer than it stands for all that begin so
-  HttpReply (Api::*answer)(const HttpRequest&);
+  std::string_view method, path;  ///< a path that ends with '/' and is longer than it stands for all that begin so
+  HttpReply (Api::*answer)(const ClientRequest&);
   bool open = false;         ///< without a key
   bool fits(const std::string& asked) const { return asked == path || (path.size() > 1 && path.ends_with('/') && asked.starts_with(path)); }
 };
@@ -58,6 +62,7 @@ const std::vector<Api::Route>& Api::routes() {
       {"GET", "/health", &Api::health, true},
       {"GET", "/metrics", &Api::metrics},
       {"GET", "/v1/models", &Api::models},
+      {"GET", kModel, &Api::model},
       {"POST", "/v1/completions", &Api::completions},
       {"POST", "/v1/chat/completions", &Api::chat_completions},
       {"GET", kQuery, &Api::seeds_query},
@@ -114,7 +119,7 @@ std::optional<HttpReply> Api::refuse(const HttpHead& head) const {
   }
 }
 
-HttpReply Api::answer(const HttpRequest& request) {
+HttpReply Api::answer(const ClientRequest& request) {
   std::string path = "other";
   HttpReply out;
   try {
@@ -122,7 +127,7 @@ HttpReply Api::answer(const HttpRequest& request) {
       out = *refused;
     } else {
       const auto& route = this->route(request.head);
-      path = route.path;
+      path = std::string(route.path);
       out = (this->*route.answer)(request);
     }
   } catch (const std::exception& error) {
@@ -145,7 +150,7 @@ bool Api::ready() const {
 }
 
 // Open to all, as it holds nothing: what it asks for needs the key.
-HttpReply Api::page(const HttpRequest& request) {
+HttpReply Api::page(const ClientRequest& request) {
   const auto files = page_files();
   const auto& file = *std::ranges::find_if(files, [&](const PageFile& f) { return request.head.path == f.path; });
   return {.body = file.text,
@@ -156,7 +161,7 @@ HttpReply Api::page(const HttpRequest& request) {
                       {"Cache-Control", "no-cache"}}};
 }
 
-HttpReply Api::health(const HttpRequest&) {
+HttpReply Api::health(const ClientRequest&) {
   const auto& worker = service().worker;
   switch (worker.health()) {
     case Worker::Health::kReady: return reply(Json{{"status", "ok"}});
@@ -167,30 +172,34 @@ HttpReply Api::health(const HttpRequest&) {
   throw ApiError(503, "the engine has failed: " + worker.failure());
 }
 
-HttpReply Api::metrics(const HttpRequest&) {
+HttpReply Api::metrics(const ClientRequest&) {
   ServerMetrics::Now now{.ready = ready()};
   if (const auto* service = service_.load()) now.waiting = service->worker.waiting(), now.growing = service->worker.growing();
   return {.body = metrics_.text(now), .content_type = "text/plain; version=0.0.4; charset=utf-8"};
 }
 
-HttpReply Api::models(const HttpRequest&) {
+HttpReply Api::models(const ClientRequest&) {
   Json list = Json::array();
-  for (const auto& model : service().served.models)
-    list.push_back({{"id", model.name}, {"object", "model"}, {"created", 0}, {"owned_by", "herd"}, {"max_model_len", service().served.context}});
+  for (const auto& model : service().served.models) list.push_back(entry(model, service().served));
   return reply(Json{{"object", "list"}, {"data", std::move(list)}});
 }
 
-HttpReply Api::completions(const HttpRequest& request) {
+HttpReply Api::model(const ClientRequest& request) {
+  const auto& served = service().served;
+  return reply(entry(served.find(request.head.path.substr(kModel.size())), served));
+}
+
+HttpReply Api::completions(const ClientRequest& request) {
   const auto& served = service().served;
   return answer_call(completion_call(parse_body(request.body), served, options_.max_texts), request);
 }
 
-HttpReply Api::chat_completions(const HttpRequest& request) {
+HttpReply Api::chat_completions(const ClientRequest& request) {
   const auto& served = service().served;
   return answer_call(chat_call(parse_body(request.body), served, options_.max_texts), request);
 }
 
-HttpReply Api::answer_call(Call call, const HttpRequest& request) {
+HttpReply Api::answer_call(Call call, const ClientRequest& request) {
   const auto& [served, worker] = service();
   const auto score_top = call.echo ? call.options.log_probs : std::nullopt;
   auto job = worker.submit(call.requests(), score_top, call.generates);
@@ -200,7 +209,7 @@ HttpReply Api::answer_call(Call call, const HttpRequest& request) {
   return {.content_type = "text/event-stream", .headers = {{"Cache-Control", "no-cache"}}, .stream = std::move(following)};
 }
 
-std::string Api::seeds_answer(const std::string& question, const HttpRequest& request) {
+std::string Api::seeds_answer(const std::string& question, const ClientRequest& request) {
   const auto& [served, worker] = service();
   const auto& model = served.find("");
   Call call{.model = model.name, .adapter = model.adapter, .prompts = {model.ask(instruction_record(question, "", ""))}, .options = seeds_};
@@ -209,14 +218,14 @@ std::string Api::seeds_answer(const std::string& question, const HttpRequest& re
   return following.text(request.there);
 }
 
-HttpReply Api::seeds_query(const HttpRequest& request) {
-  const auto question = request.head.path.substr(std::string_view(kQuery).size());
+HttpReply Api::seeds_query(const ClientRequest& request) {
+  const auto question = request.head.path.substr(kQuery.size());
   require_utf8(question, "the question");
   const auto answer = seeds_answer(question, request);
   return reply(Json{{"query", question}, {"answer", answer}, {"time", now_text()}});
 }
 
-HttpReply Api::seeds_post(const HttpRequest& request) {
+HttpReply Api::seeds_post(const ClientRequest& request) {
   const auto body = parse_body(request.body);
   const JsonFields fields(body);
   if (!fields.find("prompt")) throw ApiError::field("prompt", "nothing", "a string");

@@ -24,7 +24,7 @@ class Api final : public HttpService {
   void drain() { draining_ = true; }
 
   std::optional<HttpReply> refuse(const HttpHead& head) const override;
-  HttpReply answer(const HttpRequest& request) override;
+  HttpReply answer(const ClientRequest& request) override;
   HttpReply broken(int status) override;
 
  private:
@@ -37,16 +37,17 @@ class Api final : public HttpService {
   const Route& route(const HttpHead& head) const;
   const Service& service() const;
 
-  HttpReply page(const HttpRequest&);
-  HttpReply health(const HttpRequest&);
-  HttpReply metrics(const HttpRequest&);
-  HttpReply models(const HttpRequest&);
-  HttpReply completions(const HttpRequest& request);
-  HttpReply chat_completions(const HttpRequest& request);
-  HttpReply seeds_query(const HttpRequest& request);
-  HttpReply seeds_post(const HttpRequest& request);
-  HttpReply answer_call(Call call, const HttpRequest& request);
-  std::string seeds_answer(const std::string& question, const HttpRequest& request);
+  HttpReply page(const ClientRequest&);
+  HttpReply health(const ClientRequest&);
+  HttpReply metrics(const ClientRequest&);
+  HttpReply models(const ClientRequest&);
+  HttpReply model(const ClientRequest& request);
+  HttpReply completions(const ClientRequest& request);
+  HttpReply chat_completions(const ClientRequest& request);
+  HttpReply seeds_query(const ClientRequest& request);
+  HttpReply seeds_post(const ClientRequest& request);
+  HttpReply answer_call(Call call, const ClientRequest& request);
+  std::string seeds_answer(const std::string& question, const ClientRequest& request);
   bool ready() const;
 
   const ServerOptions& options_;

@@ -11,12 +11,12 @@ constexpr auto kLook = std::chrono::milliseconds(100);  // how often a client th
 
 }  // namespace
 
-Following::Following(Call call, const Tokenizer& tokenizer, std::shared_ptr<Job> job, double timeout_s)
+Following::Following(Call call, const Tokenizer& tokenizer, std::shared_ptr<TextJob> job, double timeout_s)
     : call_(std::move(call)), answer_(call_, tokenizer), job_(std::move(job)), timeout_s_(timeout_s),
-      deadline_(job_->made() + std::chrono::duration_cast<Job::Clock::duration>(std::chrono::duration<double>(timeout_s))) {}
+      deadline_(job_->made() + std::chrono::duration_cast<TextJob::Clock::duration>(std::chrono::duration<double>(timeout_s))) {}
 
-Job::News Following::wait(const std::function<bool()>& there) {
-  const auto now = Job::Clock::now();
+TextJob::News Following::wait(const std::function<bool()>& there) {
+  const auto now = TextJob::Clock::now();
   if (now >= deadline_) throw ApiError(504, fmt::format("no answer within {} s (--request-timeout)", timeout_s_), "", "timeout");
   if (there && !there()) throw ApiError(499, "the client has left");
   if (!early_.events.empty()) return std::exchange(early_, {.accepted = true, .ended = early_.ended, .events = {}});

@@ -10,7 +10,7 @@ namespace herd {
 /// A client's side of a job: follows it to its end, or gives it up where the client has left or its time is over. Goes as a stream, or gives the whole.
 class Following final : public HttpStream {
  public:
-  Following(Call call, const Tokenizer& tokenizer, std::shared_ptr<Job> job, double timeout_s);
+  Following(Call call, const Tokenizer& tokenizer, std::shared_ptr<TextJob> job, double timeout_s);
   ~Following() override { job_->cancel(); }  // nothing where it has ended
   Following(const Following&) = delete;
   Following& operator=(const Following&) = delete;
@@ -24,15 +24,15 @@ class Following final : public HttpStream {
   std::optional<std::string> next() override;
 
  private:
-  Job::News wait(const std::function<bool()>& there);
+  TextJob::News wait(const std::function<bool()>& there);
   void follow(const std::function<bool()>& there, const std::function<void(const TextEvent&)>& listen);
 
   const Call call_;
   Answer answer_;
-  std::shared_ptr<Job> job_;
+  std::shared_ptr<TextJob> job_;
   double timeout_s_;
-  Job::Clock::time_point deadline_;
-  Job::News early_;  // what came with the acceptance
+  TextJob::Clock::time_point deadline_;
+  TextJob::News early_;  // what came with the acceptance
   bool begun_ = false, ended_ = false;
 };
 

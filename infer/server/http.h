@@ -16,7 +16,7 @@ struct HttpHead {
   std::string body_bytes;    ///< as its Content-Length says; empty: it does not
 };
 
-struct HttpRequest {
+struct ClientRequest {
   HttpHead head;
   std::string body;
   std::function<bool()> there;  ///< whether the client is; one that has closed its side of the connection has left
@@ -44,7 +44,7 @@ class HttpService {
   virtual ~HttpService() = default;
   /// What can be refused by its head alone, so that its body is not read.
   virtual std::optional<HttpReply> refuse(const HttpHead& head) const = 0;
-  virtual HttpReply answer(const HttpRequest& request) = 0;
+  virtual HttpReply answer(const ClientRequest& request) = 0;
   /// To a request that is none, or that no thread is left for.
   virtual HttpReply broken(int status) = 0;
 };

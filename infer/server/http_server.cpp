@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cmath>
 #include <cstring>
@@ -34,7 +35,7 @@ HttpHead head_of(const httplib::Request& request) {
           .body_bytes = request.get_header_value("Content-Length")};
 }
 
-HttpRequest request_of(const httplib::Request& request) {
+ClientRequest request_of(const httplib::Request& request) {
   return {.head = head_of(request), .body = "", .there = [&request] { return request.progress(0, 0); }};
 }
 
@@ -58,8 +59,12 @@ class HttpServer::Impl final : public httplib::Server {
   ~Impl() override;
 
   void start() {
-    accepting_ = background_thread("accept", [this] { listen_after_bind(); });
+    accepting_ = background_thread("accept", [this] {
+      listen_after_bind();
+      ended_ = true;
+    });
   }
+  bool listening() const { return !ended_; }
   std::size_t answering() const {
     const std::scoped_lock lock(mutex_);
     return static_cast<std::size_t>(std::ranges::count_if(connections_, [](const auto* connection) { return !connection->reading; }));
@@ -73,13 +78,14 @@ class HttpServer::Impl final : public httplib::Server {
   bool admit(Connection& connection);
   void prepare(httplib::Request& request, Connection& connection, bool& last) const;
   void read_and_answer(const httplib::Request& request, httplib::Response& response, const httplib::ContentReader& read);
-  void answer(const httplib::Request& request, const HttpRequest& whole, httplib::Response& response);
+  void answer(const httplib::Request& request, const ClientRequest& whole, httplib::Response& response);
 
   const ServerOptions& options_;
   HttpService& service_;
   mutable std::mutex mutex_;
   std::set<Connection*> connections_;
   bool closing_ = false;
+  std::atomic<bool> ended_ = false;
   std::thread accepting_;
 };
 
@@ -116,7 +122,7 @@ HttpServer::Impl::~Impl() {
     for (const auto* connection : connections_) connection->break_off();
   }
   if (!accepting_.joinable()) return;
-  while (!is_running()) std::this_thread::yield();  // it has been started: stop() would find nothing to stop
+  while (!is_running() && !ended_) std::this_thread::yield();  // stop() would find nothing to stop
   stop();
   accepting_.join();
 }
@@ -191,7 +197,7 @@ void HttpServer::Impl::read_and_answer(const httplib::Request& request, httplib:
   else put(service_.broken(fits ? 400 : 413), response);
 }
 
-void HttpServer::Impl::answer(const httplib::Request& request, const HttpRequest& whole, httplib::Response& response) {
+void HttpServer::Impl::answer(const httplib::Request& request, const ClientRequest& whole, httplib::Response& response) {
   request.progress(0, 0);  // from now on it is the client that waits
   put(service_.answer(whole), response);
 }
@@ -200,6 +206,7 @@ HttpServer::HttpServer(const ServerOptions& options, HttpService& service) : imp
 HttpServer::~HttpServer() = default;
 int HttpServer::port() const { return impl_->port; }
 void HttpServer::start() { impl_->start(); }
+bool HttpServer::listening() const { return impl_->listening(); }
 std::size_t HttpServer::answering() const { return impl_->answering(); }
 
 }  // namespace herd

@@ -19,6 +19,8 @@ class HttpServer {
 
   int port() const;
   void start();
+  /// False where the machine has taken the address away: nobody is let in any more.
+  bool listening() const;
   /// Connections on which an answer is under way.
   std::size_t answering() const;
 

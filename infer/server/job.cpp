@@ -4,10 +4,10 @@
 
 namespace herd {
 
-Job::Job(std::vector<Request> texts, std::optional<std::int64_t> score_top, bool generates)
+TextJob::TextJob(std::vector<Request> texts, std::optional<std::int64_t> score_top, bool generates)
     : texts_(std::move(texts)), score_top_(score_top), generates_(generates), under_way_(texts_.size()) {}
 
-Job::News Job::wait(Clock::time_point until) {
+TextJob::News TextJob::wait(Clock::time_point until) {
   std::unique_lock lock(mutex_);
   changed_.wait_until(lock, until, [&] { return failure_ || news_.ended || !news_.events.empty() || (news_.accepted && !told_accepted_); });
   if (failure_) std::rethrow_exception(failure_);
@@ -15,23 +15,23 @@ Job::News Job::wait(Clock::time_point until) {
   return {.accepted = news_.accepted, .ended = news_.ended, .events = std::exchange(news_.events, {})};
 }
 
-void Job::cancel() {
+void TextJob::cancel() {
   const std::scoped_lock lock(mutex_);
   cancelled_ = true;
 }
 
-bool Job::cancelled() const {
+bool TextJob::cancelled() const {
   const std::scoped_lock lock(mutex_);
   return cancelled_;
 }
 
-void Job::accept() {
+void TextJob::accept() {
   const std::scoped_lock lock(mutex_);
   news_.accepted = true;
   changed_.notify_all();
 }
 
-void Job::add(TextEvent event) {
+void TextJob::add(TextEvent event) {
   const std::scoped_lock lock(mutex_);
   if (event.finish) --under_way_;
   news_.ended = under_way_ == 0;
@@ -39,7 +39,7 @@ void Job::add(TextEvent event) {
   changed_.notify_all();
 }
 
-void Job::fail(std::exception_ptr why) {
+void TextJob::fail(std::exception_ptr why) {
   const std::scoped_lock lock(mutex_);
   failure_ = std::move(why);
   changed_.notify_all();

@@ -22,7 +22,7 @@ struct TextEvent {
 };
 
 /// What a client wants, between its own thread and the engine's.
-class Job {
+class TextJob {
  public:
   using Clock = std::chrono::steady_clock;
   struct News {
@@ -32,7 +32,7 @@ class Job {
   };
 
   /// @param score_top the prompts' own log-probabilities are wanted too, and so many of the most probable tokens beside each. @param generates else those alone.
-  Job(std::vector<Request> texts, std::optional<std::int64_t> score_top, bool generates);
+  TextJob(std::vector<Request> texts, std::optional<std::int64_t> score_top, bool generates);
 
   const std::vector<Request>& texts() const { return texts_; }
   const std::optional<std::int64_t>& score_top() const { return score_top_; }

@@ -15,7 +15,7 @@
 namespace herd {
 namespace {
 
-std::int64_t now_ms() { return std::chrono::duration_cast<std::chrono::milliseconds>(Job::Clock::now().time_since_epoch()).count(); }
+std::int64_t now_ms() { return std::chrono::duration_cast<std::chrono::milliseconds>(TextJob::Clock::now().time_since_epoch()).count(); }
 
 ApiError stopped() { return {503, "the server is stopping"}; }
 
@@ -23,7 +23,7 @@ ApiError stopped() { return {503, "the server is stopping"}; }
 
 /// A job, and how far the engine is with it.
 struct Worker::Task {
-  std::shared_ptr<Job> job;
+  std::shared_ptr<TextJob> job;
   bool checked = false;
   std::size_t next = 0, ended = 0;  // texts begun, and ended
   std::vector<Engine::Id> ids{};    // of the begun ones
@@ -44,10 +44,10 @@ Worker::~Worker() {
   thread_.join();
 }
 
-std::shared_ptr<Job> Worker::submit(std::vector<Request> texts, std::optional<std::int64_t> score_top, bool generates) {
+std::shared_ptr<TextJob> Worker::submit(std::vector<Request> texts, std::optional<std::int64_t> score_top, bool generates) {
   const auto task = std::make_shared<Task>();
   task->told.resize(texts.size());
-  task->job = std::make_shared<Job>(std::move(texts), score_top, generates);
+  task->job = std::make_shared<TextJob>(std::move(texts), score_top, generates);
   const std::scoped_lock lock(mutex_);
   if (!failure_.empty()) throw ApiError(503, "the engine has failed: " + failure_);
   if (std::ssize(queue_) >= options_.queue)
@@ -182,7 +182,7 @@ void Worker::begin_text(const std::shared_ptr<Task>& task) {
   auto request = job.texts()[number];
   const auto event = [this, task, number](std::string_view piece, const Generation& so_far, std::optional<FinishReason> finish) {
     auto& told = task->told[number];
-    if (told == 0) metrics_.first_token(std::chrono::duration<double>(Job::Clock::now() - task->job->made()).count());
+    if (told == 0) metrics_.first_token(std::chrono::duration<double>(TextJob::Clock::now() - task->job->made()).count());
     metrics_.made_tokens(so_far.ids.size() - std::min(told, so_far.ids.size()));
     TextEvent news{.text = number, .piece = std::string(piece), .finish = finish, .tokens = so_far.ids.size()};
     if (finish != FinishReason::kStop) {

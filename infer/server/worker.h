@@ -38,7 +38,7 @@ class Worker {
   Worker& operator=(const Worker&) = delete;
 
   /// @throws ApiError 429 where the queue is full, 503 where the engine has failed.
-  std::shared_ptr<Job> submit(std::vector<Request> texts, std::optional<std::int64_t> score_top, bool generates);
+  std::shared_ptr<TextJob> submit(std::vector<Request> texts, std::optional<std::int64_t> score_top, bool generates);
 
   Health health() const;
   std::string failure() const;

@@ -162,7 +162,9 @@ class BadClients(WithServers):
         with server.socket() as connection:
             connection.sendall(b"POST /v1/completions HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 99999999999999999999\r\n\r\n")
             self.assertRegex(connection.recv(4096), b"^HTTP/1.1 413 ")
+        began = time.monotonic()
         self.assertEqual(self.sent_until_refused(server, b"GET /" + b"a" * MEGABYTE), b"")
+        self.assertLess(time.monotonic() - began, 5 * PATIENCE)  # long before --read-timeout
         chunk = b"1000\r\n" + b"a" * 4096 + b"\r\n"
         head = b"POST /v1/completions HTTP/1.1\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
         self.assertRegex(self.sent_until_refused(server, head + chunk * 256), b"^HTTP/1.1 413 ")

@@ -40,6 +40,9 @@ class Answers(unittest.TestCase):
 
     def test_the_base_and_every_adapter_are_listed(self):
         self.assertEqual([model.id for model in self.client.models.list()], ["model", "pirate", "poet"])
+        self.assertEqual(self.client.models.retrieve("poet").id, "poet")
+        with self.assertRaisesRegex(openai.NotFoundError, "parrot"):
+            self.client.models.retrieve("parrot")
 
     def test_a_completion_is_what_generate_writes_streaming_and_not(self):
         for prompt, expected in zip(QUESTIONS[:6], self.generated([{"prompt": prompt} for prompt in QUESTIONS[:6]], 24)):
@@ -131,6 +134,12 @@ class Answers(unittest.TestCase):
             self.assertAlmostEqual(max(top.values()), rows[i].max().item(), delta=TOLERANCE)
         self.assertEqual(answer.choices[0].text, "".join(told.tokens))
         self.assertEqual(told.text_offset, [len("".join(told.tokens[:i])) for i in range(len(told.tokens))])
+        # How lm-evaluation-harness finds out whether a text is the greedy one: ids, and equality to the bit.
+        scored = self.complete(prompt=ids, max_tokens=1, echo=True, logprobs=1, seed=1234).choices[0].logprobs
+        greedy = [log_prob == max(top.values()) for log_prob, top in zip(scored.token_logprobs[1:-1], scored.top_logprobs[1:-1])]
+        self.assertEqual(greedy, [row.argmax().item() == id for row, id in zip(rows, ids[1:])])
+        self.assertEqual(greedy[-5:], [True] * 5)
+        self.assertIn(False, greedy)
         prompt_alone = self.complete(prompt="Once upon a time", max_tokens=0, echo=True, logprobs=3).choices[0]
         self.assertEqual(prompt_alone.text, "Once upon a time")
         self.assertEqual(prompt_alone.logprobs.token_logprobs, told.token_logprobs[:len(prompt_alone.logprobs.tokens)])
@@ -252,6 +261,7 @@ class Answers(unittest.TestCase):
             with self.subTest(name):
                 status, reply = self.server.post("/v1/completions", body)
                 self.assertEqual((status, reply["error"]["code"]), (400, "invalid_json"), reply)
+                self.assertEqual("no UTF-8 at" in reply["error"]["message"], name in ("half a character", "a surrogate"))
         self.assertEqual(self.server.get("/query/%ff%fe")[0], 400)
         self.assertEqual(self.server.post("/v1/completions", "prompt=a", Content_Type="application/x-www-form-urlencoded")[0], 415)
         self.assertEqual(self.server.post("/v1/completions", b"\x1f\x8b", Content_Encoding="gzip")[0], 415)

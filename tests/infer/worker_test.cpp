@@ -59,11 +59,11 @@ class WorkerTest : public testing::Test {
     ASSERT_TRUE(what());
   }
   static Request text(std::vector<TokenId> ids = {1, 2, 3}, std::int64_t tokens = 5) { return {.prompt = {.ids = std::move(ids), .number = 0}, .options = {.max_new_tokens = tokens}}; }
-  std::shared_ptr<Job> submit(std::vector<Request> texts = {text()}) { return worker_->submit(std::move(texts), std::nullopt, true); }
-  static std::vector<TextEvent> all(Job& job) {
+  std::shared_ptr<TextJob> submit(std::vector<Request> texts = {text()}) { return worker_->submit(std::move(texts), std::nullopt, true); }
+  static std::vector<TextEvent> all(TextJob& job) {
     std::vector<TextEvent> events;
     for (bool ended = false; !ended;) {
-      auto news = job.wait(Job::Clock::now() + 10s);
+      auto news = job.wait(TextJob::Clock::now() + 10s);
       if (news.events.empty() && !news.accepted) return events;
       ended = news.ended;
       std::ranges::move(news.events, std::back_inserter(events));
@@ -90,7 +90,7 @@ class WorkerTest : public testing::Test {
 };
 
 TEST_F(WorkerTest, EveryTextOfEveryJobIsTheEnginesOwn) {
-  std::vector<std::shared_ptr<Job>> jobs;
+  std::vector<std::shared_ptr<TextJob>> jobs;
   for (TokenId i = 0; i < kQueue; ++i) jobs.push_back(submit({text({i, 2}), text({i, 3}), text({i, 4})}));
   for (TokenId i = 0; i < kQueue; ++i) {
     const auto events = all(*jobs[static_cast<std::size_t>(i)]);
@@ -124,7 +124,7 @@ TEST_F(WorkerTest, WhatIsWrongIsToldToItsJobAlone) {
 
 TEST_F(WorkerTest, ACancelledJobLeavesTheEngine) {
   const auto job = submit({text({1}, 60), text({2}, 60), text({3}, 60)});
-  job->wait(Job::Clock::now() + 10s);
+  job->wait(TextJob::Clock::now() + 10s);
   job->cancel();
   wait_for([&] { return worker_->idle() && worker_->growing() == 0; });
   EXPECT_EQ(ids_of(all(*submit()), 0), alone(text()));
