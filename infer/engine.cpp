@@ -93,6 +93,7 @@ class Engine::Texts {
 
   std::deque<std::unique_ptr<Text>> waiting;
   std::vector<std::unique_ptr<Text>> growing;
+  std::int64_t prompt_tokens_read = 0;
 
  private:
   void use(std::optional<std::size_t> adapter) const;
@@ -185,6 +186,7 @@ std::int64_t Engine::Texts::read_chunk(Text& text) {
   const auto begin = kv_.tokens(text.kv), left = text.prompt_length() - begin;
   const auto t = model_.facts.sees_ahead ? left : std::min(left, options_.prefill_chunk - begin % options_.prefill_chunk);
   const auto x_1td = forward({&text}, {begin}, t);
+  prompt_tokens_read += t;
   text.prompt_read = t == left;
   if (text.prompt_read) take(text, logits(x_1td.narrow(1, t - 1, 1))[0]);
   return t;
@@ -317,6 +319,7 @@ void Engine::cancel(Id id) { texts_->cancel(id); }
 bool Engine::step() { return texts_->step(); }
 std::size_t Engine::waiting() const { return texts_->waiting.size(); }
 std::size_t Engine::growing() const { return texts_->growing.size(); }
+std::int64_t Engine::prompt_tokens_read() const { return texts_->prompt_tokens_read; }
 
 std::vector<Generation> generate(Engine& engine, std::vector<Request> requests) {
   std::vector<Generation> all(requests.size());
