@@ -18,6 +18,7 @@ pkg_check_modules(sentencepiece REQUIRED IMPORTED_TARGET sentencepiece>=0.1.97)
 pkg_check_modules(zstd REQUIRED IMPORTED_TARGET libzstd>=1.5)
 pkg_check_modules(cairo REQUIRED IMPORTED_TARGET cairo>=1.16)
 pkg_check_modules(httplib REQUIRED IMPORTED_TARGET cpp-httplib>=0.11.4)
+pkg_check_modules(libedit REQUIRED IMPORTED_TARGET libedit>=3.1)
 pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash>=0.8)
 
 # libtorch from the unpacked wheel. Its own CMake package demands a CUDA toolkit, so this small target stands in for it.

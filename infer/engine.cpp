@@ -67,6 +67,7 @@ class Engine::Texts {
 
   std::deque<std::unique_ptr<Entry>> waiting;
   std::vector<std::unique_ptr<Entry>> growing;
+  std::int64_t prompt_tokens_read = 0;
 
  private:
   void use(std::optional<std::size_t> adapter) const;
@@ -170,6 +171,7 @@ std::int64_t Engine::Texts::read_chunk(Entry& entry) {
   const auto begin = kv_.tokens(kv), left = entry.text.prompt_length() - begin;
   const auto t = model_.facts.sees_ahead ? left : std::min(left, options_.prefill_chunk - begin % options_.prefill_chunk);
   const auto logits_1v = next_logits({{&kv, std::span(request.prompt.ids).subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(t)), begin}});
+  prompt_tokens_read += t;
   entry.prompt_read = t == left;
   if (entry.prompt_read) take(entry, logits_1v);
   return t;
@@ -280,6 +282,7 @@ void Engine::cancel(Id id) { texts_->cancel(id); }
 bool Engine::step() { return texts_->step(); }
 std::size_t Engine::waiting() const { return texts_->waiting.size(); }
 std::size_t Engine::growing() const { return texts_->growing.size(); }
+std::int64_t Engine::prompt_tokens_read() const { return texts_->prompt_tokens_read; }
 
 std::vector<Generation> generate(Engine& engine, std::vector<Request> requests) {
   std::vector<Generation> all(requests.size());

@@ -50,6 +50,7 @@ class Engine {
 
   std::size_t waiting() const;
   std::size_t growing() const;  ///< their prompts may still be under way
+  std::int64_t prompt_tokens_read() const;  ///< of all prompts so far; what goes on from a kept text is not read again
 
  private:
   class Texts;

@@ -2,6 +2,7 @@
 
 #include <cstdio>
 
+#include "launch/chat_command.h"
 #include "launch/checkpoint_command.h"
 #include "launch/command_line.h"
 #include "launch/config_command.h"
@@ -34,6 +35,7 @@ void print_help(std::FILE* to) {
 const Table<Command>& commands() {
   static const Table<Command> table{"command",
                                     {
+                                        {"chat", {chat_command, "talk with a model at the terminal"}},
                                         {"checkpoint", {checkpoint_command, "list, verify, show or consolidate a run's checkpoints"}},
                                         {"config", {config_command, "print a recipe as it is read, or document its keys"}},
                                         {"data", {data_command, "audit what a recipe's data become; make records of other files"}},

@@ -4,6 +4,7 @@ herd_test(infer/engine LIBRARIES herd_infer herd_peft nlohmann_json::nlohmann_js
 herd_test(infer/shared_model LIBRARIES herd_infer nlohmann_json::nlohmann_json)
 herd_test(infer/scorer LIBRARIES herd_infer herd_peft nlohmann_json::nlohmann_json)
 herd_test(infer/answer_parts LIBRARIES herd_infer)
+herd_test(infer/dialogue NO_TORCH LIBRARIES herd_infer nlohmann_json::nlohmann_json)
 herd_test(infer/sampler NO_TORCH LIBRARIES herd_infer)
 herd_test(infer/logits_processors NO_TORCH LIBRARIES herd_infer)
 # What `herd serve` is made of; e2e/serve and e2e/serve_limits are the whole.
