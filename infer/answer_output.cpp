@@ -32,7 +32,10 @@ class Objects {
 
  private:
   DataError changed(const Source& source) const {
-    return DataError({.who = describe(source, files_), .found = "another file than was read", .expected = "the same until its answers are written", .remedy = "put it back as it was, and start again"});
+    return DataError({.who = describe(source, files_),
+                      .found = "another file than was read",
+                      .expected = "the same until its answers are written",
+                      .remedy = "put it back as it was, and start again"});
   }
 
   const std::vector<std::string>& files_;
@@ -49,7 +52,8 @@ bool is_alone(const std::vector<Record>& records, std::size_t i) {
 
 }  // namespace
 
-void write_answers(const std::filesystem::path& output, const Records& records, const ReadOptions& options, const std::map<std::size_t, StoredAnswer>& answers) {
+void write_answers(const std::filesystem::path& output, const Records& records, const ReadOptions& options,
+                   const std::map<std::size_t, StoredAnswer>& answers) {
   const auto as = written_as(records.records);
   Objects objects(records.files, options);
   write_text(output, std::vector<std::filesystem::path>(records.files.begin(), records.files.end()), [&](TextOutput& out) {

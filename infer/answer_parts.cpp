@@ -19,7 +19,8 @@ using Json = nlohmann::ordered_json;
 std::optional<StoredAnswer> parse(std::string_view line) {
   try {
     const auto json = Json::parse(line);
-    return StoredAnswer{.record = json.at("record"), .text = json.at("generated"), .finish = json.at("finish"), .new_tokens = json.at("new_tokens")};
+    return StoredAnswer{
+        .record = json.at("record"), .text = json.at("generated"), .finish = json.at("finish"), .new_tokens = json.at("new_tokens")};
   } catch (const Json::exception&) {
     return std::nullopt;
   }
@@ -31,27 +32,23 @@ int start_of(const fs::path& file) {
   return std::sscanf(file.filename().c_str(), "part-%d-", &start) == 1 ? start : 0;
 }
 
-void refuse_others(const fs::path& folder, const AnswerSettings& wanted, const AnswerSettings& stored) {
-  auto names = wanted;
-  names.insert(stored.begin(), stored.end());
-  std::vector<std::string> there, asked;
+}  // namespace
+
+std::pair<std::string, std::string> differences(const AnswerSettings& a, const AnswerSettings& b) {
+  auto names = a;
+  names.insert(b.begin(), b.end());
+  std::vector<std::string> of_a, of_b;
   for (const auto& [name, any] : names) {
     const auto value = [&name = name](const AnswerSettings& settings) {
       const auto at = settings.find(name);
       return at == settings.end() ? "none" : at->second;
     };
-    if (value(stored) == value(wanted)) continue;
-    there.push_back(fmt::format("{} {}", name, value(stored)));
-    asked.push_back(fmt::format("{} {}", name, value(wanted)));
+    if (value(a) == value(b)) continue;
+    of_a.push_back(fmt::format("{} {}", name, value(a)));
+    of_b.push_back(fmt::format("{} {}", name, value(b)));
   }
-  if (there.empty()) return;
-  throw ConfigError({.who = folder.string(),
-                     .found = "answers of " + join(there),
-                     .expected = join(asked) + ", as asked for now",
-                     .remedy = "go on as before, choose another --output, or remove that folder to begin anew"});
+  return {join(of_a), join(of_b)};
 }
-
-}  // namespace
 
 std::vector<fs::path> AnswerParts::files() const {
   std::vector<fs::path> out;
@@ -71,10 +68,19 @@ int AnswerParts::open(const AnswerSettings& settings) const {
     return 1;
   }
   const auto stored = Json::parse(read_file(about), nullptr, false);
-  if (!stored.is_object()) throw IoError({.who = about.string(), .found = "no JSON object", .expected = "what its answers are of", .remedy = "remove that folder to begin anew"});
+  if (!stored.is_object())
+    throw IoError({.who = about.string(),
+                   .found = "no JSON object",
+                   .expected = "what its answers are of",
+                   .remedy = "remove that folder to begin anew"});
   AnswerSettings former;
   for (const auto& [name, value] : stored.items()) former[name] = value.is_string() ? value.get<std::string>() : value.dump();
-  refuse_others(folder_, settings, former);
+  const auto [there, asked] = differences(former, settings);
+  if (!there.empty())
+    throw ConfigError({.who = folder_.string(),
+                       .found = "answers of " + there,
+                       .expected = asked + ", as asked for now",
+                       .remedy = "go on as before, choose another --output, or remove that folder to begin anew"});
   return last + 1;
 }
 
@@ -88,10 +94,13 @@ std::map<std::size_t, StoredAnswer> AnswerParts::read() const {
   return all;
 }
 
-File AnswerParts::part(int start, int rank) const { return File(folder_ / fmt::format("part-{}-{}.jsonl", start, rank), File::Mode::append); }
+File AnswerParts::part(int start, int rank) const {
+  return File(folder_ / fmt::format("part-{}-{}.jsonl", start, rank), File::Mode::append);
+}
 
 std::string AnswerParts::line(std::size_t record, const Generation& generation) {
-  const Json json{{"record", record}, {"generated", generation.text}, {"finish", name(generation.finish)}, {"new_tokens", generation.ids.size()}};
+  const Json json{
+      {"record", record}, {"generated", generation.text}, {"finish", name(generation.finish)}, {"new_tokens", generation.ids.size()}};
   return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "infer/request.h"
@@ -21,17 +22,20 @@ struct StoredAnswer {
 
 /// What answers come out of, by name: they go on only under the same.
 using AnswerSettings = std::map<std::string, std::string>;
+/// The settings in which the two differ, as each has them: `seed 3, temperature 0.5`; both empty: they are the same.
+std::pair<std::string, std::string> differences(const AnswerSettings& a, const AnswerSettings& b);
 
-/// Answers of a prediction that is under way or was stopped: in a folder beside its output, a file of each rank of each start, a line an answer. Of a file whose
-/// rank was killed the whole lines count. Nobody goes on in another's file: a rank may live on for a moment after its launcher was killed.
+/// Answers of a prediction that is under way or was stopped: in a folder beside its output, a file of each rank of each start, a line an
+/// answer. Of a file whose rank was killed the whole lines count. Nobody goes on in another's file: a rank may live on for a moment after
+/// its launcher was killed.
 class AnswerParts {
  public:
   /// Names places and touches nothing.
   explicit AnswerParts(const std::filesystem::path& output) : folder_(output.string() + ".parts") {}
   const std::filesystem::path& folder() const { return folder_; }
 
-  /// For one rank, before the others look: makes the folder. @return the number of this start. @throws ConfigError with the settings that differ where
-  /// answers under others are there; IoError.
+  /// For one rank, before the others look: makes the folder. @return the number of this start. @throws ConfigError with the settings that
+  /// differ where answers under others are there; IoError.
   int open(const AnswerSettings& settings) const;
   /// Those of all ranks so far, by record. @throws IoError.
   std::map<std::size_t, StoredAnswer> read() const;

@@ -10,8 +10,9 @@
 
 namespace herd {
 
-/// What of the questions this rank answers: the longest first, so that those of a length stand side by side and no long one is left to the end, and each rank
-/// has as many of every length. @param tokens of each question's prompt; 0: not to be asked. @return numbers of questions.
+/// What of the questions this rank answers: the longest first, so that those of a length stand side by side and no long one is left to the
+/// end, and each rank has as many of every length. @param tokens of each question's prompt; 0: not to be asked. @return numbers of
+/// questions.
 std::vector<std::size_t> share_of(std::span<const std::int64_t> tokens, int rank, int ranks);
 
 /// One rank's work, as its caller wants it done.
@@ -24,8 +25,9 @@ struct ShareWork {
   std::function<bool()> take_part{};  ///< where ranks share the model: SharedModel::take_part
 };
 
-/// Answers a rank's share while the other ranks do theirs; they tell each other how far they are without waiting. Where one of them has a signal, no rank begins
-/// another text. Every rank calls it. @return the most urgent signal of any, the same on every rank, once all have ended.
+/// Answers a rank's share while the other ranks do theirs; they tell each other how far they are without waiting. Where one of them has a
+/// signal, no rank begins another text. Every rank calls it. @return the most urgent signal of any, the same on every rank, once all have
+/// ended.
 Signal answer_share(Engine& engine, std::int64_t batch_size, Communicator& communicator, const ShareWork& work);
 
 }  // namespace herd

@@ -47,7 +47,8 @@ Dialogue Dialogue::parse(std::string_view json, const std::string& place) {
     auto& record = parsed.records.at(0);
     for (const auto& turn : record.turns)
       if (turn.role != Role::kUser && turn.role != Role::kAssistant)
-        throw RecordFault{.found = std::string("a turn of the role '") + role_name(turn.role) + "'", .expected = "turns of user and assistant"};
+        throw RecordFault{.found = std::string("a turn of the role '") + role_name(turn.role) + "'",
+                          .expected = "turns of user and assistant"};
     Dialogue dialogue;
     dialogue.system = std::move(record.system);
     dialogue.turns_ = std::move(record.turns);

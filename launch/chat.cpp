@@ -12,7 +12,8 @@
 namespace herd {
 
 Chat::Chat(ChatOptions options, ChatListener listener)
-    : options_(std::move(options)), listener_(std::move(listener)), speaker_(options_.speaker), adapter_(options_.speaker.used_adapter(options_.use)) {
+    : options_(std::move(options)), listener_(std::move(listener)), speaker_(options_.speaker),
+      adapter_(options_.speaker.used_adapter(options_.use)) {
   if (!options_.load.empty()) load(options_.load);
   if (!options_.system.empty()) dialogue_.system = options_.system;
   speaker_.template_of(adapter_);
@@ -57,7 +58,8 @@ Prompt Chat::prompt() {
   const auto last = dialogue_.rounds() - 1;
   const auto first = options_.no_history ? last : dialogue_.first_that_fits(tokens, room, std::min(left_out_, last));
   if (!options_.no_history && first > left_out_)
-    listener_.notice(fmt::format("the context of {} tokens is full: the oldest {} of {} questions are left out, with their answers", context, first, dialogue_.rounds()));
+    listener_.notice(fmt::format("the context of {} tokens is full: the oldest {} of {} questions are left out, with their answers",
+                                 context, first, dialogue_.rounds()));
   if (!options_.no_history) left_out_ = first;
   return speaker_.prompt(dialogue_.record(first), adapter_);
 }
@@ -113,7 +115,8 @@ void Chat::set_system(std::string system) {
   Record with = instruction_record("question", "", ""), without = with;
   with.system = system;
   if (!system.empty() && speaker_.prompt(with, adapter_).ids == speaker_.prompt(without, adapter_).ids)
-    listener_.notice(fmt::format("the template '{}' has no place for it, or it is the template's own", speaker_.template_of(adapter_).name));
+    listener_.notice(
+        fmt::format("the template '{}' has no place for it, or it is the template's own", speaker_.template_of(adapter_).name));
   dialogue_.system = std::move(system);
   left_out_ = 0;
 }

@@ -14,9 +14,9 @@ namespace herd {
 
 /// Who hears a chat.
 struct ChatListener {
-  std::function<void(std::string_view text)> text;           ///< of an answer, as it grows
-  std::function<void(const std::string& notice)> notice;     ///< beside it, a line
-  std::function<bool()> stop;                                ///< asked between tokens: the answer ends there
+  std::function<void(std::string_view text)> text;        ///< of an answer, as it grows
+  std::function<void(const std::string& notice)> notice;  ///< beside it, a line
+  std::function<bool()> stop;                             ///< asked between tokens: the answer ends there
 };
 
 /// A conversation with a model; without a terminal. What it throws leaves the conversation as it was.

@@ -20,7 +20,8 @@ namespace herd {
 namespace {
 
 void print(std::string_view text) {
-  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) throw io_error("standard output", "cannot write", errno);
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
+    throw io_error("standard output", "cannot write", errno);
 }
 
 void tell(const std::string& line) { fmt::print(stderr, "{}\n", line); }

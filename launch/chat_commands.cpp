@@ -30,7 +30,8 @@ void refuse(const char* who, std::string found, const char* expected) {
 
 std::string one_file(const char* who, const std::string& text) {
   const auto words = words_of(text);
-  if (words.size() != 1) refuse(who, words.empty() ? "no file" : "more than one word", "a file's name, in double quotes where it has spaces");
+  if (words.size() != 1)
+    refuse(who, words.empty() ? "no file" : "more than one word", "a file's name, in double quotes where it has spaces");
   return words.front();
 }
 
@@ -56,7 +57,8 @@ bool params(const Call& call) {
   const auto changes = words_of(call.text);
   if (!changes.empty()) call.chat.change(changes);
   for (const auto& [name, value] : settings_of(call.chat.options().sampling))
-    if (changes.empty() || std::any_of(changes.begin(), changes.end(), [&name = name](const std::string& change) { return change.starts_with(name + "="); }))
+    if (changes.empty() ||
+        std::any_of(changes.begin(), changes.end(), [&name = name](const std::string& change) { return change.starts_with(name + "="); }))
       call.say(fmt::format("{}={}", name, value));
   return true;
 }
@@ -65,15 +67,20 @@ bool adapter(const Call& call) {
   auto& chat = call.chat;
   const auto& speaker = chat.options().speaker;
   if (!call.text.empty()) chat.use_adapter(call.text == "none" ? "" : call.text);
-  const auto name = !chat.adapter() ? "none, the base alone" : speaker.adapters[*chat.adapter()].name.empty() ? speaker.adapters[*chat.adapter()].folder : speaker.adapters[*chat.adapter()].name;
+  const auto name = !chat.adapter()                                  ? "none, the base alone"
+                    : speaker.adapters[*chat.adapter()].name.empty() ? speaker.adapters[*chat.adapter()].folder
+                                                                     : speaker.adapters[*chat.adapter()].name;
   const auto names = speaker.adapter_names();
   call.say(fmt::format("adapter: {}{}", name, names.empty() ? "" : "; there are none, " + join(names)));
   return true;
 }
 
 bool help(const Call& call) {
-  for (const auto& [name, command] : chat_commands()) call.say(fmt::format("{:<30} {}", "/" + name + " " + command.arguments, command.summary));
-  call.say("A line that ends in \\ goes on in the next; \"\"\" opens and closes a block of lines; // at the beginning is a question's own slash.");
+  for (const auto& [name, command] : chat_commands())
+    call.say(fmt::format("{:<30} {}", "/" + name + " " + command.arguments, command.summary));
+  call.say(
+      "A line that ends in \\ goes on in the next; \"\"\" opens and closes a block of lines; // at the beginning is a question's own "
+      "slash.");
   return true;
 }
 
@@ -85,19 +92,30 @@ const Table<ChatCommand>& chat_commands() {
           {"regen", {"", "answers the last question once more", [](const Call& c) { return c.chat.ask_again(), true; }}},
           {"undo",
            {"", "forgets the last question and its answer",
-            [](const Call& c) { return c.say(c.chat.undo() ? fmt::format("{} left", plural(static_cast<std::int64_t>(c.chat.dialogue().rounds()), "question")) : "nothing to forget"), true; }}},
-          {"system", {"[TEXT]", "what the model is told before everything; without TEXT the template's own", [](const Call& c) { return c.chat.set_system(c.text), true; }}},
+            [](const Call& c) {
+              return c.say(c.chat.undo() ? fmt::format("{} left", plural(static_cast<std::int64_t>(c.chat.dialogue().rounds()), "question"))
+                                         : "nothing to forget"),
+                     true;
+            }}},
+          {"system",
+           {"[TEXT]", "what the model is told before everything; without TEXT the template's own",
+            [](const Call& c) { return c.chat.set_system(c.text), true; }}},
           {"params", {"[key=value]…", "how answers are drawn: shows, or changes", params}},
-          {"save", {"FILE", "writes the conversation as OpenAI's messages", [](const Call& c) { return c.chat.save(one_file("/save", c.text)), true; }}},
+          {"save",
+           {"FILE", "writes the conversation as OpenAI's messages",
+            [](const Call& c) { return c.chat.save(one_file("/save", c.text)), true; }}},
           {"load",
            {"FILE", "goes on with such a file",
             [](const Call& c) {
               c.chat.load(one_file("/load", c.text));
-              return c.say(plural(static_cast<std::int64_t>(c.chat.dialogue().rounds()), "question") + (c.chat.dialogue().open() ? ", the last one without an answer: /regen" : "")), true;
+              return c.say(plural(static_cast<std::int64_t>(c.chat.dialogue().rounds()), "question") +
+                           (c.chat.dialogue().open() ? ", the last one without an answer: /regen" : "")),
+                     true;
             }}},
           {"adapter", {"[NAME|none]", "who answers from now on", adapter}},
           {"context", {"FILE [key=value]…", "a text that the next question is to be answered from (airoboros)", context}},
-          {"plain", {"", "the next question asks for code alone (airoboros' PLAINFORMAT)", [](const Call& c) { return c.chat.ask_plain(), true; }}},
+          {"plain",
+           {"", "the next question asks for code alone (airoboros' PLAINFORMAT)", [](const Call& c) { return c.chat.ask_plain(), true; }}},
           {"help", {"", "these lines", help}},
           {"quit", {"", "ends, as Ctrl-D does", [](const Call&) { return false; }}},
       }};

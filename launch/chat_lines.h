@@ -31,8 +31,8 @@ class StreamLines final : public LineSource {
   std::istream& in_;
 };
 
-/// A message: one line; or several, where a line ends in `\`, or from `"""` at the beginning of one to `"""` at the end of one. Where lines end before it does,
-/// it ends with them.
+/// A message: one line; or several, where a line ends in `\`, or from `"""` at the beginning of one to `"""` at the end of one. Where lines
+/// end before it does, it ends with them.
 ChatLine read_message(LineSource& lines);
 
 }  // namespace herd

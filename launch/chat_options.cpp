@@ -58,7 +58,10 @@ void change_settings(SamplingArguments& arguments, const std::vector<std::string
     const auto name = change.substr(0, change.find('='));
     if (name.size() == change.size() || std::find(names.begin(), names.end(), name) == names.end()) {
       const auto close = nearest(name, names);
-      throw ConfigError({.who = "/params", .found = "'" + change + "'", .expected = "key=value, where the key is one of " + join(names), .remedy = close.empty() ? "" : "did you mean '" + close + "'?"});
+      throw ConfigError({.who = "/params",
+                         .found = "'" + change + "'",
+                         .expected = "key=value, where the key is one of " + join(names),
+                         .remedy = close.empty() ? "" : "did you mean '" + close + "'?"});
     }
     given.push_back("--" + change);
   }

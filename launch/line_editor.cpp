@@ -89,26 +89,33 @@ LineEditor::LineEditor(const std::optional<fs::path>& history) : parts_(std::mak
   auto& parts = *parts_;
   parts.edit = el_init("herd", stdin, stdout, stderr);
   parts.history = history_init();
-  if (!parts.edit || !parts.history) throw IoError({.who = "terminal", .found = "no line editor for it", .expected = "a terminal that libedit knows", .remedy = "set TERM, or pipe the questions in"});
+  if (!parts.edit || !parts.history)
+    throw IoError({.who = "terminal",
+                   .found = "no line editor for it",
+                   .expected = "a terminal that libedit knows",
+                   .remedy = "set TERM, or pipe the questions in"});
   HistEvent event;
   ::history(parts.history, &event, H_SETSIZE, kKept);
   ::history(parts.history, &event, H_SETUNIQUE, 1);
   auto* edit = parts.edit;
   el_set(edit, EL_CLIENTDATA, &parts);
-  el_set(edit, EL_PROMPT, +[](EditLine* e) { return const_cast<char*>(Parts::of(e).prompt); });
+  el_set(
+      edit, EL_PROMPT, +[](EditLine* e) { return const_cast<char*>(Parts::of(e).prompt); });
   el_set(edit, EL_EDITOR, "emacs");
   el_set(edit, EL_HIST, ::history, parts.history);
   el_set(edit, EL_SIGNAL, 1);  // a process that is ended or stopped leaves the terminal as it was
   // Ctrl-C and Ctrl-Z are keys here: a signal in the middle of read() would be swallowed by libedit.
   el_set(edit, EL_SETTY, "-d", "-isig", nullptr);
-  el_set(edit, EL_ADDFN, "herd-give-up", "give the line up", +[](EditLine* e, int) -> unsigned char {
-    Parts::of(e).interrupted = true;
-    return CC_NEWLINE;
-  });
-  el_set(edit, EL_ADDFN, "herd-suspend", "back to the shell for a while", +[](EditLine*, int) -> unsigned char {
-    raise(SIGTSTP);
-    return CC_REFRESH;
-  });
+  el_set(
+      edit, EL_ADDFN, "herd-give-up", "give the line up", +[](EditLine* e, int) -> unsigned char {
+        Parts::of(e).interrupted = true;
+        return CC_NEWLINE;
+      });
+  el_set(
+      edit, EL_ADDFN, "herd-suspend", "back to the shell for a while", +[](EditLine*, int) -> unsigned char {
+        raise(SIGTSTP);
+        return CC_REFRESH;
+      });
   el_set(edit, EL_BIND, "^C", "herd-give-up", nullptr);
   el_set(edit, EL_BIND, "^Z", "herd-suspend", nullptr);
   el_set(edit, EL_BIND, "^R", "em-inc-search-prev", nullptr);

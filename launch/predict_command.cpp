@@ -20,6 +20,7 @@
 #include "runtime/base/exit_codes.h"
 #include "runtime/base/hash.h"
 #include "runtime/base/log.h"
+#include "runtime/base/process.h"
 #include "runtime/base/text.h"
 
 namespace herd {
@@ -41,12 +42,13 @@ std::string file_fingerprint(const fs::path& path) {
 class Prediction {
  public:
   Prediction(const PredictOptions& options, AnswerSettings settings)
-      : options_(options), adapter_(options.speaker.used_adapter(options.use)), settings_(std::move(settings)), records_(read_records(expand_paths(options.inputs), options.reading)),
-        speaker_(options.speaker) {
+      : options_(options), adapter_(options.speaker.used_adapter(options.use)), settings_(std::move(settings)),
+        records_(read_records(expand_paths(options.inputs), options.reading)), speaker_(options.speaker) {
     for (const auto& file : records_.files) {
       std::error_code no_such_file;
       if (fs::equivalent(options_.output, file, no_such_file))
-        throw ConfigError({.who = "--output " + options_.output, .found = "one of the files that are read", .expected = "another one", .remedy = ""});
+        throw ConfigError(
+            {.who = "--output " + options_.output, .found = "one of the files that are read", .expected = "another one", .remedy = ""});
     }
     speaker_.template_of(adapter_);
     generation_ = options_.sampling.in(speaker_.tokenizer());
@@ -109,7 +111,8 @@ class Prediction {
   std::string adapter_fingerprint() const {
     std::vector<std::string> parts;
     for (const auto& entry : fs::directory_iterator(speaker_.options().trained_folder(adapter_)))
-      if (entry.path().filename().string().starts_with("adapter_")) parts.push_back(entry.path().filename().string() + file_fingerprint(entry.path()));
+      if (entry.path().filename().string().starts_with("adapter_"))
+        parts.push_back(entry.path().filename().string() + file_fingerprint(entry.path()));
     std::sort(parts.begin(), parts.end());
     return fingerprint(join(parts));
   }
@@ -126,9 +129,14 @@ class Prediction {
 };
 
 void check_same(const AnswerSettings& settings, Communicator& communicator) {
-  const auto mine = nlohmann::json(settings).dump(), first = broadcast_string(communicator, mine);
+  const auto first = broadcast_string(communicator, nlohmann::json(settings).dump());
   agree(communicator, [&] {
-    if (mine != first) throw ConfigError({.who = "settings on a rank", .found = mine, .expected = first + ", as rank 0 has it", .remedy = "start all ranks with one command line, over the same files"});
+    const auto [mine, theirs] = differences(settings, nlohmann::json::parse(first).get<AnswerSettings>());
+    if (mine.empty()) return;
+    throw ConfigError({.who = "herd predict on " + host_name(),
+                       .found = mine,
+                       .expected = theirs + ", as rank 0 has it",
+                       .remedy = "start all ranks with one command line, over the same files"});
   });
 }
 
@@ -139,7 +147,8 @@ void tell_left_out(const Prediction& prediction) {
 }
 
 // Answers what is not answered yet. @return the signal that stopped it, none where all is there.
-Signal answer(Prediction& prediction, const AnswerParts& parts, int start, std::int64_t batch_size, const Signals& signals, Communicator& communicator) {
+Signal answer(Prediction& prediction, const AnswerParts& parts, int start, std::int64_t batch_size, const Signals& signals,
+              Communicator& communicator) {
   auto left = prediction.tokens();
   const auto there = agree(communicator, [&] { return parts.read(); });
   for (const auto& [record, any] : there) left.at(record) = 0;

@@ -14,7 +14,8 @@ void PredictOptions::validate() {
   for (const auto& column : columns) {
     const auto cut = std::min(column.find('='), column.size());
     if (cut == 0 || cut + 1 >= column.size())
-      throw ConfigError({.who = "--column", .found = "'" + column + "'", .expected = "NAME=FIELD, such as instruction=Question", .remedy = ""});
+      throw ConfigError(
+          {.who = "--column", .found = "'" + column + "'", .expected = "NAME=FIELD, such as instruction=Question", .remedy = ""});
     reading.columns[column.substr(0, cut)] = column.substr(cut + 1);
   }
   speaker.validate();
@@ -29,7 +30,8 @@ void declare(CLI::App& app, PredictOptions& o) {
   app.add_option("files", o.inputs, "files of records, patterns or folders")->required();
   app.add_option("--output", o.output, "JSON lines to write")->required();
   app.add_option("--format", o.reading.format, "how records are written; default: told by their content");
-  declare_list(app, "--column", o.columns, "NAME=FIELD: which column is the instruction, input, output, system, category; may be given several times");
+  declare_list(app, "--column", o.columns,
+               "NAME=FIELD: which column is the instruction, input, output, system, category; may be given several times");
   app.add_option("--broken", o.reading.broken, "what becomes of a record that cannot be read or asked: an error, or left out and counted")
       ->option_text("stop|skip [stop]")
       ->transform(CLI::CheckedTransformer(kFates));
@@ -45,7 +47,8 @@ AnswerSettings given_settings(const CLI::App& app) {
   AnswerSettings settings;
   for (const auto* option : app.get_options()) {
     const auto name = option->get_single_name();
-    if (std::ranges::find(kOthers, name) == kOthers.end()) settings[name] = option->count() > 0 ? join(option->results()) : option->get_default_str();
+    if (std::ranges::find(kOthers, name) == kOthers.end())
+      settings[name] = option->count() > 0 ? join(option->results()) : option->get_default_str();
   }
   return settings;
 }

@@ -15,9 +15,9 @@ struct PredictOptions {
   SpeakerOptions speaker;
   SamplingArguments sampling;
   EngineOptions engine;
-  std::string use;                  // the adapter that answers; empty: the one without a name, or none
-  std::vector<std::string> inputs;  // files, patterns, folders
-  std::vector<std::string> columns; // as they stand there, NAME=FIELD; understood by validate()
+  std::string use;                   // the adapter that answers; empty: the one without a name, or none
+  std::vector<std::string> inputs;   // files, patterns, folders
+  std::vector<std::string> columns;  // as they stand there, NAME=FIELD; understood by validate()
   std::string output;
   ReadOptions reading;
   bool raw = false;

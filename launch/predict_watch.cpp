@@ -10,7 +10,8 @@ namespace herd {
 std::string predict_line(std::int64_t before, std::int64_t answers, std::int64_t all, std::int64_t new_tokens, double seconds) {
   const auto there = before + answers;
   const double eta_s = answers > 0 ? seconds / static_cast<double>(answers) * static_cast<double>(all - there) : -1;
-  return fmt::format("{:3}% {}/{} answers  eta {}  {} tok/s", all > 0 ? 100 * there / all : 100, with_thousands(there), with_thousands(all), human_time(eta_s),
+  return fmt::format("{:3}% {}/{} answers  eta {}  {} tok/s", all > 0 ? 100 * there / all : 100, with_thousands(there), with_thousands(all),
+                     human_time(eta_s),
                      with_thousands(seconds > 0 ? static_cast<std::int64_t>(static_cast<double>(new_tokens) / seconds) : 0));
 }
 

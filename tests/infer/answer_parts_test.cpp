@@ -1,10 +1,11 @@
 // Answers of a prediction that was stopped, and how its questions are shared out.
+#include "infer/answer_parts.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <fstream>
 
-#include "infer/answer_parts.h"
 #include "infer/answer_share.h"
 #include "runtime/base/error.h"
 #include "tests/support/scratch.h"
@@ -35,8 +36,8 @@ TEST_F(Parts, OfAllRanksAndStartsAreRead) {
   EXPECT_EQ(parts_.open(settings_), 2);
   parts_.part(2, 11).write(line(1, "one") + line(4, "the same again"));
   const auto found = parts_.read();
-  EXPECT_THAT(found, ElementsAre(Pair(0, StoredAnswer{0, "零", "eos", 2}), Pair(1, StoredAnswer{1, "one", "eos", 2}), Pair(2, StoredAnswer{2, "", "eos", 2}),
-                                 Pair(4, StoredAnswer{4, "four\n\"4\"", "eos", 2})));
+  EXPECT_THAT(found, ElementsAre(Pair(0, StoredAnswer{0, "零", "eos", 2}), Pair(1, StoredAnswer{1, "one", "eos", 2}),
+                                 Pair(2, StoredAnswer{2, "", "eos", 2}), Pair(4, StoredAnswer{4, "four\n\"4\"", "eos", 2})));
   parts_.remove();
   EXPECT_FALSE(std::filesystem::exists(parts_.folder()));
 }
@@ -48,7 +49,8 @@ TEST_F(Parts, WhatIsTornDoesNotCount) {
     std::ofstream(parts_.folder() / "part-1-0.jsonl") << line(3, "three") << whole.substr(0, bytes);
     EXPECT_THAT(parts_.read(), ElementsAre(Pair(3, testing::_))) << bytes;
   }
-  std::ofstream(parts_.folder() / "part-1-0.jsonl") << line(3, "three") << std::string(20, '\0') << "\n" << whole;  // a block that never reached the disk
+  std::ofstream(parts_.folder() / "part-1-0.jsonl") << line(3, "three") << std::string(20, '\0') << "\n"
+                                                    << whole;  // a block that never reached the disk
   EXPECT_THAT(parts_.read(), ElementsAre(Pair(3, testing::_), Pair(5, testing::_)));
 }
 
@@ -60,7 +62,8 @@ TEST_F(Parts, UnderOtherSettingsAreNotGoneOnWith) {
     parts_.open(settings_);
     FAIL();
   } catch (const ConfigError& error) {
-    EXPECT_THAT(error.what(), AllOf(HasSubstr("out.jsonl.parts"), HasSubstr("seed none, temperature 0.7"), HasSubstr("seed 3, temperature 0.5")));
+    EXPECT_THAT(error.what(),
+                AllOf(HasSubstr("out.jsonl.parts"), HasSubstr("seed none, temperature 0.7"), HasSubstr("seed 3, temperature 0.5")));
   }
   std::filesystem::remove(parts_.folder() / "settings.json");
   EXPECT_THROW(parts_.open(settings_), IoError);

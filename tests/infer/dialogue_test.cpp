@@ -1,10 +1,11 @@
 // A conversation of a person and a model: rounds, what of them fits, and as JSON.
+#include "infer/dialogue.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
 
-#include "infer/dialogue.h"
 #include "runtime/base/error.h"
 #include "tests/support/errors.h"
 
@@ -80,7 +81,8 @@ TEST(Dialogue, WhatIsNoConversationIsRefused) {
   EXPECT_THAT(refused("[]"), HasSubstr("messages"));
   EXPECT_THAT(refused(R"({"messages": [{"role": "assistant", "content": "a"}]})"), HasSubstr("user begins"));
   EXPECT_THAT(refused(R"({"messages": [{"role": "user", "content": "a"}, {"role": "user", "content": "b"}]})"), HasSubstr("in a row"));
-  EXPECT_THAT(refused(R"({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b", "tool_calls": []}]})"), HasSubstr("'thought'"));
+  EXPECT_THAT(refused(R"({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b", "tool_calls": []}]})"),
+              HasSubstr("'thought'"));
 }
 
 }  // namespace

@@ -1,4 +1,6 @@
 // A chat without its terminal: over a random model with a token a character.
+#include "launch/chat.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -6,7 +8,6 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "launch/chat.h"
 #include "launch/chat_commands.h"
 #include "launch/chat_lines.h"
 #include "models/hub.h"
@@ -24,8 +25,9 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 
 // vicuna's system text alone has 153 tokens here.
-const json kConfig{{"model_type", "llama"}, {"vocab_size", 97}, {"hidden_size", 24}, {"intermediate_size", 40}, {"num_hidden_layers", 2},
-                   {"num_attention_heads", 4}, {"num_key_value_heads", 2}, {"max_position_embeddings", 400}, {"initializer_range", 0.2}};
+const json kConfig{{"model_type", "llama"},   {"vocab_size", 97},         {"hidden_size", 24},        {"intermediate_size", 40},
+                   {"num_hidden_layers", 2},  {"num_attention_heads", 4}, {"num_key_value_heads", 2}, {"max_position_embeddings", 400},
+                   {"initializer_range", 0.2}};
 
 class ChatTest : public testing::Test {
  protected:
@@ -151,7 +153,8 @@ TEST_F(ChatTest, AiroborosFormsAreOfTheNextQuestionAlone) {
   run(c, "/plain");
   c.ask("Which colour?");
   EXPECT_EQ(c.dialogue().record(0).turns[0].text,
-            "BEGININPUT\nBEGINCONTEXT\ndate: 2020-01-01\nby: John Smith\nENDCONTEXT\nThe sky is green.\nENDINPUT\nBEGININSTRUCTION\nWhich colour? PLAINFORMAT\nENDINSTRUCTION");
+            "BEGININPUT\nBEGINCONTEXT\ndate: 2020-01-01\nby: John Smith\nENDCONTEXT\nThe sky is green.\nENDINPUT\nBEGININSTRUCTION\nWhich "
+            "colour? PLAINFORMAT\nENDINSTRUCTION");
   c.ask("Why?");
   EXPECT_EQ(c.dialogue().record(1).turns[0].text, "Why?");
   EXPECT_THROW(run(c, "/context nowhere.txt"), IoError);
@@ -200,7 +203,8 @@ TEST(ChatLines, AMessageMayHaveSeveralLines) {
     std::istringstream in(text);
     StreamLines lines(in);
     std::vector<std::string> out;
-    for (auto message = read_message(lines); message.kind == ChatLine::Kind::kText; message = read_message(lines)) out.push_back(message.text);
+    for (auto message = read_message(lines); message.kind == ChatLine::Kind::kText; message = read_message(lines))
+      out.push_back(message.text);
     return out;
   };
   EXPECT_THAT(messages("one\r\n\ntwo"), ElementsAre("one", "", "two"));

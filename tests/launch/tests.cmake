@@ -6,6 +6,7 @@ herd_test(launch/data_stats_command NO_TORCH LIBRARIES herd_launch nlohmann_json
 herd_test(launch/data_list_command NO_TORCH LIBRARIES herd_launch nlohmann_json::nlohmann_json)
 herd_test(launch/generate_command LIBRARIES herd_launch nlohmann_json::nlohmann_json)
 herd_test(launch/generate_adapters LIBRARIES herd_launch nlohmann_json::nlohmann_json)
+herd_test(launch/predict_watch NO_TORCH LIBRARIES herd_launch)
 herd_test(launch/chat LIBRARIES herd_launch nlohmann_json::nlohmann_json)
 herd_test(launch/merge_command LIBRARIES herd_launch nlohmann_json::nlohmann_json)
 herd_test(launch/checkpoint_command LIBRARIES herd_launch nlohmann_json::nlohmann_json)
