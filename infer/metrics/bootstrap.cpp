@@ -13,17 +13,19 @@
 namespace herd {
 namespace {
 
-double mean_of(std::span<const double> scores) {
-  return std::accumulate(scores.begin(), scores.end(), 0.0) / static_cast<double>(scores.size());
+/// A stream of random numbers for each resample: the same whatever thread draws it. The ratio of the sums of what was drawn.
+double resampled(std::span<const double> a, std::span<const double> b, std::uint64_t seed, std::int64_t resample) {
+  Random random(seed ^ hash_name("bootstrap"), static_cast<std::uint64_t>(resample));
+  double above = 0, below = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    const auto drawn = random.below(a.size());
+    above += a[drawn];
+    below += b[drawn];
+  }
+  return above / below;
 }
 
-/// A stream of random numbers for each resample: the same whatever thread draws it.
-double resampled_mean(std::span<const double> scores, std::uint64_t seed, std::int64_t resample) {
-  Random random(seed ^ hash_name("bootstrap"), static_cast<std::uint64_t>(resample));
-  double sum = 0;
-  for (std::size_t i = 0; i < scores.size(); ++i) sum += scores[random.below(scores.size())];
-  return sum / static_cast<double>(scores.size());
-}
+double sum_of(std::span<const double> values) { return std::accumulate(values.begin(), values.end(), 0.0); }
 
 double quantile(const std::vector<double>& sorted, double part) {
   const auto place = part * static_cast<double>(sorted.size() - 1);
@@ -44,12 +46,18 @@ void BootstrapOptions::validate() const {
 }
 
 Interval bootstrap_mean(std::span<const double> scores, const BootstrapOptions& options) {
+  return bootstrap_ratio(scores, std::vector<double>(scores.size(), 1), options);
+}
+
+Interval bootstrap_ratio(std::span<const double> a, std::span<const double> b, const BootstrapOptions& options) {
   options.validate();
-  if (scores.empty()) throw DataError({.who = "bootstrap", .found = "no score", .expected = "one or more", .remedy = ""});
-  std::vector<double> means(static_cast<std::size_t>(options.resamples));
-  parallel_for(options.resamples, 0, [&](std::int64_t i) { means[static_cast<std::size_t>(i)] = resampled_mean(scores, options.seed, i); });
-  std::sort(means.begin(), means.end());
-  return {mean_of(scores), quantile(means, (1 - options.level) / 2), quantile(means, (1 + options.level) / 2)};
+  if (a.empty()) throw DataError({.who = "bootstrap", .found = "no score", .expected = "one or more", .remedy = ""});
+  if (a.size() != b.size() || std::ranges::any_of(b, [](double value) { return !(value > 0); }))
+    throw DataError({.who = "bootstrap of a ratio", .found = fmt::format("{} and {} numbers", a.size(), b.size()), .expected = "two of each record, the second above 0", .remedy = ""});
+  std::vector<double> ratios(static_cast<std::size_t>(options.resamples));
+  parallel_for(options.resamples, 0, [&](std::int64_t i) { ratios[static_cast<std::size_t>(i)] = resampled(a, b, options.seed, i); });
+  std::sort(ratios.begin(), ratios.end());
+  return {sum_of(a) / sum_of(b), quantile(ratios, (1 - options.level) / 2), quantile(ratios, (1 + options.level) / 2)};
 }
 
 Interval bootstrap_difference(std::span<const double> a, std::span<const double> b, const BootstrapOptions& options) {

@@ -26,4 +26,8 @@ Interval bootstrap_mean(std::span<const double> scores, const BootstrapOptions& 
 /// widens nothing. Where 0 is outside, the runs differ at that level. @throws DataError where they are not as many.
 Interval bootstrap_difference(std::span<const double> a, std::span<const double> b, const BootstrapOptions& options = {});
 
+/// Of Σ a / Σ b, both numbers of a record drawn together; `mean` is the ratio. For what texts of different lengths have, such as bits a byte.
+/// @throws DataError where they are not as many, or b is not positive.
+Interval bootstrap_ratio(std::span<const double> a, std::span<const double> b, const BootstrapOptions& options = {});
+
 }  // namespace herd

@@ -125,6 +125,10 @@ struct Http::State {
     option(CURLOPT_URL, url.c_str());
     option(CURLOPT_PROTOCOLS_STR, "http,https");
     option(CURLOPT_NOBODY, request.head ? 1L : 0L);
+    if (request.body) {
+      option(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.body->size()));
+      option(CURLOPT_POSTFIELDS, request.body->data());
+    }
     option(CURLOPT_HTTPHEADER, headers);
     option(CURLOPT_USERAGENT, "herd");
     option(CURLOPT_CONNECTTIMEOUT, timeout_s);

@@ -22,6 +22,7 @@ enum class HttpFailure {
 struct HttpRequest {
   std::string url;
   bool head = false;                 ///< HEAD in place of GET
+  std::optional<std::string> body{};  ///< POST of these bytes in place of GET; `headers` say what they are. With leave_host = false, not sent elsewhere
   std::vector<std::string> headers;  ///< `Name: value`
   std::string token;  ///< a bearer token: goes to the URL's own scheme, host and port, and never again once a redirect has led elsewhere
   bool leave_host = true;  ///< follow redirects to other hosts too; without it, such a redirect is the answer

@@ -1,0 +1,199 @@
+#include "infer/evaluate/items.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <functional>
+
+#include "data/format/json_objects.h"
+#include "data/readers/columns.h"
+#include "data/readers/fault.h"
+#include "data/readers/splitter.h"
+#include "data/template/jinja/program.h"
+#include "data/tokenizer/utf8.h"
+#include "runtime/base/file.h"
+
+namespace herd {
+namespace {
+
+namespace fs = std::filesystem;
+using TakeObject = std::function<void(const JsonObject&)>;
+
+/// `anatomy` of anatomy_test.csv.
+std::string subject_of(const fs::path& file) {
+  auto stem = file.stem().string();
+  for (const auto* end : {"_test", "_val", "_dev"})
+    if (stem.ends_with(end)) return stem.substr(0, stem.size() - std::string_view(end).size());
+  return stem;
+}
+
+class CsvFile {
+ public:
+  CsvFile(const fs::path& file, const std::vector<std::string>& fields) : file_(file), names_(fields) {}
+
+  void each(const TakeObject& take) {
+    try {
+      TextInput in(file_.string());
+      const auto rows = split_csv(in);
+      RecordSlice row;
+      while (rows->next(row)) {
+        ++count_;
+        line_ = row.line;
+        require_text(row.text);
+        this->row(row_fields(row.text, ','), take);
+      }
+    } catch (const RecordFault& fault) {
+      refuse(fault.found, fault.expected, fault.remedy);
+    }
+    if (count_ == 0) refuse("no row", "records");
+  }
+
+ private:
+  void row(const std::vector<std::string>& cells, const TakeObject& take) {
+    const auto has = [&](const std::string& name) { return std::ranges::find(cells, name) != cells.end(); };
+    if (count_ == 1 && std::ranges::all_of(names_, has)) return void(names_ = cells);
+    if (cells.size() != names_.size()) refuse(fmt::format("{} columns", cells.size()), fmt::format("{}: {}", names_.size(), join(names_)));
+    Json object = Json::object();
+    for (std::size_t i = 0; i < cells.size(); ++i) object[names_[i]] = cells[i];
+    take(JsonObject(object, place()));
+  }
+  std::string place() const { return fmt::format("{}:{} (row {})", file_.string(), line_, count_); }
+  [[noreturn]] void refuse(const std::string& found, const std::string& expected, const std::string& remedy = "") const {
+    throw DataError({.who = count_ ? place() : file_.string(), .found = found, .expected = expected, .remedy = remedy});
+  }
+
+  const fs::path& file_;
+  std::vector<std::string> names_;
+  std::uint32_t line_ = 0, count_ = 0;
+};
+
+void for_each_record(const EvaluationTask& task, const fs::path& file, const TakeObject& take) {
+  if (task.whole_file) {
+    const auto text = read_file(file);
+    require_utf8(text, file.string());
+    if (text.empty()) throw DataError({.who = file.string(), .found = "an empty file", .expected = "text", .remedy = ""});
+    const Json object{{"text", text}};
+    take(JsonObject(object, file.string()));
+  } else if (file.extension() == ".csv") {
+    CsvFile(file, task.fields).each(take);
+  } else {
+    for_each_object(file, take);
+  }
+}
+
+/// A task's forms, and a record put through them.
+class Forms {
+ public:
+  explicit Forms(const EvaluationTask& task)
+      : task_(task), prompt_(task.prompt), instruction_(task.instruction), input_(task.input), reference_(task.reference), category_(task.category),
+        intro_(task.intro), question_(task.question.empty() ? task.prompt + task.instruction : task.question), options_(task.options) {
+    for (const auto& choice : task.choices) choices_.emplace_back(choice);
+  }
+
+  /// @param intro what stands before the examples of its category.
+  EvaluationItem item(const JsonObject& object, const std::string& subject, std::string* intro = nullptr) const {
+    for (const auto& field : task_.fields) object.value().find(field) == object.value().end() ? void(object.at(field, "a field")) : void();
+    auto fields = object.value();
+    fields["file"] = subject;
+    try {
+      EvaluationItem out{.name = object.place()};
+      if (task_.through_template()) out.record = instruction_record(instruction_.render(fields), input_.render(fields), "");
+      else out.prompt = prompt_.render(fields);
+      out.reference = reference_.render(fields);
+      out.category = category_.render(fields);
+      out.question = question_.render(fields);
+      out.options = options_.render(fields);
+      if (task_.kind == EvaluationTask::Kind::kChoice) take_choices(out, object, fields);
+      if (intro) *intro = intro_.render(fields);
+      return out;
+    } catch (const DataError& error) {
+      auto complaint = error.complaint();
+      if (!complaint.who.starts_with(object.place())) complaint.who = fmt::format("{}: {}", object.place(), complaint.who);
+      throw DataError(complaint);
+    }
+  }
+
+ private:
+  void take_choices(EvaluationItem& item, const JsonObject& object, const Json& fields) const {
+    for (const auto& choice : choices_) item.choices.push_back(choice.render(fields));
+    if (!task_.choices_in.empty())
+      for (const auto& choice : object.at(task_.choices_in, "a list")) {
+        if (!choice.is_string()) throw object.error(fmt::format("a choice that is no string: {}", choice.dump().substr(0, 40)), "strings");
+        item.choices.push_back(choice);
+      }
+    if (item.choices.size() < 2 || std::ranges::find(item.choices, "") != item.choices.end()) throw object.error(fmt::format("{} choices, or an empty one", item.choices.size()), "two or more");
+    item.right = right_of(item, object);
+  }
+
+  static std::size_t right_of(const EvaluationItem& item, const JsonObject& object) {
+    const auto found = std::ranges::find(item.choices, item.reference);
+    if (found != item.choices.end()) return static_cast<std::size_t>(found - item.choices.begin());
+    std::size_t number = item.choices.size();
+    const auto& text = item.reference;
+    if (text.size() == 1 && text[0] >= 'A' && text[0] <= 'Z') number = static_cast<std::size_t>(text[0] - 'A');
+    else if (std::from_chars(text.data(), text.data() + text.size(), number).ptr != text.data() + text.size()) number = item.choices.size();
+    if (number >= item.choices.size()) throw object.error(fmt::format("the right answer '{}'", text), fmt::format("one of {} choices: its text, its letter, or its number from 0", item.choices.size()));
+    return number;
+  }
+
+  const EvaluationTask& task_;
+  jinja::Program prompt_, instruction_, input_, reference_, category_, intro_, question_, options_;
+  std::vector<jinja::Program> choices_;
+};
+
+/// The examples that a record's prompt begins with.
+std::string examples_for(const EvaluationTask& task, const EvaluationItem& item, const std::vector<EvaluationItem>& examples) {
+  std::string text;
+  std::int64_t count = 0;
+  for (const auto& example : examples) {
+    if (count == task.shots || example.category != item.category) continue;
+    text += *example.prompt + task.delimiter + (example.choices.empty() ? example.reference : example.choices[example.right]) + task.between;
+    ++count;
+  }
+  if (count < task.shots)
+    throw DataError({.who = item.name, .found = fmt::format("{} examples{}", count, item.category.empty() ? "" : " of " + item.category),
+                     .expected = fmt::format("{}, as task '{}' has it", task.shots, task.name), .remedy = fmt::format("--examples FILE, or --shots {}", count)});
+  return text;
+}
+
+}  // namespace
+
+Paths evaluation_files(const Paths& files_or_folders) {
+  Paths out;
+  for (const auto& place : files_or_folders) {
+    if (!fs::is_directory(place)) {
+      out.push_back(place);
+      continue;
+    }
+    Paths within;
+    for (const auto& entry : fs::directory_iterator(place)) {
+      const auto end = entry.path().extension();
+      if (entry.is_regular_file() && (end == ".csv" || end == ".json" || end == ".jsonl" || end == ".txt")) within.push_back(entry.path());
+    }
+    if (within.empty()) throw DataError({.who = place.string(), .found = "a folder without a file of records", .expected = "*.csv, *.json, *.jsonl or *.txt", .remedy = ""});
+    std::ranges::sort(within);
+    out.insert(out.end(), within.begin(), within.end());
+  }
+  return out;
+}
+
+std::vector<EvaluationItem> read_items(const EvaluationTask& task, const Paths& data, const Paths& examples, std::int64_t limit) {
+  const Forms forms(task);
+  std::vector<EvaluationItem> shots, items;
+  if (task.shots > 0)
+    for (const auto& file : examples) for_each_record(task, file, [&](const JsonObject& object) { shots.push_back(forms.item(object, subject_of(file))); });
+  for (const auto& file : data) {
+    std::int64_t count = 0;
+    for_each_record(task, file, [&](const JsonObject& object) {
+      if (limit > 0 && count++ >= limit) return;
+      std::string intro;
+      auto item = forms.item(object, subject_of(file), &intro);
+      if (item.prompt) item.prompt = intro + examples_for(task, item, shots) + *item.prompt;
+      items.push_back(std::move(item));
+    });
+  }
+  return items;
+}
+
+}  // namespace herd

@@ -1,0 +1,65 @@
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "infer/evaluate/outcome.h"
+
+namespace herd {
+
+/// What became of a question to a judge.
+struct JudgeReply {
+  std::optional<std::string> text;
+  std::string why;    ///< there is none
+  bool down = false;  ///< asking more is of no use: nobody there, or they do not let us in
+};
+
+/// Who marks answers.
+class Judge {
+ public:
+  virtual ~Judge() = default;
+  virtual JudgeReply ask(const std::string& prompt) = 0;
+};
+
+struct EndpointOptions {
+  std::string url;         ///< `http://127.0.0.1:8000/v1`: an OpenAI-compatible service
+  std::string model, key;  ///< the key is sent as a bearer token
+  double temperature = 0;
+  std::int64_t attempts = 5;    ///< at one question, where the service is silent, busy (429) or broken (5xx)
+  double first_wait_s = 1;      ///< before the second attempt; doubled before each further one, or as Retry-After says, at most a minute
+  double timeout_s = 120;       ///< longest silence
+
+  void validate() const;
+};
+
+/// A chat model behind POST URL/chat/completions.
+std::unique_ptr<Judge> endpoint_judge(EndpointOptions options);
+
+/// The mark in a reply: the number behind the last `得分`, `分数` or `score` and a colon that has one, or a reply that is nothing but a number; from 0 to 1. None for anything else.
+std::optional<double> mark_in(std::string_view reply);
+
+/// A file of BELLE's form, JSON lines or an array of {class, prompt}: how to mark each category, names in lower case. @throws IoError, DataError
+std::map<std::string, std::string> read_judge_prompts(const std::filesystem::path& file);
+
+/// What the judge is asked of an answer, in Alpaca-CoT's words: prompt, question, reference unless the task keeps it back, answer.
+std::string judge_prompt(const JudgeTask& task, const std::map<std::string, std::string>& prompts, const Outcome& outcome);
+
+struct JudgeReport {
+  std::int64_t marks = 0, kept = 0;  ///< given now; found in the ledger
+  std::int64_t without_mark = 0;     ///< questions whose replies had none
+  std::int64_t unanswered = 0;       ///< questions without a reply, those after the judge was given up included
+  std::string down;                  ///< why the judge was given up; empty: it was not
+};
+
+/// Asks the judge `passes` times of each answer; the mean of the marks becomes its score `judge`. An answer without any mark has none: it is no 0.
+/// @param ledger JSON lines of all marks, by question and pass: what it holds already is not asked again. A reply without a mark is not kept.
+/// @throws IoError
+JudgeReport judge_answers(Judge& judge, const JudgeTask& task, const std::map<std::string, std::string>& prompts, std::int64_t passes,
+                          const std::filesystem::path& ledger, std::vector<Outcome>& outcomes);
+
+}  // namespace herd

@@ -1,0 +1,83 @@
+#include "infer/evaluate/task.h"
+
+#include <filesystem>
+
+#include "infer/embedded.h"
+#include "runtime/base/config.h"
+#include "runtime/base/file.h"
+#include "runtime/base/text.h"
+
+namespace herd {
+
+static void describe(Schema& s, JudgeTask& o) {
+  s.field("prompt", o.prompt, "how to mark, for categories that a file of prompts does not name");
+  s.field("without_reference", o.without_reference, "categories whose reference the judge does not see");
+}
+
+static void describe(Schema& s, EvaluationTask& o) {
+  using Kind = EvaluationTask::Kind;
+  using Answer = EvaluationTask::Answer;
+  s.field("description", o.description, "what it measures");
+  s.field("source", o.source, "whose questions or prompt these are");
+  s.choice("kind", o.kind, {{"perplexity", Kind::kPerplexity}, {"choice", Kind::kChoice}, {"answer", Kind::kAnswer}}, "how probable texts are, which of several continuations is the most probable, or what the model writes");
+  s.field("fields", o.fields, "fields that each record has; of comma-separated values without a header, its columns");
+  s.field("whole_file", o.whole_file, "a file is one record, whose field is `text`");
+  s.field("prompt", o.prompt, "text that the model is given as it is");
+  s.field("instruction", o.instruction, "or an instruction, put through the model's template");
+  s.field("input", o.input, "what the instruction works on");
+  s.field("choices", o.choices, "what a prompt may go on with");
+  s.field("choices_in", o.choices_in, "or the field that holds a list of these");
+  s.field("delimiter", o.delimiter, "between a prompt and what it goes on with");
+  s.field("reference", o.reference, "the right answer; of a choice its text, its letter, or its number from 0");
+  s.field("category", o.category, "what results are told apart by");
+  s.field("question", o.question, "what the file of answers calls the question; default: the prompt or instruction");
+  s.field("options", o.options, "and the options");
+  s.field("intro", o.intro, "before the examples");
+  s.field("shots", o.shots, "examples with their answers before a prompt").range(0, 100);
+  s.field("between", o.between, "what follows each example");
+  s.choice("answer", o.answer, {{"text", Answer::kText}, {"letters", Answer::kLetters}, {"number", Answer::kNumber}, {"word", Answer::kWord}}, "what is read from an answer");
+  s.field("letters", o.letters, "how many letters there are to choose from").range(2, 26);
+  s.field("max_new_tokens", o.max_new_tokens, "longest answer").at_least(1);
+  s.field("stop", o.stop, "text that ends an answer");
+  s.optional_section("judge", o.judge, "what a judge is told of an answer");
+}
+
+static void check(const EvaluationTask& t) {
+  using Kind = EvaluationTask::Kind;
+  if (t.prompt.empty() == t.instruction.empty())
+    throw InvalidSetting("prompt", t.prompt.empty() ? "nothing to ask" : "beside an instruction", "one of 'prompt' and 'instruction'");
+  if (t.kind == Kind::kPerplexity && t.through_template()) throw InvalidSetting("instruction", t.instruction, "'prompt' of a perplexity");
+  if (t.kind == Kind::kChoice && t.choices.empty() == t.choices_in.empty())
+    throw InvalidSetting("choices", t.choices.empty() ? "none" : "beside 'choices_in'", "one of 'choices' and 'choices_in'");
+  if (t.kind != Kind::kPerplexity && t.reference.empty()) throw InvalidSetting("reference", "none", "a form, such as \"{{answer}}\"");
+  if (t.shots > 0 && t.through_template()) throw InvalidSetting("shots", std::to_string(t.shots), "0 with 'instruction': examples stand in a 'prompt'");
+}
+
+EvaluationTask parse_evaluation_task(const std::string& name, const std::string& text, const std::string& place) {
+  EvaluationTask task{.name = name};
+  Schema schema;
+  describe(schema, task);
+  schema.check_with([&] { check(task); });
+  const auto node = parse_yaml(text, {.source = place});
+  if (!node.is_map()) throw ConfigError({.who = place, .found = "no keys", .expected = "a task: 'kind', 'prompt', …", .remedy = ""});
+  schema.load(node);
+  task.fingerprint = fingerprint(text);
+  return task;
+}
+
+const Table<EvaluationTask>& evaluation_tasks() {
+  static const Table<EvaluationTask> table("task", [] {
+    std::vector<std::pair<std::string, EvaluationTask>> rows;
+    for (const auto& [name, text] : embedded_evaluation_tasks()) rows.emplace_back(name, parse_evaluation_task(name, text, "configs/evaluate/" + std::string(name) + ".yaml"));
+    return rows;
+  }());
+  return table;
+}
+
+EvaluationTask find_evaluation_task(const std::string& name_or_file) {
+  const std::filesystem::path path(name_or_file);
+  if (path.extension() != ".yaml" && path.extension() != ".yml") return evaluation_tasks().at(name_or_file);
+  return parse_evaluation_task(path.stem().string(), read_file(path), name_or_file);
+}
+
+}  // namespace herd
