@@ -13,6 +13,7 @@
 #include "launch/model_command.h"
 #include "launch/peft_command.h"
 #include "launch/plan_command.h"
+#include "launch/predict_command.h"
 #include "launch/quantise_command.h"
 #include "launch/train_command.h"
 #include "runtime/base/exit_codes.h"
@@ -41,6 +42,7 @@ const Table<Command>& commands() {
                                         {"model", {model_command, "list families; inspect, make, convert or extend a folder"}},
                                         {"peft", {peft_command, "list the PEFT methods, or explain one: keys, result, merge"}},
                                         {"plan", {plan_command, "what a recipe's run would take on so many ranks, without running it"}},
+                                        {"predict", {predict_command, "answer files of records on every rank of an mpirun or srun, resumably"}},
                                         {"quantize", {quantise_command, "write a dense model with its layers in 2 to 8 bits, by GPTQ"}},
                                         {"train", {train_command, "train what a recipe says, on every rank of an mpirun or srun"}},
                                     }};

@@ -23,11 +23,11 @@ void GenerateOptions::validate() {
 }
 
 std::vector<std::optional<std::size_t>> chosen_adapters(const std::vector<Question>& questions, const GenerateOptions& o) {
-  if (!o.use.empty() && !o.speaker.find_adapter(o.use)) throw ConfigError(o.speaker.no_adapter("--use", o.use));
+  const auto used = o.speaker.used_adapter(o.use);
   std::vector<std::optional<std::size_t>> chosen;
   for (const auto& question : questions) {
-    const auto name = question.adapter.value_or(o.use);
-    chosen.push_back(name.empty() && !question.adapter ? o.speaker.unnamed_adapter() : o.speaker.find_adapter(name));
+    const auto name = question.adapter.value_or("");
+    chosen.push_back(question.adapter ? o.speaker.find_adapter(name) : used);
     if (!name.empty() && !chosen.back()) throw DataError(o.speaker.no_adapter(question.name, name));
   }
   return chosen;

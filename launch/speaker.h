@@ -34,6 +34,7 @@ class Speaker {
 
   // After load().
   CausalLm& model() { return *loaded_.model; }
+  const std::string& fingerprint() const { return loaded_.fingerprint; }  ///< the model's, without adapters
   void use(std::optional<std::size_t> adapter) { adapters_->use(adapter); }
   std::unique_ptr<Engine> engine(const EngineOptions& options);
 

@@ -37,6 +37,13 @@ std::optional<std::size_t> SpeakerOptions::find_adapter(const std::string& name)
   return found == adapters.end() ? std::nullopt : std::optional(static_cast<std::size_t>(found - adapters.begin()));
 }
 
+std::optional<std::size_t> SpeakerOptions::used_adapter(const std::string& use) const {
+  if (use.empty()) return unnamed_adapter();
+  const auto found = find_adapter(use);
+  if (!found) throw ConfigError(no_adapter("--use", use));
+  return found;
+}
+
 Complaint SpeakerOptions::no_adapter(const std::string& who, const std::string& name) const {
   const auto names = adapter_names();
   const auto close = nearest(name, names);

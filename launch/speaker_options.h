@@ -37,6 +37,8 @@ struct SpeakerOptions {
   /// The adapter without a name, which answers what names none.
   std::optional<std::size_t> unnamed_adapter() const;
   std::optional<std::size_t> find_adapter(const std::string& name) const;
+  /// What `--use` names, else the adapter without a name; none: the base alone. @throws ConfigError for an unknown name.
+  std::optional<std::size_t> used_adapter(const std::string& use) const;
   /// What to say where there is none of that name: those there are, and the nearest.
   Complaint no_adapter(const std::string& who, const std::string& name) const;
 

@@ -22,6 +22,8 @@ class DataFile {
   std::uint32_t found() const { return found_; }
   /// The format's name; empty until it is told.
   const std::string& format() const { return name_; }
+  /// Whether its records are written as JSON objects.
+  bool holds_json() const { return json_; }
   /// The names of a JSON record's fields, or of the table's columns; none in a file of lines. @throws RecordFault
   std::vector<std::string> fields(const RecordSlice& slice) const;
 

@@ -159,26 +159,7 @@ std::string examples_for(const EvaluationTask& task, const EvaluationItem& item,
 
 }  // namespace
 
-Paths evaluation_files(const Paths& files_or_folders) {
-  Paths out;
-  for (const auto& place : files_or_folders) {
-    if (!fs::is_directory(place)) {
-      out.push_back(place);
-      continue;
-    }
-    Paths within;
-    for (const auto& entry : fs::directory_iterator(place)) {
-      const auto end = entry.path().extension();
-      if (entry.is_regular_file() && (end == ".csv" || end == ".json" || end == ".jsonl" || end == ".txt")) within.push_back(entry.path());
-    }
-    if (within.empty()) throw DataError({.who = place.string(), .found = "a folder without a file of records", .expected = "*.csv, *.json, *.jsonl or *.txt", .remedy = ""});
-    std::ranges::sort(within);
-    out.insert(out.end(), within.begin(), within.end());
-  }
-  return out;
-}
-
-std::vector<EvaluationItem> read_items(const EvaluationTask& task, const Paths& data, const Paths& examples, std::int64_t limit) {
+std::vector<EvaluationItem> read_items(const EvaluationTask& task, std::span<const std::string> data, std::span<const std::string> examples, std::int64_t limit) {
   const Forms forms(task);
   std::vector<EvaluationItem> shots, items;
   if (task.shots > 0)

@@ -1,6 +1,6 @@
 #pragma once
-#include <filesystem>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -20,14 +20,9 @@ struct EvaluationItem {
   std::string question, options;      ///< for the file of answers
 };
 
-using Paths = std::vector<std::filesystem::path>;
-
-/// The files themselves, and of folders the *.csv, *.json, *.jsonl and *.txt in them, by name. @throws DataError for a folder without any.
-Paths evaluation_files(const Paths& files_or_folders);
-
 /// The records of `data`: JSON (an array, or lines), comma-separated values (*.csv; a first row that names the task's fields is a header), or whole
 /// files of text. @param examples where shots come from: the first of a record's category, or of all where the task has none. @param limit so many of each file; 0: all.
 /// @throws IoError; DataError with file and record where one is broken, lacks a field, is no UTF-8, has no right choice or too few examples, or a file is empty.
-std::vector<EvaluationItem> read_items(const EvaluationTask& task, const Paths& data, const Paths& examples, std::int64_t limit);
+std::vector<EvaluationItem> read_items(const EvaluationTask& task, std::span<const std::string> data, std::span<const std::string> examples, std::int64_t limit);
 
 }  // namespace herd

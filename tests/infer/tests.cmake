@@ -2,6 +2,7 @@
 herd_test(infer/text NO_TORCH LIBRARIES herd_infer nlohmann_json::nlohmann_json)
 herd_test(infer/engine LIBRARIES herd_infer herd_peft nlohmann_json::nlohmann_json)
 herd_test(infer/scorer LIBRARIES herd_infer herd_peft nlohmann_json::nlohmann_json)
+herd_test(infer/answer_parts LIBRARIES herd_infer)
 herd_test(infer/sampler NO_TORCH LIBRARIES herd_infer)
 herd_test(infer/logits_processors NO_TORCH LIBRARIES herd_infer)
 # How good answers are: closed forms, and against the metrics' reference implementations.
