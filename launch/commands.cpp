@@ -6,6 +6,7 @@
 #include "launch/command_line.h"
 #include "launch/config_command.h"
 #include "launch/data_command.h"
+#include "launch/evaluate_command.h"
 #include "launch/fetch_command.h"
 #include "launch/flight_command.h"
 #include "launch/generate_command.h"
@@ -35,6 +36,7 @@ const Table<Command>& commands() {
                                         {"checkpoint", {checkpoint_command, "list, verify, show or consolidate a run's checkpoints"}},
                                         {"config", {config_command, "print a recipe as it is read, or document its keys"}},
                                         {"data", {data_command, "audit what a recipe's data become; make records of other files"}},
+                                        {"evaluate", {evaluate_command, "measure a model by a task; judge answers; compare results"}},
                                         {"fetch", {fetch_command, "bring a model or data set from the hub into the shared cache"}},
                                         {"flight", {flight_command, "what each rank of a run did last, and where the ranks differ"}},
                                         {"generate", {generate_command, "answer a prompt, or a file of them, with a model"}},

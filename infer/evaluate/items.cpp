@@ -13,6 +13,7 @@
 #include "data/template/jinja/program.h"
 #include "data/tokenizer/utf8.h"
 #include "runtime/base/file.h"
+#include "runtime/base/text.h"
 
 namespace herd {
 namespace {
@@ -93,8 +94,11 @@ class Forms {
 
   /// @param intro what stands before the examples of its category.
   EvaluationItem item(const JsonObject& object, const std::string& subject, std::string* intro = nullptr) const {
-    for (const auto& field : task_.fields) object.value().find(field) == object.value().end() ? void(object.at(field, "a field")) : void();
+    for (const auto& field : task_.fields)
+      if (!object.value().contains(field))
+        throw object.error("no field '" + field + "'", fmt::format("{}, as task '{}' has them", join(task_.fields), task_.name), "is the task the one for this file?");
     auto fields = object.value();
+    fields["record"] = object.value();
     fields["file"] = subject;
     try {
       EvaluationItem out{.name = object.place()};
@@ -118,7 +122,7 @@ class Forms {
   void take_choices(EvaluationItem& item, const JsonObject& object, const Json& fields) const {
     for (const auto& choice : choices_) item.choices.push_back(choice.render(fields));
     if (!task_.choices_in.empty())
-      for (const auto& choice : object.at(task_.choices_in, "a list")) {
+      for (const auto& choice : object.at(task_.choices_in, "an array")) {
         if (!choice.is_string()) throw object.error(fmt::format("a choice that is no string: {}", choice.dump().substr(0, 40)), "strings");
         item.choices.push_back(choice);
       }

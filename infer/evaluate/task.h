@@ -15,8 +15,8 @@ struct JudgeTask {
   std::vector<std::string> without_reference;  ///< categories whose reference the judge does not see
 };
 
-/// What is asked of a model, and how what it says is measured: a file of configs/evaluate. Forms are Jinja over a record's fields, and `file`, the
-/// stem of its file's name without `_test`, `_val` or `_dev`.
+/// What is asked of a model, and how what it says is measured: a file of configs/evaluate. Forms are Jinja over a record's fields; `record` is
+/// the whole of it, for names that are not ASCII, and `file` the stem of its file's name without `_test`, `_val` or `_dev`.
 struct EvaluationTask {
   enum class Kind {
     kPerplexity,  ///< how probable texts are

@@ -19,13 +19,16 @@ std::vector<double> scores_of(const Chosen& outcomes, const std::string& metric)
   return scores;
 }
 
+/// One record says nothing of how far others lie apart.
+std::optional<Interval> of_several(std::size_t records, const Interval& interval) { return records > 1 ? std::optional(interval) : std::nullopt; }
+
 /// Nats, or what follows from them, for each unit of a text.
 MetricValue perplexity(const Chosen& outcomes, const std::string& metric, const std::string& unit, double (*of)(double nats), const BootstrapOptions& options) {
   auto nats = scores_of(outcomes, "log_likelihood");
   for (auto& value : nats) value = -value;
   auto interval = bootstrap_ratio(nats, scores_of(outcomes, unit), options);
   interval = {of(interval.mean), of(interval.low), of(interval.high)};
-  return {.metric = metric, .records = std::ssize(nats), .value = interval.mean, .interval = interval};
+  return {.metric = metric, .records = std::ssize(nats), .value = interval.mean, .interval = of_several(nats.size(), interval)};
 }
 
 void add_perplexities(std::vector<MetricValue>& out, const Chosen& outcomes, const BootstrapOptions& options) {
@@ -41,7 +44,7 @@ void add_means(std::vector<MetricValue>& out, const Chosen& outcomes, const Boot
     const auto scores = scores_of(outcomes, metric);
     if (scores.empty()) continue;
     const auto interval = bootstrap_mean(scores, options);
-    out.push_back({.metric = metric, .records = std::ssize(scores), .value = interval.mean, .interval = interval});
+    out.push_back({.metric = metric, .records = std::ssize(scores), .value = interval.mean, .interval = of_several(scores.size(), interval)});
   }
 }
 

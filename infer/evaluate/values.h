@@ -16,7 +16,7 @@ struct MetricValue {
   std::string category;   ///< `all`, `macro` (the mean of the categories), or one of them
   std::int64_t records = 0;
   double value = 0;
-  std::optional<Interval> interval;  ///< over records (bootstrap.h); none of what is no mean or ratio over them
+  std::optional<Interval> interval;  ///< over records (bootstrap.h); none of a single one, nor of what is no mean or ratio over them
 
   bool operator==(const MetricValue& other) const { return metric == other.metric && category == other.category && records == other.records && value == other.value; }
 };

@@ -20,6 +20,9 @@ add_executable(sampler_probe parity/sampler_probe.cpp)
 target_link_libraries(sampler_probe PRIVATE herd_infer nlohmann_json::nlohmann_json)
 set_target_properties(sampler_probe PROPERTIES SKIP_PRECOMPILE_HEADERS ON)
 herd_python_test(parity/sampling)
+# Evaluation by log-likelihood.
+herd_python_test(parity/evaluate)
+set_tests_properties(parity/evaluate PROPERTIES PROCESSORS 3)
 # Training, the whole command.
 herd_python_test(parity/train)
 set_tests_properties(parity/train PROPERTIES PROCESSORS 2)
