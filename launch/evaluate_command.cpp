@@ -57,6 +57,7 @@ class Evaluation {
     engine_ = speaker_.engine(options_.engine);
     speaker_.use(adapter_);
     if (task_.kind != EvaluationTask::Kind::kAnswer) return;
+    if (options_.skip_too_long) leave_out_too_long();
     for (std::size_t i = 0; i < items_.size(); ++i) {
       const auto asked = request(i);
       engine_->check(asked);
@@ -92,6 +93,7 @@ class Evaluation {
     out.set("data", join(files_));
     out.set("data_fingerprint", content_of(files_));
     out.set("records", std::to_string(items_.size()));
+    if (left_out_ > 0) out.set("left_out", fmt::format("{}, too long for the context", left_out_));
     out.set("shots", std::to_string(task_.shots));
     if (task_.kind == EvaluationTask::Kind::kAnswer) out.set("generation", fmt::format("temperature {}, at most {} new tokens", generation_.sampling.temperature, generation_.max_new_tokens));
     out.values = values_of(task_, outcomes);
@@ -99,6 +101,17 @@ class Evaluation {
   }
 
  private:
+  void leave_out_too_long() {
+    const auto context = speaker_.model().facts.max_positions;
+    std::vector<EvaluationItem> fit;
+    for (std::size_t i = 0; i < items_.size(); ++i)
+      if (std::ssize(request(i).prompt.ids) < context) fit.push_back(items_[i]);
+    left_out_ = std::ssize(items_) - std::ssize(fit);
+    items_ = std::move(fit);
+    if (items_.empty()) throw DataError({.who = join(files_), .found = "no question that fits", .expected = fmt::format("one of less than {} tokens", context), .remedy = ""});
+    if (left_out_ > 0) log_info("{} left out: too long for a context of {}", plural(left_out_, "record"), context);
+  }
+
   Request request(std::size_t number) {
     const auto& item = items_[number];
     Request request{.prompt = item.prompt ? speaker_.prompt(*item.prompt, adapter_) : speaker_.prompt(item.record, adapter_), .options = generation_, .adapter = adapter_};
@@ -140,6 +153,7 @@ class Evaluation {
   std::optional<std::size_t> adapter_;
   std::vector<std::string> files_;
   std::vector<EvaluationItem> items_;
+  std::int64_t left_out_ = 0;
   Speaker speaker_;
   GenerationOptions generation_;
   std::unique_ptr<Engine> engine_;

@@ -19,6 +19,7 @@ struct EvaluateOptions {
   std::vector<std::string> data, examples;
   std::optional<std::int64_t> shots, max_new_tokens;  // in place of the task's
   std::int64_t limit = 0, context = 0, stride = 0;
+  bool skip_too_long = false;
   bool alone = true;  // choices behind nothing, for acc_mutual_info
 
   /// @throws ConfigError.

@@ -174,7 +174,7 @@ std::vector<EvaluationItem> read_items(const EvaluationTask& task, std::span<con
       if (limit > 0 && count++ >= limit) return;
       std::string intro;
       auto item = forms.item(object, subject_of(file), &intro);
-      if (item.prompt) item.prompt = intro + examples_for(task, item, shots) + *item.prompt;
+      if (item.prompt) item.prompt = (intro.empty() ? "" : intro + task.between) + examples_for(task, item, shots) + *item.prompt;
       items.push_back(std::move(item));
     });
   }

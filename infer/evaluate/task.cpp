@@ -34,7 +34,7 @@ static void describe(Schema& s, EvaluationTask& o) {
   s.field("options", o.options, "and the options");
   s.field("intro", o.intro, "before the examples");
   s.field("shots", o.shots, "examples with their answers before a prompt").range(0, 100);
-  s.field("between", o.between, "what follows each example");
+  s.field("between", o.between, "what follows the intro and each example");
   s.choice("answer", o.answer, {{"text", Answer::kText}, {"letters", Answer::kLetters}, {"number", Answer::kNumber}, {"word", Answer::kWord}}, "what is read from an answer");
   s.field("letters", o.letters, "how many letters there are to choose from").range(2, 26);
   s.field("max_new_tokens", o.max_new_tokens, "longest answer").at_least(1);
@@ -42,25 +42,26 @@ static void describe(Schema& s, EvaluationTask& o) {
   s.optional_section("judge", o.judge, "what a judge is told of an answer");
 }
 
-static void check(const EvaluationTask& t) {
+static void check(const EvaluationTask& t, const std::string& place) {
   using Kind = EvaluationTask::Kind;
-  if (t.prompt.empty() == t.instruction.empty())
-    throw InvalidSetting("prompt", t.prompt.empty() ? "nothing to ask" : "beside an instruction", "one of 'prompt' and 'instruction'");
-  if (t.kind == Kind::kPerplexity && t.through_template()) throw InvalidSetting("instruction", t.instruction, "'prompt' of a perplexity");
-  if (t.kind == Kind::kChoice && t.choices.empty() == t.choices_in.empty())
-    throw InvalidSetting("choices", t.choices.empty() ? "none" : "beside 'choices_in'", "one of 'choices' and 'choices_in'");
-  if (t.kind != Kind::kPerplexity && t.reference.empty()) throw InvalidSetting("reference", "none", "a form, such as \"{{answer}}\"");
-  if (t.shots > 0 && t.through_template()) throw InvalidSetting("shots", std::to_string(t.shots), "0 with 'instruction': examples stand in a 'prompt'");
+  const auto refuse = [&](const char* key, const char* found, const char* expected) {
+    throw ConfigError({.who = place + ": '" + key + "'", .found = found, .expected = expected, .remedy = ""});
+  };
+  if (t.prompt.empty() == t.instruction.empty()) refuse("prompt", t.prompt.empty() ? "nothing to ask" : "beside 'instruction'", "one of 'prompt' and 'instruction'");
+  if (t.kind == Kind::kPerplexity && t.through_template()) refuse("instruction", "of a perplexity", "'prompt'");
+  if (t.kind == Kind::kChoice && t.choices.empty() == t.choices_in.empty()) refuse("choices", t.choices.empty() ? "none" : "beside 'choices_in'", "one of 'choices' and 'choices_in'");
+  if (t.kind != Kind::kPerplexity && t.reference.empty()) refuse("reference", "none", "a form, such as \"{{answer}}\"");
+  if (t.shots > 0 && t.through_template()) refuse("shots", "beside 'instruction'", "'prompt', which examples stand in");
 }
 
 EvaluationTask parse_evaluation_task(const std::string& name, const std::string& text, const std::string& place) {
   EvaluationTask task{.name = name};
   Schema schema;
   describe(schema, task);
-  schema.check_with([&] { check(task); });
   const auto node = parse_yaml(text, {.source = place});
   if (!node.is_map()) throw ConfigError({.who = place, .found = "no keys", .expected = "a task: 'kind', 'prompt', …", .remedy = ""});
   schema.load(node);
+  check(task, place);
   task.fingerprint = fingerprint(text);
   return task;
 }

@@ -40,7 +40,7 @@ struct EvaluationTask {
   std::string question, options;     ///< forms: what answers.json calls Q and O; the prompt or instruction, and nothing, where empty
   std::string intro;                 ///< form: before the shots
   std::int64_t shots = 0;            ///< examples with their answers before a prompt
-  std::string between = "\n\n";      ///< what follows each of them
+  std::string between = "\n\n";      ///< what follows the intro and each of them
   Answer answer = Answer::kText;
   std::int64_t letters = 4;          ///< A to the so-manieth
   std::int64_t max_new_tokens = 256;

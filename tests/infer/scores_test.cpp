@@ -92,6 +92,17 @@ TEST(Bootstrap, OfADifferenceIsPaired) {
   EXPECT_THAT(message_of<DataError>([&] { bootstrap_difference(a, {}); }), HasSubstr("100 and 0 scores"));
 }
 
+// Of two records: one of them twice, or both.
+TEST(Bootstrap, OfARatioIsOfSums) {
+  const std::vector<double> a{6, 2}, b{2, 6};
+  const auto interval = bootstrap_ratio(a, b);
+  EXPECT_DOUBLE_EQ(interval.mean, 1);
+  EXPECT_DOUBLE_EQ(interval.low, 1.0 / 3);
+  EXPECT_DOUBLE_EQ(interval.high, 3);
+  EXPECT_THROW(bootstrap_ratio(a, std::vector<double>{1, 0}), DataError);
+  EXPECT_THROW(bootstrap_ratio(a, std::vector<double>{1}), DataError);
+}
+
 TEST(Bootstrap, RefusesWhatHasNoInterval) {
   EXPECT_THROW(bootstrap_mean({}), DataError);
   EXPECT_THROW(bootstrap_mean(std::vector<double>{1}, {.resamples = 0}), ConfigError);

@@ -1,0 +1,39 @@
+"""An OpenAI-compatible service for tests: says what a function of the prompt says, or answers with a status."""
+
+import http.server
+import json
+import threading
+
+
+class StubJudge:
+    """@param reply of (prompt, how many times it came before): a text, or a status."""
+
+    def __init__(self, reply):
+        self.reply, self.prompts, self.headers = reply, [], []
+        stub = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                prompt = body["messages"][-1]["content"]
+                said = stub.reply(prompt, stub.prompts.count(prompt)) if self.path == "/v1/chat/completions" else 404
+                stub.prompts.append(prompt)
+                stub.headers.append(dict(self.headers))
+                content = json.dumps({"choices": [{"message": {"role": "assistant", "content": said}}]}).encode() if isinstance(said, str) else b"{}"
+                self.send_response(200 if isinstance(said, str) else said)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/v1"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
