@@ -82,21 +82,21 @@ TEST(Continuations, WordsAsPythonSplitsThem) {
 EvaluationItem question(std::vector<std::string> choices, std::size_t right) { return {.name = "q", .choices = std::move(choices), .right = right}; }
 
 TEST(Marks, EachMeasureOfAChoice) {
-  // Sums say the first, characters the second, bytes the third, behind nothing the fourth.
+  // Sums say the first, characters the third, bytes the second, behind nothing the fourth.
   const auto item = question({"ab", "蓝蓝蓝蓝", "abcdefgh", "abcd"}, 2);
   Outcome outcome;
-  mark_choice(outcome, item, {-2, -3, -6.4, -5}, {-1, -3, -7, -9});
+  mark_choice(outcome, item, {-2, -3, -4, -5}, {-1, -3, -4.6, -9});
   EXPECT_EQ(outcome.answer, "ab");
-  EXPECT_THAT(outcome.scores, ElementsAre(std::pair("acc", 0.0), std::pair("acc_bytes", 0.0), std::pair("acc_mutual_info", 0.0), std::pair("acc_norm", 0.0)));
+  EXPECT_THAT(outcome.scores, ElementsAre(std::pair("acc", 0.0), std::pair("acc_bytes", 0.0), std::pair("acc_mutual_info", 0.0), std::pair("acc_norm", 1.0)));
   const auto right = [&](std::size_t place, const char* metric) {
     auto asked = item;
     asked.right = place;
     Outcome found;
-    mark_choice(found, asked, {-2, -3, -6.4, -5}, {-1, -3, -7, -9});
+    mark_choice(found, asked, {-2, -3, -4, -5}, {-1, -3, -4.6, -9});
     return found.scores.at(metric);
   };
   EXPECT_EQ(right(0, "acc"), 1);
-  EXPECT_EQ(right(1, "acc_norm"), 1);   // −3/4 beside −1, −0.8 and −1.25
+  EXPECT_EQ(right(2, "acc_norm"), 1);   // −4/8 beside −1, −3/4 and −1.25
   EXPECT_EQ(right(1, "acc_bytes"), 1);  // −3/12
   EXPECT_EQ(right(3, "acc_mutual_info"), 1);
   EXPECT_EQ(Outcome::of_line(outcome.line(), "x"), outcome);
