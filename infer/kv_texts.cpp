@@ -16,9 +16,29 @@ KvText KvTexts::begin(const std::vector<TokenId>& prompt, std::optional<std::siz
     if (mine - prompt.begin() > shared) shared = mine - prompt.begin(), best = at;
   }
   if (best == ended_.end()) return {};
-  auto text = std::move(best->text);
-  ended_.erase(best);
+  // Taken over whole where most of it is wanted; else, as of two chats with one system text, the other may come back for the rest.
+  KvText text;
+  if (2 * shared > std::ssize(best->ids)) {
+    text = std::move(best->text);
+    ended_.erase(best);
+  } else {
+    text = beginning(best->text, shared);
+    ended_.splice(ended_.begin(), ended_, best);
+  }
   text.length = virtual_tokens() + shared;
+  return text;
+}
+
+KvText KvTexts::beginning(const KvText& whole, std::int64_t tokens) const {
+  KvText text;
+  reserve(text, tokens);
+  const auto held = side() + tokens;
+  for (std::size_t layer = 0; layer < whole.keys.size(); ++layer) {
+    text.keys[layer].narrow(0, 0, held).copy_(whole.keys[layer].narrow(0, 0, held));
+    text.values[layer].narrow(0, 0, held).copy_(whole.values[layer].narrow(0, 0, held));
+  }
+  text.prefix = whole.prefix;
+  text.mark = whole.mark;
   return text;
 }
 

@@ -29,6 +29,9 @@ class KvTexts {
   std::size_t kept() const { return ended_.size(); }
 
  private:
+  /// A copy of a text's first tokens.
+  KvText beginning(const KvText& whole, std::int64_t tokens) const;
+
   struct Ended {
     KvText text;
     std::vector<TokenId> ids;

@@ -457,5 +457,26 @@ TEST(KvTexts, KeepTheNewestAndGiveEachOnce) {
   EXPECT_EQ(texts.begin(ids, {}).length, 0) << "given already";
 }
 
+TEST(KvTexts, AShortBeginningIsCopiedAndTheTextKept) {
+  const auto model = toy_model(1, {{"max_position_embeddings", 150}});
+  KvTexts texts(*model, at::kFloat, at::kCPU, 2);
+  std::vector<TokenId> ids(90), other(90);
+  for (std::size_t i = 0; i < 90; ++i) ids[i] = static_cast<TokenId>(i % 29), other[i] = i < 20 ? ids[i] : 0;
+  KvText text;
+  texts.reserve(text, 90);
+  for (auto* both : {&text.keys, &text.values})
+    for (auto& x : *both) x.copy_(at::arange(x.numel()).view(x.sizes()));
+  const auto kept = text.keys[1].clone();
+  text.length = 90;
+  texts.end(std::move(text), ids, {});
+  const auto copy = texts.begin(other, {});
+  EXPECT_EQ(copy.length, 20);
+  EXPECT_TRUE(copy.keys[1].narrow(0, 0, 20).equal(kept.narrow(0, 0, 20)));
+  copy.keys[1].fill_(0);
+  const auto whole = texts.begin(ids, {});
+  EXPECT_EQ(whole.length, 89) << "it was there for its own next turn";
+  EXPECT_TRUE(whole.keys[1].narrow(0, 0, 89).equal(kept.narrow(0, 0, 89)));
+}
+
 }  // namespace
 }  // namespace herd::test
