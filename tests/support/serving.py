@@ -96,6 +96,7 @@ class Serving:
 
     def metric(self, name):
         found = re.search(rf"^{re.escape(name)} (\S+)$", self.get("/metrics")[1], re.MULTILINE)
+        assert found or name.endswith("_total"), f"no metric {name}"  # a count may not have begun
         return float(found.group(1)) if found else 0
 
     def wait_for_metric(self, name, value, timeout=10):
