@@ -38,7 +38,9 @@ std::function<Prompt(const Record&)> asker(Speaker& speaker, const PieceEncoder&
     return [&tokenizer = speaker.tokenizer(), &encoder, &t](const Record& record) { return instruction_prompt(tokenizer, encoder, t, record); };
   } catch (const ConfigError& error) {
     log_warning("'{}' answers /v1/completions alone: {}", name, error.what());
-    return [error](const Record&) -> Prompt { throw ConfigError(error); };
+    return [name](const Record&) -> Prompt {
+      throw ConfigError({.who = "model", .found = "'" + name + "', which has no template to put messages by", .expected = "plain text for it, by /v1/completions", .remedy = "who serves it may name one: --template"});
+    };
   }
 }
 

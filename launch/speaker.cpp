@@ -34,6 +34,7 @@ Speaker::Speaker(SpeakerOptions options) : options_(std::move(options)) {
   for (auto& adapter : options_.adapters) adapter.folder = hub_folder(adapter.folder, HubUse::kAdapter, "--adapter");
   options_.tokenizer = hub_folder(options_.tokenizer, HubUse::kTokenizer, "--tokenizer");
   check_model_folder(options_.model);
+  for (const auto& adapter : options_.adapters) read_adapter_options(adapter.folder);  // that it is one is told before what it lacks
   tokenizer_ = load_tokenizer(options_.tokenizer_folder());
   encoder_ = std::make_unique<PieceEncoder>(*tokenizer_);
 }

@@ -90,53 +90,44 @@ TEST(Generate, GreedyWithTheCacheIsGreedyWithoutIt) {
   }
 }
 
-// bf16 rounds a product of another height differently: the chosen token must be the best one up to that rounding, whose unit is 2^-8 of
-// logits below 4.
-// What stands before a text is in its cache once; a slot that another text leaves takes it along.
-TEST(Generate, BehindASideInputIsTheSameWithItsCache) {
+/// A small model of a family, perhaps with virtual tokens or prefixes, and prompts for it. ChatGLM's end as it wants them, each with a place of its own for
+/// its mask.
+struct Small {
+  std::unique_ptr<CausalLm> model;
+  std::vector<Prompt> prompts;
+};
+Small small_of(const std::string& family, const std::string& method, int window, std::initializer_list<int> lengths) {
+  ModelOptions options{.family = family};
+  options.config = shape_of_family(family, {.hidden_size = 32, .intermediate_size = 40, .num_hidden_layers = 2, .num_attention_heads = 4,
+                                            .num_key_value_heads = 2, .max_position_embeddings = 64, .sliding_window = window, .initializer_range = 0.3});
+  auto config = hub_config(options, kToyVocab);
+  Small small{nullptr, prompts(lengths)};
+  if (family == "chatglm") {
+    config.update({{"bos_token_id", kToyVocab - 1}, {"gmask_token_id", kToyVocab - 4}});
+    for (auto& prompt : small.prompts) {
+      for (auto& id : prompt.ids) id %= kToyVocab - 5;
+      prompt.ids.insert(prompt.ids.end(), {kToyVocab - 4, kToyVocab - 1});
+    }
+  }
+  small.model = make_model(config);
+  materialise(*small.model, at::kFloat);
+  initialise(*small.model, 3);
+  if (method != "none") attach(*small.model, {.method = method, .num_virtual_tokens = 5}, 4);
+  return small;
+}
+
+// Of every family: what stands before a text is in its cache once, and its place may be another's afterwards.
+TEST(Generate, EveryFamilyIsTheSameWithItsCache) {
   for (const auto& name : families().names())
-    for (const auto& method : {"prompt", "prefix"}) {
-      ModelOptions options{.family = name};
-      options.config = shape_of_family(name, {.hidden_size = 32, .intermediate_size = 40, .num_hidden_layers = 2, .num_attention_heads = 4,
-                                              .num_key_value_heads = 2, .max_position_embeddings = 64, .sliding_window = 7, .initializer_range = 0.3});
-      auto config = hub_config(options, kToyVocab);
-      auto some = prompts({3, 9, 5});
-      if (name == "chatglm") {
-        config.update({{"bos_token_id", kToyVocab - 1}, {"gmask_token_id", kToyVocab - 4}});
-        for (auto& prompt : some) prompt.ids.insert(prompt.ids.end(), {kToyVocab - 4, kToyVocab - 1});
-      }
-      const auto model = make_model(config);
-      materialise(*model, at::kFloat);
-      initialise(*model, 3);
-      attach(*model, {.method = method, .num_virtual_tokens = 5}, 4);
+    for (const auto* method : {"none", "prompt", "prefix"}) {
+      const auto [model, some] = small_of(name, method, method == std::string("none") ? 3 : 7, {3, 9, 5});
       const auto found = generate(*model, some, {.max_new_tokens = 12}, {.batch_size = 2});
       for (std::size_t i = 0; i < some.size(); ++i) EXPECT_EQ(found[i].ids, greedy_without_cache(*model, some[i].ids, 12)) << name << ", " << method << " " << i;
     }
 }
 
-// Of every family; ChatGLM's prompts end as it wants them, each with a place of its own for its mask.
-TEST(Generate, EveryFamilyIsTheSameWithItsCache) {
-  for (const auto& name : families().names()) {
-    ModelOptions options{.family = name};
-    options.config = shape_of_family(name, {.hidden_size = 32, .intermediate_size = 40, .num_hidden_layers = 2, .num_attention_heads = 4,
-                                            .num_key_value_heads = 2, .max_position_embeddings = 64, .sliding_window = 3, .initializer_range = 0.3});
-    auto config = hub_config(options, kToyVocab);
-    auto some = prompts({3, 9, 5});
-    if (name == "chatglm") {
-      config.update({{"bos_token_id", kToyVocab - 1}, {"gmask_token_id", kToyVocab - 4}});
-      for (auto& prompt : some) {
-        for (auto& id : prompt.ids) id %= kToyVocab - 5;
-        prompt.ids.insert(prompt.ids.end(), {kToyVocab - 4, kToyVocab - 1});
-      }
-    }
-    const auto model = make_model(config);
-    materialise(*model, at::kFloat);
-    initialise(*model, 3);
-    const auto found = generate(*model, some, {.max_new_tokens = 12}, {.batch_size = 2});
-    for (std::size_t i = 0; i < some.size(); ++i) EXPECT_EQ(found[i].ids, greedy_without_cache(*model, some[i].ids, 12)) << name << " " << i;
-  }
-}
-
+// bf16 rounds a product of another height differently: the chosen token must be the best one up to that rounding, whose unit is 2^-8 of
+// logits below 4.
 TEST(Generate, Bf16ChoosesTheBestUpToItsRounding) {
   const auto model = toy_model(3, {{"initializer_range", 0.1}}, at::kBFloat16);
   const auto given = prompts({7, 2});
@@ -257,19 +248,7 @@ TEST(Generate, LeavesTrainingAsItWas) {
 TEST(Engine, PromptsInChunksAreTheWhole) {
   for (const auto& name : families().names())
     for (const auto* method : {"none", "prompt", "prefix"}) {
-      ModelOptions options{.family = name};
-      options.config = shape_of_family(name, {.hidden_size = 32, .intermediate_size = 40, .num_hidden_layers = 2, .num_attention_heads = 4,
-                                              .num_key_value_heads = 2, .max_position_embeddings = 64, .sliding_window = 6, .initializer_range = 0.3});
-      auto config = hub_config(options, kToyVocab);
-      auto some = prompts({13, 1, 22, 8});
-      if (name == "chatglm") {
-        config.update({{"bos_token_id", kToyVocab - 1}, {"gmask_token_id", kToyVocab - 4}});
-        for (auto& prompt : some) prompt.ids.insert(prompt.ids.end(), {kToyVocab - 4, kToyVocab - 1});
-      }
-      const auto model = make_model(config);
-      materialise(*model, at::kFloat);
-      initialise(*model, 3);
-      if (method != std::string("none")) attach(*model, {.method = method, .num_virtual_tokens = 5}, 4);
+      const auto [model, some] = small_of(name, method, 6, {13, 1, 22, 8});
       for (const std::int64_t chunk : {1, 4, 7}) {
         const auto found = generate(*model, some, {.max_new_tokens = 12}, {.batch_size = 3, .prefill_chunk = chunk});
         for (std::size_t i = 0; i < some.size(); ++i) EXPECT_EQ(found[i].ids, greedy_without_cache(*model, some[i].ids, 12)) << name << ", " << method << ", by " << chunk << ", text " << i;

@@ -209,6 +209,7 @@ TEST_F(GenerateCommand, TellsWhatIsWrong) {
   refused({"--prompt", "a", "--stop", ""}, kExitUsage, {"stop string"});
   refused({"--prompt", "a", "--dtype", "int3"}, kExitUsage, {"dtype"});
   refused({"--instruction", "a"}, kExitUsage, {"no herd.json", "--template alpaca"});
+  refused({"--instruction", "a", "--adapter", folder("nowhere")}, kExitFailure, {"nowhere", "no such folder", "a PEFT adapter's folder"});
   refused({"--instruction", "a", "--template", "alpacca"}, kExitUsage, {"did you mean 'alpaca'?"});
   refused({"--prompt", ""}, kExitFailure, {"--prompt", "no tokens"});
   refused({"--prompt", std::string(300, 'a')}, kExitFailure, {"300 tokens", "at most 299", "context of 300"});
