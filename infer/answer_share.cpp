@@ -76,6 +76,7 @@ Signal answer_share(Engine& engine, std::int64_t batch_size, Communicator& commu
     };
     engine.add(std::move(request));
   };
+  bool waits = false;
   for (auto next = work.share.begin();;) {
     // No more than can grow at once: what a signal leaves to be ended is under way.
     for (; stop == Signal::none && next != work.share.end(); ++next) {
@@ -85,7 +86,8 @@ Signal answer_share(Engine& engine, std::int64_t batch_size, Communicator& commu
     const bool busy = engine.step();
     mine.ended = !busy && (next == work.share.end() || stop != Signal::none);
     mine.signal = static_cast<std::int64_t>(work.signal());
-    const bool waits = mine.ended && !(work.take_part && work.take_part());
+    // Once no rank has a pass to run none will have: whoever asked again would wait for one that waits for the next round.
+    waits = waits || (mine.ended && !(work.take_part && work.take_part()));
     const auto all = rounds.pass(mine, waits);
     if (!all) continue;
     work.told(all->answers, all->new_tokens);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <exception>
 #include <numeric>
 #include <set>
 #include <span>
@@ -79,6 +80,7 @@ class Engine::Texts {
   Tensor next_logits(const std::vector<Row>& rows);
   void take(Entry& entry, const Tensor& logits_bv);
   bool goes_on(Entry& entry, const Tensor& logits_bv);
+  void guarded(Entry& entry, const std::function<void()>& work);
   void end(Entry& entry);
   void forget_ended();
 
@@ -159,7 +161,8 @@ void Engine::Texts::read_prompts() {
   std::int64_t read = 0;
   for (std::size_t i = 0; i < growing.size(); ++i) {
     auto& entry = *growing[i];
-    while (!entry.prompt_read && !entry.ended && read < options_.prefill_chunk) read += read_chunk(entry);
+    while (!entry.prompt_read && !entry.ended && read < options_.prefill_chunk)
+      guarded(entry, [&] { read += read_chunk(entry); });  // it runs alone: whose fault it is is certain
   }
 }
 
@@ -197,11 +200,17 @@ void Engine::Texts::grow(const std::vector<Entry*>& entries) {
     for (std::size_t beam = 0; beam < entry->kv.size(); ++beam) rows.push_back({&entry->kv[beam], std::span(entry->text.answer(beam)).last(1), entry->text.length() - 1});
   const auto logits_bv = next_logits(rows);
   std::int64_t row = 0;
+  std::exception_ptr first;  // the others have their tokens too before it is thrown: their keys and values are there
   for (auto* entry : entries) {
     const auto count = std::ssize(entry->kv);
-    take(*entry, logits_bv.narrow(0, row, count));
+    try {
+      take(*entry, logits_bv.narrow(0, row, count));
+    } catch (...) {
+      if (!first) first = std::current_exception();
+    }
     row += count;
   }
+  if (first) std::rethrow_exception(first);
 }
 
 Tensor Engine::Texts::next_logits(const std::vector<Row>& rows) {
@@ -219,18 +228,27 @@ Tensor Engine::Texts::next_logits(const std::vector<Row>& rows) {
 
 void Engine::Texts::take(Entry& entry, const Tensor& logits_bv) {
   if (entry.ended) return;  // a listener of another one cancelled it
-  try {
+  guarded(entry, [&] {
     if (!goes_on(entry, logits_bv)) end(entry);
+  });
+}
+
+// What goes wrong with a text ends it alone, where somebody hears of it; else the step too, and the next one finds the others whole.
+void Engine::Texts::guarded(Entry& entry, const std::function<void()>& work) {
+  try {
+    work();
   } catch (const Error& error) {
-    if (!entry.request().on_error) throw;
+    const bool told = entry.ended;
     entry.ended = true;
-    entry.request().on_error(error);
+    if (!entry.request().on_error) throw;
+    if (!told) entry.request().on_error(error);
   }
 }
 
 bool Engine::Texts::goes_on(Entry& entry, const Tensor& logits_bv) {
   const std::span numbers(logits_bv.data_ptr<float>(), static_cast<std::size_t>(logits_bv.numel()));
   if (!entry.text.searches()) return entry.text.pick(numbers);
+  use(entry.request().adapter);  // a listener's add() may have changed it
   const auto parents = entry.text.pick_beams(numbers);
   std::vector<KvText> kv;
   for (auto at = parents.begin(); at != parents.end(); ++at) {
@@ -295,8 +313,14 @@ std::vector<Generation> generate(Engine& engine, std::vector<Request> requests) 
       if (then) then(generation);
     };
   }
-  for (auto& request : requests) engine.add(std::move(request));
-  while (engine.step()) {}
+  std::vector<Engine::Id> ids;
+  try {
+    for (auto& request : requests) ids.push_back(engine.add(std::move(request)));
+    while (engine.step()) {}
+  } catch (...) {
+    for (const auto id : ids) engine.cancel(id);  // their listeners are gone
+    throw;
+  }
   return all;
 }
 

@@ -13,10 +13,17 @@ std::vector<T> joined(std::vector<T> some, const std::vector<T>& more) {
 
 bool contains(const std::vector<TokenId>& ids, TokenId id) { return std::find(ids.begin(), ids.end(), id) != ids.end(); }
 
+// A template's end may be the model's own: a beam search and its sampler count them.
+std::vector<TokenId> without_twins(std::vector<TokenId> ids) {
+  std::sort(ids.begin(), ids.end());
+  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+  return ids;
+}
+
 }  // namespace
 
 GrowingText::GrowingText(Request request, const Tokenizer& tokenizer, const std::vector<TokenId>& eos, const ModelFacts& facts)
-    : request_(std::move(request)), tokenizer_(tokenizer), vocab_size_(facts.vocab_size), max_positions_(facts.max_positions), ends_(joined(eos, request_.prompt.ends)),
+    : request_(std::move(request)), tokenizer_(tokenizer), vocab_size_(facts.vocab_size), max_positions_(facts.max_positions), ends_(without_twins(joined(eos, request_.prompt.ends))),
       processors_(request_.options.sampling, ends_, facts.vocab_size), sampler_(request_.options.sampling, searches() ? ends_.size() + 1 : 1), stream_(new_stream()),
       search_(request_.options.beam, std::min(request_.options.max_new_tokens, facts.max_positions - prompt_length()), ends_.size()) {}
 
@@ -58,7 +65,7 @@ std::vector<std::size_t> GrowingText::pick_beams(std::span<float> logits) {
 bool GrowingText::ends(const std::vector<TokenId>& answer) const {
   if (contains(ends_, answer.back())) return true;
   if (request_.options.stop.empty() && request_.prompt.stop.empty()) return false;
-  auto stream = new_stream();
+  auto stream = stream_;  // as the prompt left it: nothing is pushed to a search's own
   for (const auto id : answer) stream.push(id);
   return stream.stopped();
 }
@@ -80,7 +87,7 @@ Generation GrowingText::generation_of(const BeamSearch::Beam& beam) const {
   Generation generation{.ids = beam.ids, .text = {}, .score = beam.score};
   const bool eos = contains(ends_, beam.ids.back());
   if (eos) generation.ids.pop_back();
-  auto stream = new_stream();
+  auto stream = stream_;
   for (const auto id : generation.ids) stream.push(id);
   stream.finish();
   generation.text = stream.text();

@@ -15,28 +15,33 @@ KvText KvTexts::begin(const std::vector<TokenId>& prompt, std::optional<std::siz
     const auto [mine, theirs] = std::mismatch(prompt.begin(), prompt.end() - 1, at->ids.begin(), at->ids.end());
     if (mine - prompt.begin() > shared) shared = mine - prompt.begin(), best = at;
   }
-  if (best == ended_.end()) return {};
-  // Taken over whole where most of it is wanted; else, as of two chats with one system text, the other may come back for the rest.
+  const auto room = std::ssize(prompt);
   KvText text;
-  if (2 * shared > std::ssize(best->ids)) {
+  if (best == ended_.end()) {
+    reserve(text, room);
+  } else if (2 * shared > std::ssize(best->ids)) {
     text = std::move(best->text);
     ended_.erase(best);
-  } else {
-    text = beginning(best->text, shared);
+    text.length = virtual_tokens() + shared;
+    reserve(text, room);
+  } else {  // as of two chats with one system text: the other may come back for the rest
+    text = beginning(best->text, shared, room);
     ended_.splice(ended_.begin(), ended_, best);
   }
-  text.length = virtual_tokens() + shared;
   return text;
 }
 
-KvText KvTexts::beginning(const KvText& whole, std::int64_t tokens) const {
+KvText KvTexts::copy(const KvText& text) const { return beginning(text, tokens(text), tokens(text) + 1); }
+
+KvText KvTexts::beginning(const KvText& whole, std::int64_t tokens, std::int64_t room) const {
   KvText text;
-  reserve(text, tokens);
+  reserve(text, room);
   const auto held = side() + tokens;
   for (std::size_t layer = 0; layer < whole.keys.size(); ++layer) {
     text.keys[layer].narrow(0, 0, held).copy_(whole.keys[layer].narrow(0, 0, held));
     text.values[layer].narrow(0, 0, held).copy_(whole.values[layer].narrow(0, 0, held));
   }
+  text.length = virtual_tokens() + tokens;
   text.prefix = whole.prefix;
   text.mark = whole.mark;
   return text;
@@ -60,17 +65,10 @@ void KvTexts::reserve(KvText& text, std::int64_t tokens) const {
 }
 
 void KvTexts::end(KvText text, std::vector<TokenId> ids, std::optional<std::size_t> adapter) {
-  if (most_ == 0 || text.length == 0) return;
+  if (most_ == 0 || text.length == 0 || model_.facts.sees_ahead) return;
   ids.resize(static_cast<std::size_t>(tokens(text)));
   ended_.push_front({std::move(text), std::move(ids), adapter});
   if (ended_.size() > most_) ended_.pop_back();
-}
-
-KvText KvTexts::copy(const KvText& text) const {
-  auto other = text;
-  for (auto* both : {&other.keys, &other.values})
-    for (auto& x : *both) x = x.clone();
-  return other;
 }
 
 std::int64_t KvTexts::tokens(const KvText& text) const { return text.length == 0 ? 0 : text.length - virtual_tokens(); }

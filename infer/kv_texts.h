@@ -15,7 +15,7 @@ class KvTexts {
   /// @param dtype of the model's activations. @param kept how many texts that have ended are kept.
   KvTexts(const CausalLm& model, at::ScalarType dtype, at::Device device, std::size_t kept);
 
-  /// A text for a prompt of an adapter: with what it shares with a kept one, at most all tokens but the last, or empty.
+  /// A text with room for a prompt of the adapter in place: with what it shares with a kept one, at most all tokens but the last, or empty.
   KvText begin(const std::vector<TokenId>& prompt, std::optional<std::size_t> adapter);
   /// Room for `tokens` of the text's own, grown in chunks, so that a token costs no copy of what is there.
   void reserve(KvText& text, std::int64_t tokens) const;
@@ -29,8 +29,8 @@ class KvTexts {
   std::size_t kept() const { return ended_.size(); }
 
  private:
-  /// A copy of a text's first tokens.
-  KvText beginning(const KvText& whole, std::int64_t tokens) const;
+  /// A copy of a text's first tokens, with room for more.
+  KvText beginning(const KvText& whole, std::int64_t tokens, std::int64_t room) const;
 
   struct Ended {
     KvText text;

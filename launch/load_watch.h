@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "runtime/base/signals.h"
+#include "runtime/report/status_line.h"
 
 namespace herd {
 
@@ -17,7 +18,6 @@ class LoadWatch {
  public:
   /// @param shows whether this rank is the one that does.
   LoadWatch(std::function<Signal()> signal, bool shows) : signal_(std::move(signal)), shows_(shows) {}
-  ~LoadWatch();
   LoadWatch(const LoadWatch&) = delete;
   LoadWatch& operator=(const LoadWatch&) = delete;
 
@@ -31,7 +31,8 @@ class LoadWatch {
   bool shows_;
   std::mutex mutex_;
   std::string doing_;
-  Clock::time_point began_{}, shown_{}, logged_{};
+  Clock::time_point began_{};
+  StatusLine line_;
 };
 
 }  // namespace herd

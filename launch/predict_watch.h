@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <string>
 
+#include "runtime/report/status_line.h"
+
 namespace herd {
 
 /// Shows how far a prediction is: on a terminal a line redrawn in place, elsewhere one of the log now and then.
@@ -10,7 +12,6 @@ class PredictWatch {
  public:
   /// @param before answers that were there when this process began. @param all wanted. @param shows whether this rank is the one that does.
   PredictWatch(std::int64_t before, std::int64_t all, bool shows) : before_(before), all_(all), shows_(shows) {}
-  ~PredictWatch();
   PredictWatch(const PredictWatch&) = delete;
   PredictWatch& operator=(const PredictWatch&) = delete;
 
@@ -22,7 +23,8 @@ class PredictWatch {
 
   std::int64_t before_, all_;
   bool shows_;
-  Clock::time_point began_ = Clock::now(), logged_ = began_;
+  Clock::time_point began_ = Clock::now();
+  StatusLine line_;
 };
 
 /// ` 34% 340/1,000 answers  eta 1:23  120 tok/s`. @param before answers that took none of the seconds.

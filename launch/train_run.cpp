@@ -1,6 +1,5 @@
 #include "launch/train_run.h"
 
-#include <algorithm>
 #include <variant>
 
 #include "data/batches.h"
@@ -31,9 +30,9 @@ std::variant<RunParts, Signal> load_parts_or_stop(const RunConfig& config, int t
       return std::nullopt;
     }
   });
-  auto came = static_cast<int>(signal());
-  for (const auto& other : all_gather_string(communicator, std::to_string(came))) came = std::max(came, std::stoi(other));
-  if (came != 0) return static_cast<Signal>(came);
+  auto came = at::full({1}, static_cast<int>(signal()), at::kLong);
+  communicator.all_reduce(came, ReduceOp::kMax).wait();
+  if (const auto greatest = static_cast<Signal>(came.item<std::int64_t>()); greatest != Signal::none) return greatest;
   return std::move(*parts);
 }
 

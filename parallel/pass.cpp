@@ -82,7 +82,7 @@ LossResult Pass::head_loss(const Tensor& hidden_btd, const Batch& batch, double 
 Tensor Pass::begin(const Batch& batch, bool computes, bool training, KvCache* cache) {
   if (model_.side) {
     listener_->enter(producer(), Phase::kForward);
-    if (computes) leaves_ = model_.side_leaves(training && side_learns_);
+    if (computes && (!cache || cache->empty())) leaves_ = model_.side_leaves(training && side_learns_);
     listener_->leave(producer(), Phase::kForward);
   }
   if (computes) {
@@ -173,7 +173,7 @@ Tensor Pass::next_logits(const Batch& batch, KvCache& cache) {
   const auto x_btd = forward_blocks(batch, &cache);
   Tensor logits_bv;
   listener_->enter(0, Phase::kForward);
-  if (batch.rows() > 0) logits_bv = model_.head()(model_.final_norm(x_btd.narrow(1, x_btd.size(1) - 1, 1))).squeeze(1).to(at::kFloat).contiguous();
+  if (batch.rows() > 0) logits_bv = model_.last_logits(x_btd);
   listener_->leave(0, Phase::kForward);
   end();
   return logits_bv;

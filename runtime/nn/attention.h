@@ -10,7 +10,8 @@ namespace herd {
 /// To a window or slopes they are tokens at the n places before a segment's first.
 struct PastKeysAndValues {
   std::vector<Tensor> keys_nke{}, values_nke{};
-  std::int64_t length() const { return keys_nke.empty() ? 0 : keys_nke.front().size(0); }
+  std::int64_t held = 0;  ///< how many a cache holds already, where they are not here
+  std::int64_t length() const { return keys_nke.empty() ? held : keys_nke.front().size(0); }
 };
 
 /// Who attends to whom: a description, never a mask of all pairs. Causal inside each segment.

@@ -25,7 +25,7 @@ SideLeaves CausalLm::side_leaves(bool learns) { return side ? SideLeaves(*side, 
 
 Context CausalLm::context_beside(const Batch& seen, const SideLeaves& leaves, KvCache* cache) const {
   auto ctx = context(seen, cache);
-  if (has_prefix()) ctx.attention.past = {leaves.keys_nke(), leaves.values_nke()};
+  if (has_prefix()) ctx.attention.past = {leaves.keys_nke(), leaves.values_nke(), side->length()};
   return ctx;
 }
 
@@ -38,7 +38,7 @@ Tensor CausalLm::embed(const Batch& batch, const Batch& seen, const SideLeaves& 
 
 Tensor CausalLm::hidden(const Batch& batch, KvCache* cache) {
   const bool first = !cache || cache->empty();
-  const auto leaves = side_leaves(false);
+  const auto leaves = first ? side_leaves(false) : SideLeaves();  // the cache holds what they were
   const auto seen = beside(batch, first);
   auto ctx = context_beside(seen, leaves, cache);
   auto x = embed(batch, seen, leaves);
@@ -52,8 +52,11 @@ Tensor CausalLm::hidden(const Batch& batch, KvCache* cache) {
 Tensor CausalLm::logits(const Batch& batch, KvCache* cache) { return head()(final_norm(hidden(batch, cache))); }
 
 Tensor CausalLm::next_logits(const Batch& batch, KvCache& cache) {
-  const auto last_b1d = hidden(batch, &cache).narrow(1, batch.length() - 1, 1);
-  return head()(final_norm(last_b1d)).squeeze(1).to(at::kFloat).contiguous();
+  return last_logits(hidden(batch, &cache));
+}
+
+Tensor CausalLm::last_logits(const Tensor& x_btd) {
+  return head()(final_norm(x_btd.narrow(1, x_btd.size(1) - 1, 1))).squeeze(1).to(at::kFloat).contiguous();
 }
 
 void assign_names(CausalLm& model) {

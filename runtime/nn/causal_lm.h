@@ -90,6 +90,8 @@ class CausalLm {
   Tensor logits(const Batch& batch, KvCache* cache = nullptr);
   /// Logits of what follows each row's last token, fp32 [b, vocab]: the head never sees a whole prompt. Every row is one text, none padded.
   Tensor next_logits(const Batch& batch, KvCache& cache);
+  /// The same of what left the last block, [b, t, d].
+  Tensor last_logits(const Tensor& x_btd);
   /// The last hidden state [b, t, d] before the final norm, of the batch's own tokens.
   Tensor hidden(const Batch& batch, KvCache* cache = nullptr);
 };

@@ -61,10 +61,9 @@ HERD_INLINE void tile(const float* x, const W* w, S* y, Index in, Index out, boo
   }
 }
 
-// O outputs for all rows, while their weights are in the cache.
+// O outputs for all rows, while their weights are in the cache. @param first as tile's: false where w is no memory of the weight.
 template <int O, class W, class S>
-HERD_INLINE void outputs(const float* x, const W* w, S* y, Index rows, Index in, Index out) {
-  bool first = true;
+HERD_INLINE void outputs(const float* x, const W* w, S* y, Index rows, Index in, Index out, bool first) {
   for (; rows >= 6; rows -= 6, x += 6 * in, y += 6 * out, first = false) tile<6, O>(x, w, y, in, out, first);
   if (rows >= 4) tile<4, O>(x, w, y, in, out, first), rows -= 4, x += 4 * in, y += 4 * out, first = false;
   if (rows == 3) tile<3, O>(x, w, y, in, out, first);
@@ -75,7 +74,7 @@ HERD_INLINE void outputs(const float* x, const W* w, S* y, Index rows, Index in,
 // Weights that several tiles want are made wide once.
 template <int O, class S>
 HERD_INLINE void widened(const float* x, const Bf16* w, S* y, Index rows, Index in, Index out, float* wide) {
-  if (rows <= 6) return outputs<O>(x, w, y, rows, in, out);
+  if (rows <= 6) return outputs<O>(x, w, y, rows, in, out, true);
   constexpr Index kLine = 64 / sizeof(Bf16);
   for (Index begin = 0; begin < O * in; begin += kLine) {
     __builtin_prefetch(w + O * in + begin, 0, kNear);
@@ -83,11 +82,11 @@ HERD_INLINE void widened(const float* x, const Bf16* w, S* y, Index rows, Index 
 #pragma omp simd
     for (Index i = begin; i < end; ++i) wide[i] = kernel::load(w, i);
   }
-  outputs<O>(x, wide, y, rows, in, out);
+  outputs<O>(x, wide, y, rows, in, out, false);
 }
 template <int O>
 HERD_INLINE void widened(const float* x, const float* w, float* y, Index rows, Index in, Index out, float*) {
-  outputs<O>(x, w, y, rows, in, out);
+  outputs<O>(x, w, y, rows, in, out, true);
 }
 
 template <class S>

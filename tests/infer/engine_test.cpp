@@ -258,20 +258,46 @@ TEST(Engine, PromptsInChunksAreTheWhole) {
 
 // Turns of two chats in turn, each beginning as the one before it; then one that parts from it early.
 TEST(Engine, WhatWasKeptOfATextIsItsBeginning) {
-  const auto model = toy_model(3, {{"max_position_embeddings", 256}});
-  const Letters letters;
-  Engine engine(*model, letters, {}, {.batch_size = 2, .prefill_chunk = 8, .kept_texts = 2});
-  auto chats = prompts({20, 24});
-  for (int turn = 0; turn < 4; ++turn) {
-    const auto found = generate(engine, requests(chats, {.max_new_tokens = 10}));
-    for (std::size_t i = 0; i < chats.size(); ++i) {
-      EXPECT_EQ(found[i].ids, greedy_without_cache(*model, chats[i].ids, 10)) << "turn " << turn;
-      auto& ids = chats[i].ids;
-      ids.insert(ids.end(), found[i].ids.begin(), found[i].ids.end());
-      if (turn == 2) ids[17] = (ids[17] + 1) % kToyVocab;
-      ids.insert(ids.end(), {3, static_cast<TokenId>(turn), 5});
+  for (const std::string family : {"llama", "bloom"})
+    for (const std::string method : {"none", "prompt", "prefix"}) {
+      SCOPED_TRACE(family + ", " + method);
+      auto [model, chats] = small_of(family, method, 7, {20, 24});
+      const Letters letters;
+      Engine engine(*model, letters, {}, {.batch_size = 2, .prefill_chunk = 8, .kept_texts = 2});
+      for (int turn = 0; turn < 3; ++turn) {
+        const auto before = engine.prompt_tokens_read();
+        const auto found = generate(engine, requests(chats, {.max_new_tokens = 4}));
+        // What a turn adds, and the last token that was generated: it has no keys and values.
+        EXPECT_EQ(engine.prompt_tokens_read() - before, turn == 0 ? 20 + 24 : turn == 1 ? 2 * 4 : 2 * 4 + 12 + 16) << "turn " << turn;
+        for (std::size_t i = 0; i < chats.size(); ++i) {
+          EXPECT_EQ(found[i].ids, greedy_without_cache(*model, chats[i].ids, 4)) << "turn " << turn;
+          auto& ids = chats[i].ids;
+          ids.insert(ids.end(), found[i].ids.begin(), found[i].ids.end());
+          if (turn == 1) ids[18] = (ids[18] + 1) % kToyVocab;
+          ids.insert(ids.end(), {3, static_cast<TokenId>(turn), 5});
+        }
+      }
     }
-  }
+}
+
+// It is read alone, so that it is sure whose fault it is; another one goes on.
+TEST(Engine, AFaultOfAPromptIsToldToItsListener) {
+  auto [model, some] = small_of("chatglm", "none", 0, {4, 6});
+  some[0].ids.erase(some[0].ids.end() - 2);  // no [gMASK] before its sop
+  const Letters letters;
+  Engine engine(*model, letters, {}, {});
+  auto wanted = requests(some, {.max_new_tokens = 5});
+  std::string told;
+  wanted[0].on_error = [&told](const std::exception& error) { told += error.what(); };
+  const auto found = generate(engine, wanted);
+  EXPECT_THAT(told, HasSubstr("[gMASK]"));
+  EXPECT_TRUE(found[0].ids.empty());
+  EXPECT_EQ(found[1].ids, greedy_without_cache(*model, some[1].ids, 5));
+
+  wanted[0].on_error = {};
+  EXPECT_THROW(generate(engine, wanted), Error);
+  EXPECT_FALSE(engine.step()) << "whoever asked for them is gone";
+  EXPECT_EQ(generate(engine, {wanted[1]})[0].ids, found[1].ids);
 }
 
 TEST(Engine, ARequestMayComeAndGoWhileOthersGrow) {

@@ -1,6 +1,10 @@
 // A model that ranks hold in parts answers as one that is whole, whatever each rank has to answer.
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <thread>
+
+#include "infer/answer_share.h"
 #include "infer/shared_model.h"
 #include "parallel/comm/threads.h"
 #include "peft/registry.h"
@@ -64,6 +68,30 @@ TEST(SharedModel, AnswersAsAWholeOneOnAnyNumberOfRanks) {
       for (const auto rank : held) EXPECT_LT(rank, bytes / ranks + bytes / 20) << "each keeps its part alone";
     }
   }
+}
+
+// One rank's last step has two passes, of a text that ends and of one that ends with its first word; the other, which only takes part, has heard of the last round after
+// the first of them. The round that the first then hears of is one in which nobody had ended.
+TEST(SharedModel, RanksThatHearOfEachOtherAtOtherTimesEndTogether) {
+  const Letters letters;
+  std::vector<std::size_t> answered;
+  run_threads(2, [&](Communicator& c) {
+    const auto model = toy_model(3);
+    const auto passes = c.split(0, c.rank());
+    const auto strategy = strategies().at("zero3").make({*model, *passes, {}});
+    SharedModel shared(*strategy, *passes);
+    Engine engine(*model, letters, {}, {.batch_size = 1}, {}, [&](const Batch& batch, KvCache& cache) { return shared.next_logits(batch, cache); });
+    const bool asks = c.rank() == 0;
+    const auto stop = answer_share(engine, 2, c,
+                                   {.share = asks ? std::vector<std::size_t>{0, 1} : std::vector<std::size_t>(),
+                                    .request = [](std::size_t i) { return Request{.prompt = {.ids = {1, 2}}, .options = {.max_new_tokens = i == 0 ? 2 : 1}}; },
+                                    .store = [&](std::size_t i, const Generation&) { answered.push_back(i); },
+                                    .signal = [asks] { return std::this_thread::sleep_for(std::chrono::milliseconds(asks ? 0 : 50)), Signal::none; },
+                                    .told = [](std::int64_t, std::int64_t) {},
+                                    .take_part = [&] { return shared.take_part(); }});
+    EXPECT_EQ(stop, Signal::none);
+  });
+  EXPECT_EQ(answered, (std::vector<std::size_t>{0, 1}));
 }
 
 }  // namespace

@@ -3,7 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
+#include <utility>
 
 #include "runtime/nn/loss.h"
 #include "runtime/nn/matmul.h"
@@ -134,7 +136,10 @@ TEST(Attention, OneTokenAtATimeOverTheCacheIsTheWhole) {
   for (std::int64_t i = 3; i < 6; ++i) step(i, 1);
 }
 
-// One token at a time, where keys fall out of the window, lie behind a prefix, or lose score by their distance.
+// A prompt, a stretch behind it, and a token: each has a way of its own through the kernels.
+constexpr std::array<std::pair<std::int64_t, std::int64_t>, 3> kSteps{{{0, 5}, {5, 3}, {8, 1}}};
+
+// Where keys fall out of the window, lie behind a prefix, or lose score by their distance.
 TEST(Attention, EveryKindOfLayoutOverTheCacheIsTheWhole) {
   const Inputs in{random({1, 9, 4, 4}), random({1, 9, 2, 4}, at::kDouble, 2), random({1, 9, 2, 4}, at::kDouble, 3)};
   AttentionLayout plain = attention_layout(rows_of({{9}}, 9)), window = plain, alibi = plain, prefix = plain;
@@ -145,7 +150,7 @@ TEST(Attention, EveryKindOfLayoutOverTheCacheIsTheWhole) {
     const auto whole = attention_by_definition(in[0], in[1], in[2], layout);
     auto text = text_of(9);
     KvCache cache{{&text}};
-    for (std::int64_t begin = 0, count = 5; begin < 9; begin += count, count = 1) {
+    for (const auto& [begin, count] : kSteps) {
       const auto part = [&](const Tensor& x) { return x.narrow(1, begin, count); };
       auto now = layout;
       now.segments = {{0, 0, count}};
@@ -213,7 +218,7 @@ TEST(Attention, OverTheCacheBehindKeysAndValuesIsTheWhole) {
     layout.past = {{in[3]}, {in[4]}};
     auto text = text_of(12);
     KvCache cache{{&text}};
-    for (std::int64_t begin = 0, count = 5; begin < 9; begin += count, count = 1) {
+    for (const auto& [begin, count] : kSteps) {
       const auto part = [&](const Tensor& x) { return x.narrow(1, begin, count); };
       layout.segments = {{0, 0, count}};
       const auto y = attention(part(in[0]), part(in[1]), part(in[2]), layout, &cache, 0);
