@@ -13,6 +13,7 @@
 #include "infer/growing_text.h"
 #include "infer/kv_texts.h"
 #include "runtime/base/error.h"
+#include "runtime/nn/on_device.h"
 
 namespace herd {
 namespace {
@@ -59,7 +60,7 @@ class Engine::Texts {
   Texts(CausalLm& model, const Tokenizer& tokenizer, std::vector<TokenId> eos, EngineOptions options, std::function<void(std::optional<std::size_t>)> use_adapter,
         NextLogits next_logits)
       : model_(model), tokenizer_(tokenizer), eos_(std::move(eos)), options_(options), use_adapter_(std::move(use_adapter)), next_logits_(std::move(next_logits)),
-        kv_(model, dtype(), at::kCPU, static_cast<std::size_t>(options.kept_texts)) {}
+        kv_(model, dtype(), options.device, static_cast<std::size_t>(options.kept_texts), options.int8_kv) {}
 
   void check(const Request& request, std::size_t number) const;
   Id add(Request request);
@@ -221,7 +222,8 @@ Tensor Engine::Texts::next_logits(const std::vector<Row>& rows) {
     cache.texts.push_back(row.kv);
   }
   const auto beside = cache.empty() && model_.has_virtual_tokens() ? model_.side->length() : 0;
-  auto logits_bv = next_logits_ ? next_logits_(batch_of(rows), cache) : model_.next_logits(batch_of(rows), cache);
+  const auto batch = on_device(batch_of(rows), options_.device);
+  auto logits_bv = (next_logits_ ? next_logits_(batch, cache) : model_.next_logits(batch, cache)).cpu();
   cache.advance(std::vector(rows.size(), beside + t));
   return logits_bv;
 }

@@ -17,6 +17,8 @@ struct EngineOptions {
   std::int64_t batch_size = 8;        ///< texts that grow side by side
   std::int64_t prefill_chunk = 512;   ///< tokens of prompts that are read between two new tokens of the texts that grow already
   std::int64_t kept_texts = 0;        ///< texts that have ended whose keys and values are kept for prompts that begin like them
+  at::Device device = at::kCPU;       ///< where the model is
+  bool int8_kv = false;               ///< keys and values in eight bits (KvSlab): half of bf16's memory, and what follows changes within their rounding
 
   void validate() const;
   bool operator==(const EngineOptions&) const = default;

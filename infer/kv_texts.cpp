@@ -4,7 +4,8 @@
 
 namespace herd {
 
-KvTexts::KvTexts(const CausalLm& model, at::ScalarType dtype, at::Device device, std::size_t kept) : model_(model), dtype_(dtype), device_(device), most_(kept) {}
+KvTexts::KvTexts(const CausalLm& model, at::ScalarType dtype, at::Device device, std::size_t kept, bool int8)
+    : model_(model), dtype_(dtype), device_(device), most_(kept), int8_(int8) {}
 
 KvText KvTexts::begin(const std::vector<TokenId>& prompt, std::optional<std::size_t> adapter) {
   constexpr std::int64_t kWorthIt = 16;  // tokens; a new text costs as much
@@ -38,8 +39,8 @@ KvText KvTexts::beginning(const KvText& whole, std::int64_t tokens, std::int64_t
   reserve(text, room);
   const auto held = side() + tokens;
   for (std::size_t layer = 0; layer < whole.keys.size(); ++layer) {
-    text.keys[layer].narrow(0, 0, held).copy_(whole.keys[layer].narrow(0, 0, held));
-    text.values[layer].narrow(0, 0, held).copy_(whole.values[layer].narrow(0, 0, held));
+    text.keys[layer].copy_beginning(whole.keys[layer], held);
+    text.values[layer].copy_beginning(whole.values[layer], held);
   }
   text.length = virtual_tokens() + tokens;
   text.prefix = whole.prefix;
@@ -49,17 +50,17 @@ KvText KvTexts::beginning(const KvText& whole, std::int64_t tokens, std::int64_t
 
 void KvTexts::reserve(KvText& text, std::int64_t tokens) const {
   constexpr std::int64_t kChunk = 64;
-  const auto capacity = text.keys.empty() ? 0 : text.keys.front().size(0) - side();
+  const auto capacity = text.keys.empty() ? 0 : text.keys.front().capacity() - side();
   if (tokens <= capacity) return;
   const auto wanted = std::max(tokens, capacity + capacity / 2);
   const auto grown = side() + std::max(tokens, std::min((wanted + kChunk - 1) / kChunk * kChunk, model_.facts.max_positions));
   const auto held = text.length == 0 ? 0 : side() + this->tokens(text);
   for (auto* both : {&text.keys, &text.values}) {
     both->resize(model_.blocks.size());
-    for (auto& x : *both) {
-      auto larger = at::empty({grown, model_.facts.kv_heads, model_.facts.head_dim}, at::dtype(dtype_).device(device_));
-      if (held > 0) larger.narrow(0, 0, held).copy_(x.narrow(0, 0, held));
-      x = larger;
+    for (auto& slab : *both) {
+      KvSlab larger(grown, model_.facts.kv_heads, model_.facts.head_dim, at::dtype(dtype_).device(device_), int8_);
+      if (held > 0) larger.copy_beginning(slab, held);
+      slab = std::move(larger);
     }
   }
 }

@@ -12,8 +12,8 @@ namespace herd {
 /// chat does, goes on from them.
 class KvTexts {
  public:
-  /// @param dtype of the model's activations. @param kept how many texts that have ended are kept.
-  KvTexts(const CausalLm& model, at::ScalarType dtype, at::Device device, std::size_t kept);
+  /// @param dtype of the model's activations. @param kept how many texts that have ended are kept. @param int8 whether in eight bits (KvSlab).
+  KvTexts(const CausalLm& model, at::ScalarType dtype, at::Device device, std::size_t kept, bool int8 = false);
 
   /// A text with room for a prompt of the adapter in place: with what it shares with a kept one, at most all tokens but the last, or empty.
   KvText begin(const std::vector<TokenId>& prompt, std::optional<std::size_t> adapter);
@@ -44,6 +44,7 @@ class KvTexts {
   at::ScalarType dtype_;
   at::Device device_;
   std::size_t most_;
+  bool int8_;
   std::list<Ended> ended_;  // the newest first
 };
 

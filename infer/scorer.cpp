@@ -8,6 +8,7 @@
 
 #include "infer/answer_mode.h"
 #include "runtime/base/error.h"
+#include "runtime/nn/on_device.h"
 
 namespace herd {
 namespace {
@@ -67,11 +68,13 @@ std::vector<std::vector<LogProbs>> score(CausalLm& model, const std::vector<std:
     lengths.push_back(texts[i].size());
   }
   const AnswerMode answer_mode(*model.random);
+  at::Device device = at::kCPU;
+  for_each_parameter(model, [&](const std::string&, Parameter& p) { device = p.value.device(); });
   std::vector<std::vector<LogProbs>> out(texts.size());
   for (const auto& batch : batches_by_length(lengths, batch_size)) {
     std::vector<std::vector<std::int64_t>> rows;
     for (const auto i : batch) rows.emplace_back(texts[i].begin(), texts[i].end() - 1);
-    const auto x_btd = model.hidden(plain_batch(rows));
+    const auto x_btd = model.hidden(on_device(plain_batch(rows), device));
     for (std::size_t row = 0; row < batch.size(); ++row)
       out[batch[row]] = score_hidden(model, x_btd[static_cast<std::int64_t>(row)], texts[batch[row]], top);
   }

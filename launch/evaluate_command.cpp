@@ -52,8 +52,8 @@ class Evaluation {
     generation_.stop.insert(generation_.stop.end(), task_.stop.begin(), task_.stop.end());
   }
 
-  void load() {
-    speaker_.load();
+  void load(const Communicator& communicator) {
+    speaker_.load(communicator);
     engine_ = speaker_.engine(options_.engine);
     speaker_.use(adapter_);
     if (task_.kind != EvaluationTask::Kind::kAnswer) return;
@@ -169,7 +169,8 @@ int evaluate_on_rank(EvaluateOptions& options) {
       return std::make_unique<Evaluation>(options, options.asked_task());
     });
     use_threads(options.speaker.threads, *communicator);
-    agree(*communicator, [&] { evaluation->load(); });
+    use_device(options.speaker, communicator);
+    agree(*communicator, [&] { evaluation->load(*communicator); });
     const auto outcomes = evaluation->outcomes(*communicator);
     agree(*communicator, [&] {
       if (communicator->rank() != 0) return;

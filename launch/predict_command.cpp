@@ -56,7 +56,7 @@ class Prediction {
 
   void load(Communicator& communicator) {
     if (options_.shared) speaker_.load_shared(communicator, adapter_);
-    else agree(communicator, [&] { speaker_.load(); });
+    else agree(communicator, [&] { speaker_.load(communicator); });
     agree(communicator, [&] { look(); });
   }
 
@@ -183,6 +183,7 @@ int predict_on_rank(PredictOptions& options, const AnswerSettings& settings) {
       return std::make_unique<Prediction>(options, settings);
     });
     use_threads(options.speaker.threads, *communicator);
+    use_device(options.speaker, communicator);
     prediction->load(*communicator);
     check_same(prediction->settings(), *communicator);
     const AnswerParts parts(options.output);

@@ -6,6 +6,8 @@
 
 #include "launch/hub_places.h"
 #include "parallel/comm/agree.h"
+#include "parallel/comm/communicator.h"
+#include "parallel/comm/nccl.h"
 #include "peft/adapter_io.h"
 #include "runtime/net/hub_cache.h"
 
@@ -27,6 +29,10 @@ void check_model_folder(const std::filesystem::path& folder) {
 }
 
 }  // namespace
+
+void use_device(const SpeakerOptions& options, std::unique_ptr<Communicator>& ranks) {
+  if (options.device == "cuda") use_gpus(ranks);
+}
 
 Speaker::Speaker(SpeakerOptions options) : options_(std::move(options)) {
   if (options_.threads > 0) at::set_num_threads(options_.threads);
@@ -63,14 +69,34 @@ Prompt Speaker::prompt(std::string_view text, std::optional<std::size_t> adapter
 }
 
 void Speaker::load() {
+  alone_ = make_self_communicator();
+  use_device(options_, alone_);
+  load(*alone_);
+}
+
+void Speaker::load(const Communicator& ranks) {
+  device_ = ranks.devices().front();
   loaded_ = load_hub_folder(options_.model, scalar_type(options_.dtype), "auto", options_.storage());
   check_vocabulary(loaded_.model->facts, tokenizer_->vocab_size(), options_.tokenizer_folder());
   adapters_ = std::make_unique<Adapters>(*loaded_.model);
   for (const auto& [name, folder] : options_.adapters)
     adapters_->add(name, folder, {hub_name(options_.model), options_.force_base ? "" : loaded_.fingerprint});
+  move_to_device();
+}
+
+// With what each adapter puts there, and without.
+void Speaker::move_to_device() {
+  if (device_.is_cpu()) return;
+  for (std::size_t adapter = 0; adapter < options_.adapters.size(); ++adapter) {
+    use(adapter);
+    fill(*loaded_.model, {}, device_);
+  }
+  use(std::nullopt);
+  fill(*loaded_.model, {}, device_);
 }
 
 void Speaker::load_shared(Communicator& communicator, std::optional<std::size_t> adapter) {
+  device_ = communicator.devices().front();
   ranks_ = communicator.split(0, communicator.rank());
   agree(communicator, [&] {
     if (!options_.quantization.empty())
@@ -84,7 +110,9 @@ void Speaker::load_shared(Communicator& communicator, std::optional<std::size_t>
   shared_ = std::make_unique<SharedModel>(*strategy_, *ranks_);
 }
 
-std::unique_ptr<Engine> Speaker::engine(const EngineOptions& options) {
+std::unique_ptr<Engine> Speaker::engine(EngineOptions options) {
+  options.device = device_;
+  options.int8_kv = options_.int8_kv;
   if (shared_)
     return std::make_unique<Engine>(*loaded_.model, *tokenizer_, end_tokens(*tokenizer_, options_.model), options, nullptr,
                                     [this](const Batch& batch, KvCache& cache) { return shared_->next_logits(batch, cache); });

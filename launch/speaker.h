@@ -20,8 +20,10 @@ class Speaker {
   /// Finds the folders, the hub's too, and reads the tokenizer; nothing of the weights yet, so that what is asked can be found wrong first.
   /// @throws ConfigError, DataError where they do not fit each other.
   explicit Speaker(SpeakerOptions options);
-  /// Reads weights and adapters.
+  /// Reads weights and adapters, for a process alone. @throws ConfigError where --device is a GPU and there is none.
   void load();
+  /// The same for one of several ranks, which have their devices.
+  void load(const Communicator& ranks);
   /// Reads this rank's part of the weights (zero3): the ranks answer together, see SharedModel. All of them call it. @param adapter in place, for good.
   /// @throws ConfigError for weights in few bits that are not the folder's own.
   void load_shared(Communicator& communicator, std::optional<std::size_t> adapter);
@@ -42,10 +44,11 @@ class Speaker {
   /// Not where ranks share the model.
   void use(std::optional<std::size_t> adapter) { adapters_->use(adapter); }
   SharedModel* shared() { return shared_.get(); }
-  std::unique_ptr<Engine> engine(const EngineOptions& options);
+  std::unique_ptr<Engine> engine(EngineOptions options);
 
  private:
   const std::optional<Provenance>& training_of(std::optional<std::size_t> adapter);
+  void move_to_device();
 
   SpeakerOptions options_;
   std::unique_ptr<Tokenizer> tokenizer_;
@@ -54,9 +57,14 @@ class Speaker {
   std::map<std::optional<std::size_t>, std::shared_ptr<const Template>> templates_;
   LoadedModel loaded_;
   std::unique_ptr<Adapters> adapters_;
+  std::unique_ptr<Communicator> alone_;  // holds the GPU of a process alone
+  at::Device device_ = at::kCPU;
   std::unique_ptr<Communicator> ranks_;  // of the passes: apart from what the caller's own says meanwhile
   std::unique_ptr<Strategy> strategy_;
   std::unique_ptr<SharedModel> shared_;
 };
+
+/// Gives each rank a GPU where the options ask for one (use_gpus). All ranks call it.
+void use_device(const SpeakerOptions& options, std::unique_ptr<Communicator>& ranks);
 
 }  // namespace herd

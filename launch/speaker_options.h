@@ -26,8 +26,10 @@ struct SpeakerOptions {
   bool force_base = false;
   std::string template_name;
   Precision dtype = Precision::kFp32;
+  std::string device = "cpu";
   std::string quantization;  // a storage's name; empty: dense
   int threads = 0;
+  bool int8_kv = false;
 
   const std::string& tokenizer_folder() const { return tokenizer.empty() ? model : tokenizer; }
   /// Where training left its herd.json: beside the weights that it wrote. @param adapter none: the model's.

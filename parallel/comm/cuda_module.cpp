@@ -18,7 +18,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr char kWho[] = "model.device cuda";
+constexpr char kWho[] = "device cuda";
 
 fs::path module_file() { return fs::read_symlink("/proc/self/exe").parent_path().parent_path() / "lib" / "libherd_cuda.so"; }
 
@@ -42,7 +42,7 @@ struct Driver {
 };
 
 Driver open_driver() {
-  void* library = open("libcuda.so.1", RTLD_NOW | RTLD_GLOBAL, "no NVIDIA driver", "an NVIDIA GPU and its driver", "model.device=cpu trains without");
+  void* library = open("libcuda.so.1", RTLD_NOW | RTLD_GLOBAL, "no NVIDIA driver", "an NVIDIA GPU and its driver", "device cpu does without");
   Driver driver;
   driver.init = symbol<int (*)(unsigned)>(library, "cuInit");
   driver.count = symbol<int (*)(int*)>(library, "cuDeviceGetCount");
@@ -61,7 +61,7 @@ void need_driver(int code, const char* call) {
                      .found = code == kNoDevice ? "no GPU on " + host_name()
                                                 : fmt::format("a driver on {} that does not start ({} returned {})", host_name(), call, code),
                      .expected = "an NVIDIA GPU and its driver",
-                     .remedy = "nvidia-smi shows what the driver sees, CUDA_VISIBLE_DEVICES may hide it; model.device=cpu trains without"});
+                     .remedy = "nvidia-smi shows what the driver sees, CUDA_VISIBLE_DEVICES may hide it; device cpu does without"});
 }
 
 void check_nccl() {
@@ -135,7 +135,7 @@ void need_cuda_module() {
   if (fs::exists(module_file())) return;
   throw ConfigError({.who = kWho, .found = "a herd built without its CUDA module (no " + module_file().string() + ")",
                      .expected = "libherd_cuda.so",
-                     .remedy = "build it where nvcc and NCCL are found: scripts/setup --cuda, then docs/cuda.md; or model.device=cpu"});
+                     .remedy = "build it where nvcc and NCCL are found: scripts/setup --cuda, then docs/cuda.md; or take device cpu"});
 }
 
 const CudaModule& cuda_module() {

@@ -33,7 +33,7 @@ void refuse_shared(Communicator& host, const std::string& gpu) {
   for (std::size_t r = 0; r < all.size(); ++r) users[all[r]].push_back(static_cast<int>(r));
   for (const auto& [name, ranks] : users) {
     if (ranks.size() == 1) continue;
-    throw ConfigError({.who = "model.device cuda", .found = rank_list(ranks) + " on one GPU (" + name + ")", .expected = "a GPU for each rank",
+    throw ConfigError({.who = "device cuda", .found = rank_list(ranks) + " on one GPU (" + name + ")", .expected = "a GPU for each rank",
                        .remedy = "start as many ranks a host as it has GPUs, or let the launcher show each rank its own", .everywhere = true});
   }
 }

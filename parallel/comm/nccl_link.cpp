@@ -238,7 +238,7 @@ std::unique_ptr<DeviceLink> connect(const std::string& id, int rank, int size, i
     at::globalContext().lazyInitDevice(at::kCUDA);
     c10::cuda::set_device(static_cast<c10::DeviceIndex>(device));
   } catch (const c10::Error& e) {
-    throw ConfigError({.who = "model.device cuda", .found = fmt::format("CUDA does not start on device {} ({})", device, e.what_without_backtrace()),
+    throw ConfigError({.who = "device cuda", .found = fmt::format("CUDA does not start on device {} ({})", device, e.what_without_backtrace()),
                        .expected = "a driver that is new enough for this libtorch's CUDA",
                        .remedy = "nvidia-smi names the newest CUDA that the driver can do"});
   }

@@ -194,8 +194,8 @@ Tensor behind_held(const Tensor& q, const Tensor& k, const Tensor& v, const Atte
 }
 
 // One token of each text by the CPU's own kernel.
-template <class S>
-Tensor one_query_by_kernel(const Tensor& q_b1he, std::span<const kernel::Seen<S>> texts, std::int64_t kv_heads, const Tensor& slopes) {
+template <class S, class K>
+Tensor one_query_by_kernel(const Tensor& q_b1he, std::span<const kernel::Seen<K>> texts, std::int64_t kv_heads, const Tensor& slopes) {
   const auto q = q_b1he.contiguous();
   auto out = at::empty(q.sizes(), q.options());
   const kernel::QueryShape shape{.heads = q.size(2), .kv_heads = kv_heads, .width = q.size(3)};
@@ -210,18 +210,29 @@ Tensor one_query_by_kernel(const Tensor& q_b1he, std::span<const kernel::Seen<S>
   return out;
 }
 
-template <class S>
+template <class S, class K>
 Tensor one_query_by_kernel(const Tensor& q, const AttentionLayout& layout, const KvCache& cache, std::size_t layer) {
-  std::vector<kernel::Seen<S>> seen;
+  std::vector<kernel::Seen<K>> seen;
   for (const auto* text : cache.texts) {
     const auto held = layout.past.length() + text->length + 1, count = layout.window > 0 ? std::min(held, layout.window) : held;
-    const auto from = [&](const Tensor& x) { return reinterpret_cast<const S*>(x.const_data_ptr()) + (held - count) * x.stride(0); };
-    seen.push_back({from(text->keys[layer]), from(text->values[layer]), count});
+    const auto numbers = [&](const KvSlab& slab) { return reinterpret_cast<const K*>(slab.numbers.const_data_ptr()) + (held - count) * slab.numbers.stride(0); };
+    const auto scales = [&](const KvSlab& slab) { return slab.is_int8() ? slab.scales.const_data_ptr<float>() + (held - count) * slab.scales.stride(0) : nullptr; };
+    const auto &keys = text->keys[layer], &values = text->values[layer];
+    seen.push_back({numbers(keys), numbers(values), count, scales(keys), scales(values)});
   }
-  return one_query_by_kernel<S>(q, std::span<const kernel::Seen<S>>(seen), cache.texts.front()->keys[layer].size(1), layout.alibi_slopes);
+  return one_query_by_kernel<S, K>(q, std::span<const kernel::Seen<K>>(seen), cache.texts.front()->keys[layer].numbers.size(1), layout.alibi_slopes);
 }
 
-bool has_kernel(const Tensor& q, const Tensor& keys, at::ScalarType dtype) { return q.is_cpu() && q.scalar_type() == dtype && keys.scalar_type() == dtype; }
+// @return undefined where there is no kernel for it.
+Tensor one_query_by_kernel(const Tensor& q, const AttentionLayout& layout, const KvCache& cache, std::size_t layer) {
+  const auto dtype = q.scalar_type(), held = cache.texts.front()->keys[layer].numbers.scalar_type();
+  if (!q.is_cpu()) return {};
+  if (dtype == at::kFloat && held == at::kFloat) return one_query_by_kernel<float, float>(q, layout, cache, layer);
+  if (dtype == at::kFloat && held == at::kChar) return one_query_by_kernel<float, std::int8_t>(q, layout, cache, layer);
+  if (dtype == at::kBFloat16 && held == at::kBFloat16) return one_query_by_kernel<kernel::Bf16, kernel::Bf16>(q, layout, cache, layer);
+  if (dtype == at::kBFloat16 && held == at::kChar) return one_query_by_kernel<kernel::Bf16, std::int8_t>(q, layout, cache, layer);
+  return {};
+}
 
 Tensor with_cache(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionLayout& layout, KvCache& cache, std::size_t layer) {
   const auto t = q.size(1), n = layout.past.length();
@@ -231,19 +242,18 @@ Tensor with_cache(const Tensor& q, const Tensor& k, const Tensor& v, const Atten
   for (std::int64_t row = 0; row < q.size(0); ++row) {
     auto& text = *cache.texts[static_cast<std::size_t>(row)];
     auto &keys = text.keys[layer], &values = text.values[layer];
-    if (first && n > 0) keys.narrow(0, 0, n).copy_(layout.past.keys_nke[layer]), values.narrow(0, 0, n).copy_(layout.past.values_nke[layer]);
-    keys.narrow(0, n + text.length, t).copy_(k[row]);
-    values.narrow(0, n + text.length, t).copy_(v[row]);
+    if (first && n > 0) keys.put(0, layout.past.keys_nke[layer]), values.put(0, layout.past.values_nke[layer]);
+    keys.put(n + text.length, k[row]);
+    values.put(n + text.length, v[row]);
   }
   if (first) return by_layout(q, k, v, layout, layer);
-  const auto& some_keys = cache.texts.front()->keys[layer];
-  if (t == 1 && has_kernel(q, some_keys, at::kFloat)) return one_query_by_kernel<float>(q, layout, cache, layer);
-  if (t == 1 && has_kernel(q, some_keys, at::kBFloat16)) return one_query_by_kernel<kernel::Bf16>(q, layout, cache, layer);
+  if (t == 1)
+    if (auto out = one_query_by_kernel(q, layout, cache, layer); out.defined()) return out;
   std::vector<Tensor> rows;
   for (std::int64_t row = 0; row < q.size(0); ++row) {
     const auto& text = *cache.texts[static_cast<std::size_t>(row)];
     const auto held = n + text.length + t, seen = layout.window > 0 ? std::min(held, layout.window + t - 1) : held;
-    const auto last = [&](const Tensor& x) { return x.narrow(0, held - seen, seen).unsqueeze(0); };
+    const auto last = [&](const KvSlab& slab) { return slab.get(held - seen, seen, q.scalar_type()).unsqueeze(0); };
     const auto keys = last(text.keys[layer]), values = last(text.values[layer]);
     rows.push_back(t == 1 ? one_query(q.narrow(0, row, 1), keys, values, layout) : behind_held(q, keys, values, layout));
   }

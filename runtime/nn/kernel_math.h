@@ -11,6 +11,7 @@ namespace herd::kernel {
 using Index = std::int64_t;
 
 HERD_INLINE float load(const float* p, Index i) { return p[i]; }
+HERD_INLINE float load(const std::int8_t* p, Index i) { return static_cast<float>(p[i]); }
 HERD_INLINE float load(const Bf16* p, Index i) { return std::bit_cast<float>(static_cast<std::uint32_t>(p[i].bits) << 16); }
 
 // To the nearest, ties to even; NaN stays NaN.

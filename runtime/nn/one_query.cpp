@@ -1,5 +1,6 @@
 #include "runtime/nn/one_query.h"
 
+#include <type_traits>
 #include <vector>
 
 #include "runtime/nn/kernel_math.h"
@@ -32,28 +33,29 @@ HERD_INLINE void softmax(float* scores, Index count, float slope) {
 }
 
 // A key is read once for all the queries that share it.
-template <class S>
-HERD_INLINE void one_head(const S* q, const Seen<S>& seen, S* out, const QueryShape& shape, Index kv_head, const float* slopes, Scratch& scratch) {
+template <class S, class K>
+HERD_INLINE void one_head(const S* q, const Seen<K>& seen, S* out, const QueryShape& shape, Index kv_head, const float* slopes, Scratch& scratch) {
   const Index e = shape.width, group = shape.heads / shape.kv_heads, stride = shape.kv_heads * e, count = seen.count;
   scratch.scores.resize(static_cast<std::size_t>(group * count));
   float *queries = scratch.q.data(), *scores = scratch.scores.data(), *sums = scratch.sums.data();
   const float scale = 1 / std::sqrt(static_cast<float>(e));
   for (Index i = 0; i < group * e; ++i) queries[i] = load(q, i) * scale, sums[i] = 0;
 
-  const S* key = seen.keys + kv_head * e;
+  const auto scale_of = [&](const float* scales, Index j) { return std::is_same_v<K, std::int8_t> ? scales[j * shape.kv_heads + kv_head] : 1.0f; };
+  const K* key = seen.keys + kv_head * e;
   for (Index j = 0; j < count; ++j, key += stride) {
     for (Index g = 0; g < group; ++g) {
       float dot = 0;
 #pragma omp simd reduction(+ : dot)
       for (Index i = 0; i < e; ++i) dot += queries[g * e + i] * load(key, i);
-      scores[g * count + j] = dot;
+      scores[g * count + j] = dot * scale_of(seen.key_scales, j);
     }
   }
   for (Index g = 0; g < group; ++g) softmax(scores + g * count, count, slopes ? slopes[kv_head * group + g] : 0);
-  const S* value = seen.values + kv_head * e;
+  const K* value = seen.values + kv_head * e;
   for (Index j = 0; j < count; ++j, value += stride) {
     for (Index g = 0; g < group; ++g) {
-      const float p = scores[g * count + j];
+      const float p = scores[g * count + j] * scale_of(seen.value_scales, j);
 #pragma omp simd
       for (Index i = 0; i < e; ++i) sums[g * e + i] += p * load(value, i);
     }
@@ -61,8 +63,8 @@ HERD_INLINE void one_head(const S* q, const Seen<S>& seen, S* out, const QuerySh
   for (Index i = 0; i < group * e; ++i) store(out, i, sums[i]);
 }
 
-template <class S>
-HERD_INLINE void heads(const S* q, std::span<const Seen<S>> texts, S* out, const QueryShape& shape, const float* slopes, Index first, Index last) {
+template <class S, class K>
+HERD_INLINE void heads(const S* q, std::span<const Seen<K>> texts, S* out, const QueryShape& shape, const float* slopes, Index first, Index last) {
   const auto of_group = shape.heads / shape.kv_heads * shape.width;
   Scratch scratch;
   scratch.q.resize(static_cast<std::size_t>(of_group));
@@ -77,6 +79,12 @@ HERD_EVERY_CPU void one_query(const float* q, std::span<const Seen<float>> texts
   heads(q, texts, out, shape, slopes, first, last);
 }
 HERD_EVERY_CPU void one_query(const Bf16* q, std::span<const Seen<Bf16>> texts, Bf16* out, const QueryShape& shape, const float* slopes, Index first, Index last) {
+  heads(q, texts, out, shape, slopes, first, last);
+}
+HERD_EVERY_CPU void one_query(const float* q, std::span<const Seen<std::int8_t>> texts, float* out, const QueryShape& shape, const float* slopes, Index first, Index last) {
+  heads(q, texts, out, shape, slopes, first, last);
+}
+HERD_EVERY_CPU void one_query(const Bf16* q, std::span<const Seen<std::int8_t>> texts, Bf16* out, const QueryShape& shape, const float* slopes, Index first, Index last) {
   heads(q, texts, out, shape, slopes, first, last);
 }
 

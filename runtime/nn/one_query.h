@@ -8,11 +8,13 @@
 namespace herd::kernel {
 
 /// The keys and values that one text's token sees: [count, k, e] each, contiguous; the token's own are the last.
-template <class S>
+template <class K>
 struct Seen {
-  const S* keys;
-  const S* values;
+  const K* keys;
+  const K* values;
   std::int64_t count;
+  const float* key_scales = nullptr;  ///< of int8: [count, k], what a code stands for
+  const float* value_scales = nullptr;
 };
 
 struct QueryShape {
@@ -24,5 +26,7 @@ struct QueryShape {
 /// @param slopes [h] (ALiBi), or null.
 void one_query(const float* q, std::span<const Seen<float>> texts, float* out, const QueryShape& shape, const float* slopes, std::int64_t first, std::int64_t last);
 void one_query(const Bf16* q, std::span<const Seen<Bf16>> texts, Bf16* out, const QueryShape& shape, const float* slopes, std::int64_t first, std::int64_t last);
+void one_query(const float* q, std::span<const Seen<std::int8_t>> texts, float* out, const QueryShape& shape, const float* slopes, std::int64_t first, std::int64_t last);
+void one_query(const Bf16* q, std::span<const Seen<std::int8_t>> texts, Bf16* out, const QueryShape& shape, const float* slopes, std::int64_t first, std::int64_t last);
 
 }  // namespace herd::kernel

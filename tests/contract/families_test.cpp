@@ -171,7 +171,7 @@ TEST_P(FamilyContract, APromptSeesItselfBothWaysWhereTheFamilySaysSo) {
 KvText room_for(const CausalLm& model, std::int64_t tokens) {
   KvText text;
   for (std::size_t i = 0; i < model.blocks.size(); ++i)
-    for (auto* both : {&text.keys, &text.values}) both->push_back(at::zeros({tokens, model.facts.kv_heads, model.facts.head_dim}));
+    for (auto* both : {&text.keys, &text.values}) both->emplace_back(at::zeros({tokens, model.facts.kv_heads, model.facts.head_dim}));
   return text;
 }
 
@@ -320,7 +320,7 @@ TEST(ChatGlm, TheCacheKnowsEachRowsPrompt) {
   const Texts prompts{{5, 6, kGmask, kSop}, {7, 8, 9, 10, 11, kGmask, kSop}}, answers{{1, 2, 3}, {4, 2, 9}};
   auto some = room_for(*model, 16), other = some;
   for (auto* both : {&other.keys, &other.values})
-    for (auto& x : *both) x = x.clone();
+    for (auto& slab : *both) slab.numbers = slab.numbers.clone();
   KvCache cache{{&some, &other}};
   model->logits(plain_batch(prompts), &cache);
   cache.advance({4, 7});

@@ -54,12 +54,24 @@ class Device(unittest.TestCase):
         self.assertFalse((self.folder / "runs").exists(), "a run folder was made")
 
     def test_no_module(self):
-        self.assert_refused("model.device cuda: a herd built without its CUDA module", "model.device=cpu")
+        self.assert_refused("device cuda: a herd built without its CUDA module", "take device cpu")
+
+    def test_commands_that_let_a_model_speak(self):
+        job = herd_run.Job()
+        self.addCleanup(job.close)
+        model, questions, texts = job.made_model(), job.write("questions.json", [{"instruction": "Say so", "output": ""}]), job.write("texts.json", [{"text": "so it is"}])
+        for arguments in (["generate", "--prompt", "a"], ["serve", "--port", "0"], ["predict", questions, "--output", self.folder / "answers.jsonl"], ["evaluate", "--task", "texts", "--data", texts, "--output", self.folder / "runs"]):
+            with self.subTest(arguments[0]):
+                done = herd_run.Started([str(word) for word in (self.folder / "bin" / "herd", *arguments, "--model", model, "--device", "cuda")]).finish()
+                self.assertEqual(done.code, USAGE, done)
+                self.assertIn("device cuda: a herd built without its CUDA module", done.output)
+                self.assertEqual(done.output.count("error: "), 1, done)
+                self.assertFalse((self.folder / "answers.jsonl").exists())
 
     def test_no_driver(self):
         self.found("driver", "no library")
         self.module("")
-        self.assert_refused("no NVIDIA driver on", "libcuda.so.1", "model.device=cpu")
+        self.assert_refused("no NVIDIA driver on", "libcuda.so.1", "device cpu does without")
 
     def test_no_gpu(self):
         self.module("")

@@ -2,3 +2,4 @@
 herd_test(gpu/nccl LABELS slow RANKS 1 2 LIBRARIES herd_parallel)
 herd_test(gpu/quantised LABELS slow LIBRARIES herd_parallel)
 herd_python_test(gpu/train)
+herd_python_test(gpu/generate)

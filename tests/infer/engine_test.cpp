@@ -425,18 +425,43 @@ TEST(BeamSearch, DrawsWithoutPuttingBack) {
   EXPECT_LT(chi_square, 31.3) << "11 degrees of freedom, one in a thousand";
 }
 
+// In eight bits: greedy up to what rounding keys and values to 1 in 254 moves, with beams and kept texts; the same in any company, for each is rounded by itself.
+TEST(Engine, KeysAndValuesInEightBits) {
+  const auto model = toy_model(3);
+  const Letters letters;
+  const auto given = prompts({5, 17, 30});
+  const GenerationOptions greedy{.max_new_tokens = 20}, search{.beam = {.beams = 3}, .max_new_tokens = 8};
+  std::vector<std::vector<TokenId>> alone;
+  for (const auto& prompt : given) {
+    Engine engine(*model, letters, {}, {.kept_texts = 2, .int8_kv = true});
+    alone.push_back(generate(engine, requests({prompt}, greedy))[0].ids);
+    auto ids = prompt.ids;
+    for (const auto id : alone.back()) {
+      const auto logits = last_logits(*model, ids);
+      EXPECT_GE(logits[id].item<float>(), logits.max().item<float>() - 0.02f * logits.abs().max().item<float>());
+      ids.push_back(id);
+    }
+    const auto read = engine.prompt_tokens_read();
+    EXPECT_EQ(generate(engine, requests({prompt}, search))[0].ids.size(), 8u);
+    EXPECT_EQ(engine.prompt_tokens_read() - read, prompt.ids.size() > 16 ? 1 : 5) << "a kept text is its beginning";
+  }
+  Engine engine(*model, letters, {}, {.int8_kv = true});
+  const auto together = generate(engine, requests(given, greedy));
+  for (std::size_t i = 0; i < given.size(); ++i) EXPECT_EQ(together[i].ids, alone[i]) << i;
+}
+
 TEST(KvTexts, GrowInChunksUpToTheContextAndKeepWhatIsThere) {
   const auto model = toy_model(1, {{"max_position_embeddings", 150}});
   KvTexts texts(*model, at::kFloat, at::kCPU, 0);
   auto text = texts.begin({1, 2, 3}, {});
-  const auto capacity = [&] { return text.keys[1].size(0); };
+  const auto capacity = [&] { return text.keys[1].capacity(); };
   texts.reserve(text, 10);
   EXPECT_EQ(capacity(), 64);
-  text.keys[1].fill_(7);
+  text.keys[1].numbers.fill_(7);
   text.length = 10;
   texts.reserve(text, 65);
   EXPECT_EQ(capacity(), 128);
-  EXPECT_TRUE(text.keys[1].narrow(0, 0, 10).eq(7).all().item<bool>());
+  EXPECT_TRUE(text.keys[1].numbers.narrow(0, 0, 10).eq(7).all().item<bool>());
   texts.reserve(text, 129);
   EXPECT_EQ(capacity(), 150);
 }
@@ -470,17 +495,17 @@ TEST(KvTexts, AShortBeginningIsCopiedAndTheTextKept) {
   KvText text;
   texts.reserve(text, 90);
   for (auto* both : {&text.keys, &text.values})
-    for (auto& x : *both) x.copy_(at::arange(x.numel()).view(x.sizes()));
-  const auto kept = text.keys[1].clone();
+    for (auto& slab : *both) slab.numbers.copy_(at::arange(slab.numbers.numel()).view(slab.numbers.sizes()));
+  const auto kept = text.keys[1].numbers.clone();
   text.length = 90;
   texts.end(std::move(text), ids, {});
   const auto copy = texts.begin(other, {});
   EXPECT_EQ(copy.length, 20);
-  EXPECT_TRUE(copy.keys[1].narrow(0, 0, 20).equal(kept.narrow(0, 0, 20)));
-  copy.keys[1].fill_(0);
+  EXPECT_TRUE(copy.keys[1].numbers.narrow(0, 0, 20).equal(kept.narrow(0, 0, 20)));
+  copy.keys[1].numbers.fill_(0);
   const auto whole = texts.begin(ids, {});
   EXPECT_EQ(whole.length, 89) << "it was there for its own next turn";
-  EXPECT_TRUE(whole.keys[1].narrow(0, 0, 89).equal(kept.narrow(0, 0, 89)));
+  EXPECT_TRUE(whole.keys[1].numbers.narrow(0, 0, 89).equal(kept.narrow(0, 0, 89)));
 }
 
 }  // namespace

@@ -118,7 +118,7 @@ TEST(Attention, OfEqualKeysIsTheMeanOfWhatCameBefore) {
   EXPECT_LT(deviation(found, v.flatten(2).cumsum(1) / counts), kGolden);
 }
 
-KvText text_of(std::int64_t capacity) { return {.keys = {at::zeros({capacity, 2, 4}, at::kDouble)}, .values = {at::zeros({capacity, 2, 4}, at::kDouble)}}; }
+KvText text_of(std::int64_t capacity) { return {.keys = {KvSlab(at::zeros({capacity, 2, 4}, at::kDouble))}, .values = {KvSlab(at::zeros({capacity, 2, 4}, at::kDouble))}}; }
 
 TEST(Attention, OneTokenAtATimeOverTheCacheIsTheWhole) {
   const Inputs in{random({2, 6, 4, 4}), random({2, 6, 2, 4}, at::kDouble, 2), random({2, 6, 2, 4}, at::kDouble, 3)};

@@ -60,15 +60,19 @@ TEST(OneQuery, IsTheDefinitionForTextsOfAnyLengthSideBySide) {
   const at::NoGradGuard no_grad;
   const std::vector<std::int64_t> held{1, 7, 64, 300};
   for (const auto& c : {Case{4, 2, 8, 0, 0, false}, Case{6, 1, 33, 0, 0, false}, Case{8, 8, 64, 0, 5, false}, Case{4, 4, 16, 6, 0, false}, Case{4, 2, 16, 0, 3, true}, Case{2, 2, 7, 50, 4, true}})
-    for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    for (const auto& [dtype, int8] : {std::pair(at::kFloat, false), std::pair(at::kBFloat16, false), std::pair(at::kFloat, true), std::pair(at::kBFloat16, true)}) {
       std::vector<KvText> texts(held.size());
       KvCache cache;
       AttentionLayout layout{.window = c.window};
       if (c.alibi) layout.alibi_slopes = alibi_slopes(c.heads);
       if (c.past > 0) layout.past = {{at::zeros({c.past, c.kv_heads, c.width})}, {at::zeros({c.past, c.kv_heads, c.width})}};
       for (std::size_t i = 0; i < held.size(); ++i) {
-        const std::vector<std::int64_t> sizes{c.past + held[i] + 3, c.kv_heads, c.width};
-        texts[i] = {.keys = {random(sizes, at::kDouble, static_cast<int>(i)).to(dtype)}, .values = {random(sizes, at::kDouble, static_cast<int>(10 + i)).to(dtype)}, .length = held[i]};
+        const auto slab = [&, dtype = dtype, int8 = int8](std::size_t seed) {
+          KvSlab filled(c.past + held[i] + 3, c.kv_heads, c.width, dtype, int8);
+          filled.put(0, random({filled.capacity(), c.kv_heads, c.width}, at::kDouble, static_cast<int>(seed)));
+          return filled;
+        };
+        texts[i] = {.keys = {slab(i)}, .values = {slab(10 + i)}, .length = held[i]};
         cache.texts.push_back(&texts[i]);
       }
       const auto n = std::ssize(held);
@@ -77,14 +81,31 @@ TEST(OneQuery, IsTheDefinitionForTextsOfAnyLengthSideBySide) {
       for (std::int64_t row = 0; row < n; ++row) {
         const auto& text = texts[static_cast<std::size_t>(row)];
         const auto count = c.past + text.length + 1, seen = c.window > 0 ? std::min(c.window, count) : count;
-        const auto all = [&](const Tensor& x) { return x.narrow(0, count - seen, seen).to(at::kDouble).repeat_interleave(c.heads / c.kv_heads, 1).transpose(0, 1); };  // [h, seen, e]
-        EXPECT_TRUE(text.keys[0][count - 1].equal(k[row][0]));
+        const auto all = [&](const KvSlab& slab) { return slab.get(count - seen, seen, at::kFloat).to(at::kDouble).repeat_interleave(c.heads / c.kv_heads, 1).transpose(0, 1); };  // [h, seen, e]
+        EXPECT_LE((text.keys[0].get(count - 1, 1, at::kFloat)[0] - k[row][0]).abs().max().item<float>(), int8 ? k[row][0].abs().max().item<float>() / 253 : 0);
         auto scores = at::matmul(all(text.keys[0]), q[row][0].to(at::kDouble).unsqueeze(-1)).squeeze(-1) / std::sqrt(static_cast<double>(c.width));
         if (c.alibi) scores = scores - layout.alibi_slopes.to(at::kDouble).unsqueeze(1) * (seen - 1 - at::arange(seen));
         const auto expected = at::matmul(at::softmax(scores, -1).unsqueeze(1), all(text.values[0])).flatten();
         EXPECT_LT(relative_deviation(found[row].flatten().to(at::kDouble), expected), 2 * bound(dtype)) << "text " << row << ", width " << c.width;
       }
     }
+}
+
+// Each head of a token on the grid of its own greatest magnitude: half a step off at most, that one exact, whatever stands beside it.
+TEST(KvSlab, InEightBitsIsTheNearestOf255) {
+  const auto x = random({5, 3, 33}, at::kDouble, 7).to(at::kFloat) * at::tensor({1e-3f, 1.0f, 1e3f}).view({1, 3, 1});
+  x[2][1].zero_();
+  KvSlab slab(9, 3, 33, at::kFloat, true);
+  slab.put(1, x.narrow(0, 0, 1));
+  slab.put(2, x.narrow(0, 1, 4));
+  const auto found = slab.get(1, 5, at::kFloat), absmax = x.abs().amax(-1, true);
+  EXPECT_TRUE(((found - x).abs() <= absmax / 254 * (1 + 1e-5)).all().item<bool>());
+  EXPECT_TRUE(at::allclose(found.abs().amax(-1, true), absmax, 1e-6, 0));
+  EXPECT_GT((found - x).abs().max().item<float>(), 0) << "it is rounded";
+  EXPECT_TRUE(found[2][1].eq(0).all().item<bool>());
+  KvSlab copy(5, 3, 33, at::kFloat, true);
+  copy.copy_beginning(slab, 4);
+  EXPECT_TRUE(copy.get(1, 3, at::kBFloat16).equal(slab.get(1, 3, at::kBFloat16)));
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 # Tests of runtime.
 herd_test(runtime/random NO_TORCH LIBRARIES herd_runtime)
 herd_test(runtime/base NO_TORCH LIBRARIES herd_runtime)
+herd_test(runtime/child_process NO_TORCH LIBRARIES herd_runtime)
 herd_test(runtime/config NO_TORCH LIBRARIES herd_runtime)
 herd_test(runtime/report NO_TORCH LIBRARIES herd_runtime)
 herd_test(runtime/charts NO_TORCH LIBRARIES herd_runtime)

@@ -154,11 +154,11 @@ run: {{folder: {self.folder}/runs, plot: false, tensorboard: false}}
     def run_folder(self, name):
         return self.folder / "runs" / name
 
-    def made_model(self, steps=6):
+    def made_model(self, steps=6, name="base"):
         """The folder of a model that a few steps have trained."""
-        done = self.train("base", f"train.max_steps={steps}", ranks=1)
+        done = self.train(name, f"train.max_steps={steps}", ranks=1)
         assert done.code == 0, done
-        return self.run_folder("base") / "model"
+        return self.run_folder(name) / "model"
 
     def copy_run(self, name, copy):
         shutil.copytree(self.run_folder(name), self.run_folder(copy))
