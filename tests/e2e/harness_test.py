@@ -1,6 +1,7 @@
 """lm-evaluation-harness over `herd serve`: what it sums of a prompt's log-probabilities is what `herd evaluate` tells, to the last bit."""
 
 import json
+import os
 import unittest
 
 import serving
@@ -9,6 +10,7 @@ from herd_run import run
 
 class Harness(unittest.TestCase):
     def test_its_log_likelihoods_are_those_of_evaluate(self):
+        os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", TQDM_DISABLE="1")
         from lm_eval import simple_evaluate
 
         job = serving.ServedJob()
