@@ -34,7 +34,11 @@ quiet_step() {
   mkdir -p "$deps"
   log=$(mktemp "$deps/log.XXXXXX")
   say "$name ..."
-  "$@" >"$log" 2>&1 </dev/null || rc=$?
+  # Not behind || or in an if: a function would then go on after a command of its own has failed.
+  set +e
+  (set -e; "$@") >"$log" 2>&1 </dev/null
+  rc=$?
+  set -e
   if ((rc != 0)); then
     tail -n 25 "$log" >&2
     die "$name failed (exit code $rc) after $(clock $((SECONDS - start)))" "command: $*" "whole output: $log"

@@ -1,45 +1,20 @@
 #include "runtime/nn/few_rows.h"
 
-#include <cstring>
 #include <vector>
 
-#include "runtime/nn/kernel_math.h"
+#include "runtime/nn/few_rows_bf16.h"
+#include "runtime/nn/lanes.h"
 
 namespace herd::kernel {
 namespace {
 
-constexpr int kLanes = 16;
 constexpr int kNear = 2;  // into the second cache: the first holds x
-using Floats = float __attribute__((vector_size(kLanes * sizeof(float))));
-using Words = std::uint32_t __attribute__((vector_size(kLanes * sizeof(std::uint32_t))));
-using Halves = std::uint16_t __attribute__((vector_size(kLanes * sizeof(std::uint16_t))));
-
-HERD_INLINE void load(const float* p, Floats& to) { std::memcpy(&to, p, sizeof to); }
-HERD_INLINE void load(const Bf16* p, Floats& to) {
-  Halves bits;
-  std::memcpy(&bits, p, sizeof bits);
-  const Words words = __builtin_convertvector(bits, Words) << 16;
-  std::memcpy(&to, &words, sizeof to);
-}
-
-// By halves: one number after another would take as long as the loop before it.
-HERD_INLINE float sum_of(const Floats& v) {
-  using Eight = float __attribute__((vector_size(32)));
-  using Four = float __attribute__((vector_size(16)));
-  Eight eight[2];
-  std::memcpy(eight, &v, sizeof eight);
-  eight[0] += eight[1];
-  Four four[2];
-  std::memcpy(four, eight, sizeof four);
-  four[0] += four[1];
-  return (four[0][0] + four[0][1]) + (four[0][2] + four[0][3]);
-}
 
 // R rows by O outputs, all sums in registers: each number of the weight is used R times, each of x O times.
 // @param first of the tiles of its outputs.
 template <int R, int O, class W, class S>
 HERD_INLINE void tile(const float* x, const W* w, S* y, Index in, Index out, bool first) {
-  Floats sums[R][O] = {};
+  Floats sums[R][O < 4 ? 4 : O] = {};
   Index i = 0;
   for (; i + kLanes <= in; i += kLanes) {
     Floats weights[O];
@@ -53,10 +28,11 @@ HERD_INLINE void tile(const float* x, const W* w, S* y, Index in, Index out, boo
     }
   }
   for (int r = 0; r < R; ++r) {
+    float sum[4];
+    sums_of(sums[r][0], sums[r][1], sums[r][2], sums[r][3], sum);
     for (int o = 0; o < O; ++o) {
-      float sum = sum_of(sums[r][o]);
-      for (Index j = i; j < in; ++j) sum += x[r * in + j] * kernel::load(w, o * in + j);
-      store(y, r * out + o, sum);
+      for (Index j = i; j < in; ++j) sum[o] += x[r * in + j] * kernel::load(w, o * in + j);
+      store(y, r * out + o, sum[o]);
     }
   }
 }
@@ -103,8 +79,17 @@ HERD_INLINE void all(const float* x, const S* w, S* y, Index rows, Index in, Ind
 HERD_EVERY_CPU void few_rows(const float* x, const float* w, float* y, Index rows, Index in, Index out, Index first, Index last) {
   all(x, w, y, rows, in, out, first, last);
 }
-HERD_EVERY_CPU void few_rows(const float* x, const Bf16* w, Bf16* y, Index rows, Index in, Index out, Index first, Index last) {
-  all(x, w, y, rows, in, out, first, last);
+
+HERD_EVERY_CPU void few_rows_widened(const Bf16* x, const Bf16* w, Bf16* y, Index rows, Index in, Index out, Index first, Index last) {
+  std::vector<float> wide(static_cast<std::size_t>(rows * in));
+  for (Index i = 0; i < rows * in; ++i) wide[static_cast<std::size_t>(i)] = kernel::load(x, i);
+  all(wide.data(), w, y, rows, in, out, first, last);
+}
+
+void few_rows(const Bf16* x, const Bf16* w, Bf16* y, Index rows, Index in, Index out, Index first, Index last) {
+  static const bool products = has_bf16_products();
+  if (products) few_rows_bf16(x, w, y, rows, in, out, first, last);
+  else few_rows_widened(x, w, y, rows, in, out, first, last);
 }
 
 }  // namespace herd::kernel

@@ -1,11 +1,14 @@
 #include "runtime/nn/kv_cache.h"
 
+#include <cstddef>
+#include <cstring>
+
 #include "runtime/nn/int8.h"
 
 namespace herd {
 namespace {
 
-// A token's head at a time on the CPU, where a tensor operation costs more to call than one new token to do.
+// A token's head at a time. Here as in put(), a tensor operation would cost more to call than one new token to do.
 void quantise(const Tensor& x_tke, std::int8_t* codes, float* scales) {
   const auto x = x_tke.to(at::kFloat).contiguous();
   const auto width = x.size(2);
@@ -21,7 +24,9 @@ KvSlab::KvSlab(std::int64_t capacity, std::int64_t kv_heads, std::int64_t width,
 
 void KvSlab::put(std::int64_t at, const Tensor& x_tke) {
   const auto count = x_tke.size(0);
-  if (!is_int8()) {
+  if (!is_int8() && numbers.is_cpu() && x_tke.is_cpu() && x_tke.is_contiguous() && x_tke.scalar_type() == numbers.scalar_type()) {
+    std::memcpy(static_cast<std::byte*>(numbers.mutable_data_ptr()) + at * numbers.stride(0) * numbers.element_size(), x_tke.const_data_ptr(), x_tke.nbytes());
+  } else if (!is_int8()) {
     numbers.narrow(0, at, count).copy_(x_tke);
   } else if (numbers.is_cpu()) {
     quantise(x_tke, numbers.mutable_data_ptr<std::int8_t>() + at * numbers.stride(0), scales.mutable_data_ptr<float>() + at * scales.stride(0));

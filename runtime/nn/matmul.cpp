@@ -55,12 +55,14 @@ Tensor few_rows(const Tensor& x, const Tensor& w) {
   auto sizes = x.sizes().vec();
   sizes.back() = out;
   auto y = at::empty(sizes, x.options());
-  const auto numbers = x.to(at::kFloat).contiguous();
+  const auto numbers = x.contiguous();
   constexpr std::int64_t kWork = 1 << 15;  // numbers of the weight that are worth a thread
   at::parallel_for(0, (out + 3) / 4, std::max<std::int64_t>(1, kWork / (4 * in)), [&](std::int64_t first, std::int64_t last) {
-    const auto run = [&]<class S>(const S* weights, S* to) { kernel::few_rows(numbers.const_data_ptr<float>(), weights, to, rows, in, out, 4 * first, std::min(4 * last, out)); };
-    if (w.scalar_type() == at::kFloat) run(w.const_data_ptr<float>(), y.mutable_data_ptr<float>());
-    else run(static_cast<const kernel::Bf16*>(w.const_data_ptr()), static_cast<kernel::Bf16*>(y.mutable_data_ptr()));
+    const auto run = [&]<class S>(S*) {
+      kernel::few_rows(static_cast<const S*>(numbers.const_data_ptr()), static_cast<const S*>(w.const_data_ptr()), static_cast<S*>(y.mutable_data_ptr()), rows, in, out, 4 * first, std::min(4 * last, out));
+    };
+    if (w.scalar_type() == at::kFloat) run(static_cast<float*>(nullptr));
+    else run(static_cast<kernel::Bf16*>(nullptr));
   });
   return y;
 }

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "runtime/nn/attention.h"
+#include "runtime/nn/few_rows_bf16.h"
 #include "runtime/nn/matmul.h"
 #include "tests/support/oracles.h"
 
@@ -23,6 +24,21 @@ TEST(FewRows, AreTheProductOfEveryShape) {
           const auto expected = at::linear(x.to(at::kDouble), w.to(at::kDouble));
           EXPECT_LT(relative_deviation(matmul_transposed(x, w).to(at::kDouble), expected), bound(dtype)) << rows << " x " << in << " x " << out;
         }
+}
+
+// Either of the ways of a bf16 product, whichever this processor takes.
+TEST(FewRows, OfBf16OnAnyProcessor) {
+  for (const std::int64_t in : {1, 31, 33, 96, 577})
+    for (const std::int64_t rows : {1, 5, 7, 16}) {
+      const auto x = random({rows, in}, at::kDouble, 1).to(at::kBFloat16), w = random({9, in}, at::kDouble, 2).to(at::kBFloat16);
+      const auto numbers = [](const Tensor& t) { return static_cast<const kernel::Bf16*>(t.const_data_ptr()); };
+      for (const auto way : {kernel::few_rows_widened, kernel::few_rows_bf16}) {
+        if (way == kernel::few_rows_bf16 && !kernel::has_bf16_products()) continue;
+        const auto y = at::zeros({rows, 9}, at::kBFloat16);
+        way(numbers(x), numbers(w), static_cast<kernel::Bf16*>(y.mutable_data_ptr()), rows, in, 9, 0, 9);
+        EXPECT_LT(relative_deviation(y.to(at::kDouble), at::linear(x.to(at::kDouble), w.to(at::kDouble))), bound(at::kBFloat16)) << rows << " x " << in;
+      }
+    }
 }
 
 TEST(FewRows, OfARowAreTheSameBitsInAnyCompanyOnAnyThreads) {
