@@ -3,23 +3,24 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
-#include <nlohmann/json.hpp>
+#include <memory>
 #include <optional>
 
 #include "data/readers/paths.h"
-#include "infer/answer_share.h"
 #include "infer/evaluate/items.h"
 #include "infer/evaluate/results.h"
+#include "launch/answer_settings.h"
 #include "launch/command_line.h"
+#include "launch/evaluate_answers.h"
 #include "launch/evaluate_compare.h"
 #include "launch/evaluate_judge.h"
 #include "launch/evaluate_likelihood.h"
-#include "launch/predict_watch.h"
+#include "launch/kept_answers.h"
 #include "launch/rank_failure.h"
 #include "launch/run_start.h"
-#include "models/hub.h"
 #include "parallel/comm/agree.h"
 #include "parallel/comm/backends.h"
 #include "runtime/base/exit_codes.h"
@@ -42,9 +43,11 @@ std::string content_of(const std::vector<std::string>& files) {
 
 class Evaluation {
  public:
-  Evaluation(const EvaluateOptions& options, EvaluationTask task)
+  Evaluation(const EvaluateOptions& options, EvaluationTask task, AnswerSettings settings)
       : options_(options), task_(std::move(task)), adapter_(options.speaker.used_adapter(options.use)), files_(expand_paths(options.data)),
-        items_(read_items(task_, files_, expand_paths(options.examples), options.limit)), speaker_(options.speaker) {
+        examples_(expand_paths(options.examples)), settings_(std::move(settings)),
+        items_(read_items(task_, files_, examples_, options.limit)), speaker_(options.speaker) {
+    if (is_written()) check_references();
     if (task_.kind == EvaluationTask::Kind::kPerplexity || !task_.through_template()) speaker_.prompt("", adapter_);  // its tokenizer is training's
     else speaker_.template_of(adapter_);
     generation_ = options.sampling.in(speaker_.tokenizer());
@@ -52,26 +55,29 @@ class Evaluation {
     generation_.stop.insert(generation_.stop.end(), task_.stop.begin(), task_.stop.end());
   }
 
+  /// Whether the model writes answers, or texts are found more or less probable.
+  bool is_written() const { return task_.kind == EvaluationTask::Kind::kAnswer; }
+
   void load(const Communicator& communicator) {
     speaker_.load(communicator);
-    engine_ = speaker_.engine(options_.engine);
     speaker_.use(adapter_);
-    if (task_.kind != EvaluationTask::Kind::kAnswer) return;
-    if (options_.skip_too_long) leave_out_too_long();
-    for (std::size_t i = 0; i < items_.size(); ++i) {
-      const auto asked = request(i);
-      engine_->check(asked);
-      tokens_.push_back(std::ssize(asked.prompt.ids));
-    }
+    if (is_written()) answers_ = std::make_unique<Answers>(speaker_, task_, adapter_, options_.engine, generation_);
+    else likelihoods_ = std::make_unique<Likelihoods>(speaker_, task_, adapter_, options_);
+    take_items();
+    settings_["task"] = task_.fingerprint;
+    add_files(settings_, "data", files_);
+    add_files(settings_, "examples", examples_);
+    add_speaker(settings_, speaker_, adapter_);
+    if (task_.through_template()) settings_["template"] = speaker_.template_of(adapter_).fingerprint;
+    if (!is_written()) settings_["batch-size"] = std::to_string(options_.engine.batch_size);
   }
 
-  std::vector<Outcome> outcomes(Communicator& communicator) {
-    switch (task_.kind) {
-      case EvaluationTask::Kind::kPerplexity: return measure_texts(speaker_, options_, items_, communicator);
-      case EvaluationTask::Kind::kChoice: return measure_choices(speaker_, options_, items_, adapter_, task_.delimiter, communicator);
-      default: return answered(communicator);
-    }
-  }
+  /// What results are of: the same on every rank.
+  const AnswerSettings& settings() const { return settings_; }
+
+  Signal write(KeptAnswers& kept) { return answers_->write(kept); }
+  std::vector<Outcome> written(const KeptAnswers& kept) { return answers_->outcomes(items_, kept); }
+  std::vector<Outcome> measured(Communicator& communicator) { return likelihoods_->outcomes(items_, communicator); }
 
   EvaluationResults results(const std::vector<Outcome>& outcomes) {
     EvaluationResults out;
@@ -80,7 +86,7 @@ class Evaluation {
     out.set("model_fingerprint", speaker_.fingerprint());
     if (adapter_) {
       out.set("adapter", o.trained_folder(adapter_));
-      out.set("adapter_fingerprint", content_of(expand_paths(std::vector{(fs::path(o.trained_folder(adapter_)) / "adapter_*").string()})));
+      out.set("adapter_fingerprint", settings_.at("adapter"));
     }
     if (task_.through_template()) {
       out.set("template", speaker_.template_of(adapter_).name);
@@ -95,92 +101,83 @@ class Evaluation {
     out.set("records", std::to_string(items_.size()));
     if (left_out_ > 0) out.set("left_out", fmt::format("{}, too long for the context", left_out_));
     out.set("shots", std::to_string(task_.shots));
-    if (task_.kind == EvaluationTask::Kind::kAnswer) out.set("generation", fmt::format("temperature {}, at most {} new tokens", generation_.sampling.temperature, generation_.max_new_tokens));
+    if (is_written()) out.set("generation", fmt::format("temperature {}, at most {} new tokens", generation_.sampling.temperature, generation_.max_new_tokens));
     out.values = values_of(task_, outcomes);
     return out;
   }
 
  private:
-  void leave_out_too_long() {
+  void check_references() const {
+    for (const auto& item : items_) check_reference(task_, item);
+    if (task_.judge || std::ranges::any_of(items_, [](const auto& item) { return !item.reference.empty(); })) return;
+    throw DataError({.who = join(files_), .found = "no record with a right answer", .expected = "one at least, by task '" + task_.name + "'", .remedy = "herd predict writes answers that are held against nothing"});
+  }
+
+  void take_items() {
+    std::vector<EvaluationItem> taken;
+    for (auto& item : items_) {
+      const auto too_long = is_written() ? answers_->take(item) : likelihoods_->take(item);
+      if (too_long && !options_.skip_too_long) throw DataError(*too_long);
+      if (too_long) ++left_out_;
+      else taken.push_back(std::move(item));
+    }
+    items_ = std::move(taken);
     const auto context = speaker_.model().facts.max_positions;
-    std::vector<EvaluationItem> fit;
-    for (std::size_t i = 0; i < items_.size(); ++i)
-      if (std::ssize(request(i).prompt.ids) < context) fit.push_back(items_[i]);
-    left_out_ = std::ssize(items_) - std::ssize(fit);
-    items_ = std::move(fit);
-    if (items_.empty()) throw DataError({.who = join(files_), .found = "no question that fits", .expected = fmt::format("one of less than {} tokens", context), .remedy = ""});
+    if (items_.empty()) throw DataError({.who = join(files_), .found = "no record that fits", .expected = fmt::format("one that a context of {} has room for", context), .remedy = ""});
     if (left_out_ > 0) log_info("{} left out: too long for a context of {}", plural(left_out_, "record"), context);
-  }
-
-  Request request(std::size_t number) {
-    const auto& item = items_[number];
-    Request request{.prompt = item.prompt ? speaker_.prompt(*item.prompt, adapter_) : speaker_.prompt(item.record, adapter_), .options = generation_, .adapter = adapter_};
-    request.prompt.name = item.name;
-    request.prompt.number = number;
-    return request;
-  }
-
-  /// What was put to the model, as the seeds' files have it before the answer.
-  std::string asked(const EvaluationItem& item) {
-    return item.prompt ? *item.prompt : text_of(render_prompt(speaker_.template_of(adapter_), item.record), "", "");
-  }
-
-  std::vector<Outcome> answered(Communicator& communicator) {
-    std::vector<std::pair<std::size_t, std::string>> mine;
-    PredictWatch watch(0, std::ssize(items_), communicator.rank() == 0);
-    answer_share(*engine_, options_.engine.batch_size, communicator,
-                 {.share = share_of(tokens_, communicator.rank(), communicator.size()),
-                  .request = [&](std::size_t number) { return request(number); },
-                  .store = [&](std::size_t number, const Generation& generation) { mine.emplace_back(number, generation.text); },
-                  .signal = [] { return Signal::none; },
-                  .told = [&](std::int64_t done, std::int64_t new_tokens) { watch(done, new_tokens); }});
-    std::vector<Outcome> outcomes(items_.size());
-    const auto lines = nlohmann::json(mine).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-    const auto parts = all_gather_string(communicator, lines);
-    agree(communicator, [&] {
-      for (const auto& part : parts)
-        for (auto& [number, text] : nlohmann::json::parse(part).get<std::vector<std::pair<std::size_t, std::string>>>()) {
-          auto& outcome = outcomes[number] = outcome_of(items_[number]);
-          outcome.asked = asked(items_[number]);
-          mark_answer(outcome, task_, items_[number], std::move(text));
-        }
-    });
-    return outcomes;
   }
 
   const EvaluateOptions& options_;
   EvaluationTask task_;
   std::optional<std::size_t> adapter_;
-  std::vector<std::string> files_;
-  std::vector<EvaluationItem> items_;
+  std::vector<std::string> files_, examples_;
+  AnswerSettings settings_;
+  std::vector<EvaluationItem> items_;  // after load() without those that are too long
   std::int64_t left_out_ = 0;
   Speaker speaker_;
   GenerationOptions generation_;
-  std::unique_ptr<Engine> engine_;
-  std::vector<std::int64_t> tokens_;
+  std::unique_ptr<Answers> answers_;  // one of the two
+  std::unique_ptr<Likelihoods> likelihoods_;
 };
 
-int evaluate_on_rank(EvaluateOptions& options) {
+int evaluate_on_rank(EvaluateOptions& options, const AnswerSettings& settings) {
   auto communicator = make_communicator("auto", {.deadline_s = kPatience_s});
   set_log_rank(communicator->rank(), communicator->size());
+  const bool first = communicator->rank() == 0;
+  std::optional<KeptAnswers> kept;
   try {
     const auto evaluation = agree(*communicator, [&] {
       options.validate();
-      return std::make_unique<Evaluation>(options, options.asked_task());
+      return std::make_unique<Evaluation>(options, options.asked_task(), settings);
     });
     use_threads(options.speaker.threads, *communicator);
     use_device(options.speaker, communicator);
     agree(*communicator, [&] { evaluation->load(*communicator); });
-    const auto outcomes = evaluation->outcomes(*communicator);
+    check_same(evaluation->settings(), "herd evaluate", *communicator);
     agree(*communicator, [&] {
-      if (communicator->rank() != 0) return;
+      if (first) open_evaluation(options.output);
+    });
+    std::vector<Outcome> outcomes;
+    if (evaluation->is_written()) {
+      kept.emplace(fs::path(options.output), evaluation->settings(), *communicator);
+      if (const auto signal = evaluation->write(*kept); signal != Signal::none) {
+        kept->end(false);
+        return exit_code(signal);
+      }
+    } else {
+      outcomes = evaluation->measured(*communicator);
+    }
+    agree(*communicator, [&] {
+      if (!first) return;
+      if (kept) outcomes = evaluation->written(*kept);
       const auto results = evaluation->results(outcomes);
       write_evaluation(options.output, results, outcomes);
       std::fputs(results_table(results).c_str(), stdout);
     });
+    if (kept) kept->end(true);
     return kExitSuccess;
   } catch (const std::exception& error) {
-    return fail_on_rank(error, nullptr, *communicator);
+    return fail_on_rank(error, kept ? &kept->folder() : nullptr, *communicator);
   }
 }
 
@@ -203,7 +200,8 @@ int evaluate_command(int argc, char** argv) {
   declare(app, options);
   if (!parse_arguments(app, argc, argv)) return kExitSuccess;
   if (app.count("--max-new-tokens")) options.max_new_tokens = options.sampling.generation.max_new_tokens;
-  return evaluate_on_rank(options);
+  while (options.output.ends_with('/')) options.output.pop_back();  // its answers are kept beside it
+  return evaluate_on_rank(options, given_settings(app));
 }
 
 }  // namespace herd

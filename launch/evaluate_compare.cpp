@@ -8,6 +8,7 @@
 #include "launch/command_line.h"
 #include "runtime/base/exit_codes.h"
 #include "runtime/base/file.h"
+#include "runtime/base/log.h"
 
 namespace herd {
 namespace {
@@ -42,8 +43,9 @@ int evaluate_compare(int argc, char** argv) {
   std::vector<ComparedRun> runs;
   const auto names = names_of(folders);
   for (std::size_t i = 0; i < folders.size(); ++i) runs.push_back({.name = names[i], .results = read_results(folders[i]), .outcomes = read_outcomes(folders[i])});
-  const auto rows = compare(runs);
+  const auto [rows, unpaired] = compare(runs);
   std::fputs(comparison_table(runs, rows).c_str(), stdout);
+  for (const auto& why : unpaired) log_warning("{}", why);
   if (metric.empty() && !rows.empty()) metric = rows.front().metric;
   if (!csv.empty()) write_file_atomically(csv, comparison_csv(runs, rows));
   if (!bars.empty()) write_picture(bars, comparison_bars(metric, runs, rows));

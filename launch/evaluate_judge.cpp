@@ -32,13 +32,13 @@ int judge_folder(const std::string& folder, EndpointOptions endpoint, const std:
   const auto task = task_of(results, folder);
   const auto prompts = prompts_file.empty() ? std::map<std::string, std::string>() : read_judge_prompts(prompts_file);
   auto outcomes = read_outcomes(folder);
-  const auto url = endpoint.url, model = endpoint.model;
+  const auto name = fmt::format("{} at {}, temperature {}", endpoint.model, endpoint.url, endpoint.temperature);
   const auto judge = endpoint_judge(std::move(endpoint));
   // Marks of one judge are no marks of another.
-  const auto ledger = std::filesystem::path(folder) / fmt::format("judgements-{}.jsonl", fingerprint(url + "\n" + model).substr(0, 8));
+  const auto ledger = std::filesystem::path(folder) / fmt::format("judgements-{}.jsonl", fingerprint(name).substr(0, 8));
   const auto report = judge_answers(*judge, *task.judge, prompts, passes, ledger, outcomes);
   const auto judged = std::ranges::count_if(outcomes, [](const Outcome& outcome) { return outcome.scores.contains("judge"); });
-  results.set("judge", fmt::format("{} at {}", model, url));
+  results.set("judge", name);
   results.set("judgements", fmt::format("{} of {} passes over {} answers; {} without a mark, {} unanswered; {} answers judged", report.marks + report.kept, passes, outcomes.size(),
                                         report.without_mark, report.unanswered, judged));
   results.values = values_of(task, outcomes);

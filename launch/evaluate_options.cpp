@@ -32,7 +32,7 @@ void declare(CLI::App& app, EvaluateOptions& o) {
   app.add_option("--output", o.output, "a folder for results and answers")->required();
   app.add_option("--shots", o.shots, "examples before a prompt; default: the task's")->check(CLI::Range(0, 100));
   app.add_option("--limit", o.limit, "so many records of each file; 0: all")->check(CLI::NonNegativeNumber)->capture_default_str();
-  app.add_flag("--skip-too-long", o.skip_too_long, "answers: leave out and count questions that the context has no room for; without it, an error");
+  app.add_flag("--skip-too-long", o.skip_too_long, "leave out and count records that the context has no room for; without it, an error");
   app.add_option("--context", o.context, "perplexity: tokens of a window; 0: the model's context")->check(CLI::NonNegativeNumber)->capture_default_str();
   app.add_option("--stride", o.stride, "perplexity: tokens that a window asks for; 0: as many as it has")->check(CLI::NonNegativeNumber)->capture_default_str();
   app.add_flag("!--no-mutual-info", o.alone, "choices: leave acc_mutual_info out, which takes the choices behind nothing too");

@@ -2,11 +2,9 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <array>
 #include <map>
 
 #include "launch/command_line.h"
-#include "runtime/base/text.h"
 
 namespace herd {
 
@@ -39,18 +37,6 @@ void declare(CLI::App& app, PredictOptions& o) {
   app.add_flag("--shared", o.shared, "each rank holds a part of the weights alone: for a model that no rank has room for");
   declare(app, o.sampling);
   app.add_option("--batch-size", o.engine.batch_size, "questions that each rank answers side by side")->capture_default_str();
-}
-
-AnswerSettings given_settings(const CLI::App& app) {
-  // Files go by their content; the others change how soon an answer comes, and not what it says.
-  constexpr std::array kOthers{"help", "model", "adapter", "use", "force-base", "tokenizer", "template", "files", "output", "threads", "batch-size", "shared"};
-  AnswerSettings settings;
-  for (const auto* option : app.get_options()) {
-    const auto name = option->get_single_name();
-    if (std::ranges::find(kOthers, name) == kOthers.end())
-      settings[name] = option->count() > 0 ? join(option->results()) : option->get_default_str();
-  }
-  return settings;
 }
 
 }  // namespace herd

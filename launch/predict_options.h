@@ -3,7 +3,6 @@
 #include <vector>
 
 #include "data/readers/reader.h"
-#include "infer/answer_parts.h"
 #include "infer/engine.h"
 #include "launch/sampling_arguments.h"
 #include "launch/speaker_options.h"
@@ -28,8 +27,5 @@ struct PredictOptions {
 };
 
 void declare(CLI::App& app, PredictOptions& options);
-
-/// What decides the text of an answer and is no file: each of the app's options as it was given, or its default.
-AnswerSettings given_settings(const CLI::App& app);
 
 }  // namespace herd

@@ -3,26 +3,47 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
+#include <utility>
 
+#include "data/template/jinja/text.h"
 #include "runtime/base/text.h"
 #include "runtime/report/text_table.h"
 
 namespace herd {
 namespace {
 
-/// The scores of a metric by record; none where the two runs did not answer the same records.
-std::optional<std::pair<std::vector<double>, std::vector<double>>> paired(const ComparedRun& a, const ComparedRun& b, const ComparedRow& row) {
-  if (a.outcomes.size() != b.outcomes.size() || a.results.of("data_fingerprint") != b.results.of("data_fingerprint")) return std::nullopt;
-  std::pair<std::vector<double>, std::vector<double>> scores;
+/// Enough of a text to know it by.
+std::string beginning(const std::string& text) {
+  constexpr std::size_t kCharacters = 40;
+  const auto characters = jinja::characters(text);
+  if (characters.size() <= kCharacters) return "'" + text + "'";
+  return "'" + text.substr(0, static_cast<std::size_t>(characters[kCharacters].data() - text.data())) + "…'";
+}
+
+/// In what two runs of a task differ that are to be paired; empty: in nothing.
+std::string unlike(const ComparedRun& a, const ComparedRun& b) {
+  const auto task = a.results.of("task_fingerprint"), other = b.results.of("task_fingerprint");
+  if (task != other) return fmt::format("tasks of fingerprint {} and {}", task, other);
+  if (a.outcomes.size() != b.outcomes.size()) return fmt::format("{} and {}", plural(std::ssize(a.outcomes), "record"), b.outcomes.size());
+  for (std::size_t i = 0; i < a.outcomes.size(); ++i)
+    for (const auto& [what, field] : {std::pair("question", &Outcome::question), std::pair("options", &Outcome::options), std::pair("reference", &Outcome::reference), std::pair("category", &Outcome::category)})
+      if (a.outcomes[i].*field != b.outcomes[i].*field) return fmt::format("the {} of record {}: {} and {}", what, i + 1, beginning(a.outcomes[i].*field), beginning(b.outcomes[i].*field));
+  return "";
+}
+
+/// A metric's scores in the records that both have it of.
+std::optional<Interval> difference(const ComparedRun& a, const ComparedRun& b, const ComparedRow& row) {
+  std::vector<double> of_a, of_b;
   for (std::size_t i = 0; i < a.outcomes.size(); ++i) {
     const auto &first = a.outcomes[i], &second = b.outcomes[i];
     if (row.category != "all" && first.category != row.category) continue;
     const auto x = first.scores.find(row.metric), y = second.scores.find(row.metric);
     if (x == first.scores.end() || y == second.scores.end()) continue;
-    scores.first.push_back(x->second);
-    scores.second.push_back(y->second);
+    of_a.push_back(x->second);
+    of_b.push_back(y->second);
   }
-  return scores.first.empty() ? std::nullopt : std::optional(scores);
+  return of_a.empty() ? std::nullopt : std::optional(bootstrap_difference(of_a, of_b));
 }
 
 std::string interval_text(const std::optional<Interval>& interval) {
@@ -40,24 +61,29 @@ std::size_t ComparedRow::best() const {
   return best;
 }
 
-std::vector<ComparedRow> compare(const std::vector<ComparedRun>& runs) {
-  std::vector<ComparedRow> rows;
+Comparison compare(const std::vector<ComparedRun>& runs) {
+  Comparison out;
   for (std::size_t run = 0; run < runs.size(); ++run)
     for (const auto& value : runs[run].results.values) {
       const auto task = runs[run].results.of("task");
-      auto row = std::ranges::find_if(rows, [&](const ComparedRow& r) { return r.task == task && r.metric == value.metric && r.category == value.category; });
-      if (row == rows.end())
-        row = rows.insert(row, {.task = task, .metric = value.metric, .category = value.category, .values = std::vector<std::optional<MetricValue>>(runs.size()), .differences = std::vector<std::optional<Interval>>(runs.size())});
+      auto row = std::ranges::find_if(out.rows, [&](const ComparedRow& r) { return r.task == task && r.metric == value.metric && r.category == value.category; });
+      if (row == out.rows.end())
+        row = out.rows.insert(row, {.task = task, .metric = value.metric, .category = value.category, .values = std::vector<std::optional<MetricValue>>(runs.size()), .differences = std::vector<std::optional<Interval>>(runs.size())});
       row->values[run] = value;
     }
-  for (auto& row : rows) {
-    const auto first = std::ranges::find_if(row.values, [](const auto& value) { return value.has_value(); }) - row.values.begin();
-    for (auto run = static_cast<std::size_t>(first) + 1; run < runs.size(); ++run) {
+  std::map<std::pair<std::size_t, std::size_t>, std::string> apart;  // of two runs, in what
+  for (auto& row : out.rows) {
+    const auto first = static_cast<std::size_t>(std::ranges::find_if(row.values, [](const auto& value) { return value.has_value(); }) - row.values.begin());
+    for (auto run = first + 1; run < runs.size(); ++run) {
       if (!row.values[run]) continue;
-      if (const auto scores = paired(runs[run], runs[static_cast<std::size_t>(first)], row)) row.differences[run] = bootstrap_difference(scores->first, scores->second);
+      const auto [place, is_new] = apart.try_emplace({first, run});
+      if (is_new) place->second = unlike(runs[first], runs[run]);
+      if (place->second.empty()) row.differences[run] = difference(runs[run], runs[first], row);
     }
   }
-  return rows;
+  for (const auto& [pair, what] : apart)
+    if (!what.empty()) out.unpaired.push_back(fmt::format("no differences between {} and {}: they have {}", runs[pair.first].name, runs[pair.second].name, what));
+  return out;
 }
 
 std::string comparison_table(const std::vector<ComparedRun>& runs, const std::vector<ComparedRow>& rows) {

@@ -19,12 +19,17 @@ struct ComparedRun {
 struct ComparedRow {
   std::string task, metric, category;
   std::vector<std::optional<MetricValue>> values;          ///< in the order of the runs
-  std::vector<std::optional<Interval>> differences;        ///< from the first run that has it, where both are means over the same records
+  std::vector<std::optional<Interval>> differences;        ///< from the first run that has it, where the two are alike and it is a mean over records
   std::size_t best() const;                                ///< which run
 };
 
-/// Rows in the order in which the runs have them. A difference is paired by record (bootstrap_difference).
-std::vector<ComparedRow> compare(const std::vector<ComparedRun>& runs);
+struct Comparison {
+  std::vector<ComparedRow> rows;      ///< in the order in which the runs have them
+  std::vector<std::string> unpaired;  ///< runs of a task that are not alike, and in what, for people
+};
+
+/// Runs are alike where task, questions, options and references are equal, record by record: differences are then paired (bootstrap_difference).
+Comparison compare(const std::vector<ComparedRun>& runs);
 
 std::string comparison_table(const std::vector<ComparedRun>& runs, const std::vector<ComparedRow>& rows);
 /// task, metric, category, then of each run value, low, high, and of each but the first difference, low, high.

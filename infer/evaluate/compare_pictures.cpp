@@ -27,7 +27,8 @@ double greatest(const std::vector<const ComparedRow*>& rows) {
   double most = 0;
   for (const auto* row : rows)
     for (const auto& value : row->values)
-      if (value) most = std::max({most, value->value, value->interval ? value->interval->high : 0});
+      for (const auto end : {value ? value->value : 0, value && value->interval ? value->interval->high : 0})
+        if (std::isfinite(end)) most = std::max(most, end);
   return most > 0 ? most : 1;
 }
 
@@ -94,7 +95,7 @@ Picture comparison_radar(const std::string& metric, const std::vector<ComparedRu
     for (std::size_t row = 0; row < rows.size(); ++row) {
       const auto next = (row + 1) % rows.size();
       const auto &from = rows[row]->values[run], &to = rows[next]->values[run];
-      if (from && to) picture.line(place(row, std::max(0.0, from->value / most)), place(next, std::max(0.0, to->value / most)), 2.5, series(run));
+      if (from && to) picture.line(place(row, std::clamp(from->value / most, 0.0, 1.0)), place(next, std::clamp(to->value / most, 0.0, 1.0)), 2.5, series(run));
     }
   return picture;
 }

@@ -1,42 +1,15 @@
 #include "infer/evaluate/continuation.h"
 
 #include <fmt/format.h>
-#include <unicode/uchar.h>
-#include <unicode/utf8.h>
 
 #include <algorithm>
 
+#include "data/template/jinja/text.h"
 #include "data/template/render.h"
+#include "data/tokenizer/utf8.h"
 #include "runtime/base/error.h"
 
 namespace herd {
-namespace {
-
-// As Python's str.isspace: separators of files, groups, records and units too.
-bool is_space(UChar32 c) { return u_isUWhiteSpace(c) || (c >= 0x1c && c <= 0x1f); }
-
-std::size_t without_spaces_at_the_end(std::string_view text) {
-  auto end = static_cast<std::int32_t>(text.size());
-  while (end > 0) {
-    auto before = end;
-    UChar32 c = 0;
-    U8_PREV(reinterpret_cast<const std::uint8_t*>(text.data()), 0, before, c);
-    if (!is_space(c)) break;
-    end = before;
-  }
-  return static_cast<std::size_t>(end);
-}
-
-template <class See>
-void each_character(std::string_view text, See see) {
-  for (std::int32_t at = 0; at < std::ssize(text);) {
-    UChar32 c = 0;
-    U8_NEXT(reinterpret_cast<const std::uint8_t*>(text.data()), at, static_cast<std::int32_t>(text.size()), c);
-    see(c);
-  }
-}
-
-}  // namespace
 
 double Continuation::log_likelihood(const std::vector<LogProbs>& scores) const {
   double sum = 0;
@@ -51,7 +24,6 @@ TokenId text_start(const Tokenizer& tokenizer) {
 }
 
 Continuation text_continuation(const Tokenizer& tokenizer, std::string_view context, std::string_view continuation) {
-  const auto cut = without_spaces_at_the_end(context);
   const auto whole = std::string(context) + std::string(continuation);
   Continuation out;
   if (context.empty()) {
@@ -60,7 +32,7 @@ Continuation text_continuation(const Tokenizer& tokenizer, std::string_view cont
     if (out.ids.empty() || out.ids.front() != start) out.ids.insert(out.ids.begin(), start);
   } else {
     out.ids = tokenizer.encode(whole, true);
-    out.from = tokenizer.encode(context.substr(0, cut), true).size();
+    out.from = tokenizer.encode(jinja::rstrip(context), true).size();
     if (out.from == 0) {  // all white space, and no special token in front
       out.ids.insert(out.ids.begin(), text_start(tokenizer));
       out.from = 1;
@@ -97,18 +69,12 @@ std::vector<Continuation> text_windows(const Tokenizer& tokenizer, std::string_v
 std::int64_t word_count(std::string_view text) {
   std::int64_t runs = 0;
   bool in_space = false;
-  each_character(text, [&](UChar32 c) {
-    const bool space = is_space(c);
+  for (std::size_t at = 0; at < text.size();) {
+    const bool space = jinja::is_space(next_code_point(text, at));
     runs += space && !in_space;
     in_space = space;
-  });
+  }
   return runs + 1;
-}
-
-std::int64_t character_count(std::string_view text) {
-  std::int64_t count = 0;
-  each_character(text, [&](UChar32) { ++count; });
-  return count;
 }
 
 }  // namespace herd

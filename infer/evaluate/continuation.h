@@ -36,7 +36,5 @@ std::vector<Continuation> text_windows(const Tokenizer& tokenizer, std::string_v
 
 /// Runs of white space + 1: what lm-evaluation-harness divides by for word_perplexity (Python's len(re.split(r"\s+", text))).
 std::int64_t word_count(std::string_view text);
-/// Unicode characters.
-std::int64_t character_count(std::string_view text);
 
 }  // namespace herd

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "data/format/python_text.h"
 #include "infer/evaluate/judge.h"
 #include "runtime/base/error.h"
 #include "runtime/net/http.h"
@@ -47,16 +48,19 @@ class EndpointJudge final : public Judge {
                                       .token = options_.key, .leave_host = false, .timeout_s = options_.timeout_s},
                                      [&](const HttpResponse&, std::string_view bytes) { answer += bytes; });
     reply = {};
-    if (response.good()) {
-      reply.text = words_of(answer);
+    const bool answered = response.failure == HttpFailure::kNone;
+    auto words = response.good() ? words_of(answer) : std::nullopt;
+    const bool says_nothing = response.good() && strip(words ? *words : answer).empty();
+    if (response.good() && !says_nothing) {
+      reply.text = std::move(words);
       reply.why = reply.text ? "" : "no chat completion: " + answer.substr(0, 80);
       return std::nullopt;
     }
-    reply.why = response.failure == HttpFailure::kNone ? fmt::format("{} answered with status {}", options_.url, response.status) : fmt::format("{}: {}", options_.url, response.why);
-    const bool busy = response.failure == HttpFailure::kNone && (response.status == 429 || response.status >= 500);
-    const bool silent = response.failure == HttpFailure::kNoConnection || response.failure == HttpFailure::kBroken;
+    reply.why = says_nothing ? options_.url + " answered with nothing" : answered ? fmt::format("{} answered with status {}", options_.url, response.status) : fmt::format("{}: {}", options_.url, response.why);
+    const bool silent = says_nothing || response.failure == HttpFailure::kNoConnection || response.failure == HttpFailure::kBroken;
+    const bool busy = answered && (response.status == 429 || response.status >= 500);
     // A question that is refused (400) may be one too long: the next may do.
-    reply.down = response.failure == HttpFailure::kNoConnection || response.failure == HttpFailure::kRefused || response.status == 401 || response.status == 403 || response.status == 404;
+    reply.down = silent || response.failure == HttpFailure::kRefused || response.status == 401 || response.status == 403 || response.status == 404;
     return busy || silent ? std::optional(static_cast<double>(response.number("retry-after").value_or(0))) : std::nullopt;
   }
 

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <charconv>
 #include <functional>
+#include <optional>
+#include <utility>
 
 #include "data/format/json_objects.h"
 #include "data/readers/columns.h"
@@ -20,6 +22,16 @@ namespace {
 
 namespace fs = std::filesystem;
 using TakeObject = std::function<void(const JsonObject&)>;
+
+/// What a form sees: a field that is null is not there, and shows as nothing, where Jinja would show `None`.
+Json without_nulls(const Json& value) {
+  if (!value.is_object() && !value.is_array()) return value;
+  auto out = value.is_object() ? Json::object() : Json::array();
+  for (const auto& [key, field] : value.items())
+    if (value.is_array()) out.push_back(without_nulls(field));
+    else if (!field.is_null()) out[key] = without_nulls(field);
+  return out;
+}
 
 /// `anatomy` of anatomy_test.csv.
 std::string subject_of(const fs::path& file) {
@@ -73,7 +85,6 @@ void for_each_record(const EvaluationTask& task, const fs::path& file, const Tak
   if (task.whole_file) {
     const auto text = read_file(file);
     require_utf8(text, file.string());
-    if (text.empty()) throw DataError({.who = file.string(), .found = "an empty file", .expected = "text", .remedy = ""});
     const Json object{{"text", text}};
     take(JsonObject(object, file.string()));
   } else if (file.extension() == ".csv") {
@@ -94,11 +105,11 @@ class Forms {
 
   /// @param intro what stands before the examples of its category.
   EvaluationItem item(const JsonObject& object, const std::string& subject, std::string* intro = nullptr) const {
+    auto fields = without_nulls(object.value());
     for (const auto& field : task_.fields)
-      if (!object.value().contains(field))
+      if (!fields.contains(field))
         throw object.error("no field '" + field + "'", fmt::format("{}, as task '{}' has them", join(task_.fields), task_.name), "is the task the one for this file?");
-    auto fields = object.value();
-    fields["record"] = object.value();
+    fields["record"] = Json(fields);
     fields["file"] = subject;
     try {
       EvaluationItem out{.name = object.place()};
@@ -108,6 +119,7 @@ class Forms {
       out.category = category_.render(fields);
       out.question = question_.render(fields);
       out.options = options_.render(fields);
+      if (task_.kind == EvaluationTask::Kind::kPerplexity && out.prompt->empty()) throw object.error("an empty text", "one that can be more or less probable", "leave it out");
       if (task_.kind == EvaluationTask::Kind::kChoice) take_choices(out, object, fields);
       if (intro) *intro = intro_.render(fields);
       return out;
@@ -130,15 +142,44 @@ class Forms {
     item.right = right_of(item, object);
   }
 
-  static std::size_t right_of(const EvaluationItem& item, const JsonObject& object) {
+  std::size_t right_of(const EvaluationItem& item, const JsonObject& object) const {
+    using Is = EvaluationTask::Reference;
+    std::vector<std::pair<const char*, std::size_t>> readings;
+    const auto read = [&](Is is, const char* what, std::optional<std::size_t> choice) {
+      if (choice && *choice < item.choices.size() && (task_.reference_is == Is::kTold || task_.reference_is == is)) readings.emplace_back(what, *choice);
+    };
+    read(Is::kText, "text", place_of_text(item));
+    read(Is::kLetter, "letter", place_of_letter(item.reference));
+    read(Is::kNumber, "number", place_of_number(item.reference));
+    if (readings.empty())
+      throw object.error(fmt::format("the right answer '{}'", item.reference), fmt::format("one of {} choices: {}", item.choices.size(), wanted()));
+    for (const auto& [what, choice] : readings)
+      if (choice != readings.front().second)
+        throw object.error(fmt::format("the right answer '{}', the {} of choice {} and the {} of choice {}", item.reference, readings.front().first, readings.front().second, what, choice),
+                           "one that means one choice (they count from 0)", "a task with `reference_is: text`, `letter` or `number`");
+    return readings.front().second;
+  }
+
+  const char* wanted() const {
+    switch (task_.reference_is) {
+      case EvaluationTask::Reference::kText: return "its text";
+      case EvaluationTask::Reference::kLetter: return "its letter";
+      case EvaluationTask::Reference::kNumber: return "its number from 0";
+      default: return "its text, its letter, or its number from 0";
+    }
+  }
+
+  static std::optional<std::size_t> place_of_text(const EvaluationItem& item) {
     const auto found = std::ranges::find(item.choices, item.reference);
-    if (found != item.choices.end()) return static_cast<std::size_t>(found - item.choices.begin());
-    std::size_t number = item.choices.size();
-    const auto& text = item.reference;
-    if (text.size() == 1 && text[0] >= 'A' && text[0] <= 'Z') number = static_cast<std::size_t>(text[0] - 'A');
-    else if (std::from_chars(text.data(), text.data() + text.size(), number).ptr != text.data() + text.size()) number = item.choices.size();
-    if (number >= item.choices.size()) throw object.error(fmt::format("the right answer '{}'", text), fmt::format("one of {} choices: its text, its letter, or its number from 0", item.choices.size()));
-    return number;
+    return found == item.choices.end() ? std::nullopt : std::optional(static_cast<std::size_t>(found - item.choices.begin()));
+  }
+  static std::optional<std::size_t> place_of_letter(std::string_view text) {
+    return text.size() == 1 && text[0] >= 'A' && text[0] <= 'Z' ? std::optional(static_cast<std::size_t>(text[0] - 'A')) : std::nullopt;
+  }
+  static std::optional<std::size_t> place_of_number(std::string_view text) {
+    std::size_t number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    return error == std::errc() && end == text.data() + text.size() ? std::optional(number) : std::nullopt;
   }
 
   const EvaluationTask& task_;

@@ -22,7 +22,7 @@ struct EvaluationItem {
 
 /// The records of `data`: JSON (an array, or lines), comma-separated values (*.csv; a first row that names the task's fields is a header), or whole
 /// files of text. @param examples where shots come from: the first of a record's category, or of all where the task has none. @param limit so many of each file; 0: all.
-/// @throws IoError; DataError with file and record where one is broken, lacks a field, is no UTF-8, has no right choice or too few examples, or a file is empty.
+/// @throws IoError; DataError with file and record where one is broken, lacks a field (one that is null lacks too), is no UTF-8, has an empty text, no right choice or too few examples, or a file is empty.
 std::vector<EvaluationItem> read_items(const EvaluationTask& task, std::span<const std::string> data, std::span<const std::string> examples, std::int64_t limit);
 
 }  // namespace herd

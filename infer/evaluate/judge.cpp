@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <nlohmann/json.hpp>
 
 #include "data/format/json_objects.h"
+#include "data/format/python_text.h"
 #include "infer/metrics/answers.h"
 #include "runtime/base/file.h"
 #include "runtime/base/log.h"
@@ -20,52 +20,26 @@ using Key = std::pair<std::string, std::int64_t>;  // of a question, its pass
 
 constexpr std::int64_t kReplies = 3;  // a judge without a mark is asked again so often
 
-/// The number that `text` begins with, from 0 to 1; a number that goes on as another one (0.8/10, 80%) is none.
-std::optional<double> mark_at(std::string_view text) {
-  text.remove_prefix(std::min(text.find_first_not_of(" \t\n*\"'"), text.size()));
-  double mark = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), mark, std::chars_format::fixed);
-  if (error != std::errc{} || !(mark >= 0 && mark <= 1)) return std::nullopt;
-  const auto rest = text.substr(static_cast<std::size_t>(end - text.data()));
-  if (rest.starts_with("/1") && !(rest.size() > 2 && (rest[2] == '0' || rest[2] == '.'))) return mark;
-  if (rest.starts_with("/") || rest.starts_with("%")) return std::nullopt;
-  return mark;
-}
-
 std::string ledger_line(const Key& key, const std::string& name, double mark, const std::string& reply) {
   const nlohmann::ordered_json json{{"question", key.first}, {"pass", key.second}, {"name", name}, {"mark", mark}, {"reply", reply}};
   return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
-std::map<Key, double> read_ledger(const fs::path& file) {
+std::map<Key, double> read_ledger(const fs::path& file, const std::string& text) {
   std::map<Key, double> marks;
-  if (!fs::exists(file)) return marks;
-  const auto text = read_file(file);
-  for (std::size_t begin = 0; begin < text.size();) {
-    const auto end = std::min(text.find('\n', begin), text.size());
-    const auto json = nlohmann::json::parse(text.begin() + static_cast<std::ptrdiff_t>(begin), text.begin() + static_cast<std::ptrdiff_t>(end), nullptr, false);
-    if (json.is_object() && json.contains("mark")) marks[{json.value("question", ""), json.value("pass", std::int64_t{0})}] = json.value("mark", 0.0);  // a last line may be half of one
-    begin = end + 1;
+  for (const auto& line : split(text, '\n')) {
+    const auto json = nlohmann::json::parse(line, nullptr, false);
+    if (!json.is_object()) continue;  // a run that was killed leaves half of a line
+    try {
+      marks[{json.at("question").get<std::string>(), json.at("pass").get<std::int64_t>()}] = json.at("mark").get<double>();
+    } catch (const nlohmann::json::exception&) {
+      throw DataError({.who = file.string(), .found = line.substr(0, 80), .expected = "a mark: question, pass and mark", .remedy = "remove that line to have its answer judged again"});
+    }
   }
   return marks;
 }
 
 }  // namespace
-
-std::optional<double> mark_in(std::string_view reply) {
-  const auto text = half_width(reply);
-  std::optional<double> found;
-  for (const std::string_view word : {"得分", "分数", "score", "Score"})
-    for (auto at = text.find(word); at != text.npos; at = text.find(word, at + 1)) {
-      auto rest = std::string_view(text).substr(at + word.size());
-      rest.remove_prefix(std::min(rest.find_first_not_of(" *\"'"), rest.size()));
-      if (!rest.starts_with(":")) continue;
-      if (const auto mark = mark_at(rest.substr(1))) found = mark;
-    }
-  if (found) return found;
-  const auto alone = normal_answer(reply);
-  return !alone.empty() && alone.find_first_not_of("0123456789.") == alone.npos ? mark_at(alone) : std::nullopt;
-}
 
 std::map<std::string, std::string> read_judge_prompts(const fs::path& file) {
   std::map<std::string, std::string> prompts;
@@ -83,9 +57,10 @@ std::string judge_prompt(const JudgeTask& task, const std::map<std::string, std:
 JudgeReport judge_answers(Judge& judge, const JudgeTask& task, const std::map<std::string, std::string>& prompts, std::int64_t passes, const fs::path& ledger,
                           std::vector<Outcome>& outcomes) {
   JudgeReport report;
-  const auto known = read_ledger(ledger);
+  const auto before = fs::exists(ledger) ? read_file(ledger) : "";
+  const auto known = read_ledger(ledger, before);
   File file(ledger, File::Mode::append);
-  if (!known.empty()) file.write("\n");  // behind a line that a killed run left half written
+  if (!before.empty() && !before.ends_with('\n')) file.write("\n");  // behind a line that a killed run left half written
   std::map<std::string, std::int64_t> asked;  // two records may be one question
   for (auto& outcome : outcomes) {
     const auto prompt = judge_prompt(task, prompts, outcome);

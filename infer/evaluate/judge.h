@@ -16,7 +16,7 @@ namespace herd {
 struct JudgeReply {
   std::optional<std::string> text;
   std::string why;    ///< there is none
-  bool down = false;  ///< asking more is of no use: nobody there, or they do not let us in
+  bool down = false;  ///< asking more is of no use: nobody there, they say nothing, or do not let us in
 };
 
 /// Who marks answers.
@@ -30,7 +30,7 @@ struct EndpointOptions {
   std::string url;         ///< `http://127.0.0.1:8000/v1`: an OpenAI-compatible service
   std::string model, key;  ///< the key is sent as a bearer token
   double temperature = 0;
-  std::int64_t attempts = 5;    ///< at one question, where the service is silent, busy (429) or broken (5xx)
+  std::int64_t attempts = 5;    ///< at one question, where the service is silent, says nothing, is busy (429) or broken (5xx)
   double first_wait_s = 1;      ///< before the second attempt; doubled before each further one, or as Retry-After says, at most a minute
   double timeout_s = 120;       ///< longest silence
 
@@ -40,7 +40,8 @@ struct EndpointOptions {
 /// A chat model behind POST URL/chat/completions.
 std::unique_ptr<Judge> endpoint_judge(EndpointOptions options);
 
-/// The mark in a reply: the number behind the last `得分`, `分数` or `score` and a colon that has one, or a reply that is nothing but a number; from 0 to 1. None for anything else.
+/// The mark in a reply: the number from 0 to 1 behind `得分`, `分数` or `score` (of any case) and a colon, or that the reply is nothing but. It may say its scale where that is 1
+/// (`0.5 / 1`). None where a number behind such a word is another one (`8`, `1 / 10`, `80 %`, `0-1`, `1 out of 10`, `1分，满分10分`), where two differ, and for anything else.
 std::optional<double> mark_in(std::string_view reply);
 
 /// A file of BELLE's form, JSON lines or an array of {class, prompt}: how to mark each category, names in lower case. @throws IoError, DataError
@@ -58,7 +59,7 @@ struct JudgeReport {
 
 /// Asks the judge `passes` times of each answer; the mean of the marks becomes its score `judge`. An answer without any mark has none: it is no 0.
 /// @param ledger JSON lines of all marks, by question and pass: what it holds already is not asked again. A reply without a mark is not kept.
-/// @throws IoError
+/// @throws IoError; DataError for a line of the ledger that is whole, and no mark.
 JudgeReport judge_answers(Judge& judge, const JudgeTask& task, const std::map<std::string, std::string>& prompts, std::int64_t passes,
                           const std::filesystem::path& ledger, std::vector<Outcome>& outcomes);
 

@@ -13,6 +13,7 @@ struct Outcome {
   std::string name, category, question, options, reference;
   std::string asked;                    ///< the prompt as text; of what the model wrote alone
   std::string answer;                   ///< what it wrote, or the choice that it finds most probable
+  std::string chosen, right;            ///< what F1 is of: letters, or a word, of the answer and of the reference; of a choice its number. None: `right` is empty
   std::vector<double> log_likelihoods;  ///< of the choices
   std::map<std::string, double> scores; ///< by metric; or, of texts, what perplexities are made of
 
@@ -32,5 +33,8 @@ void mark_choice(Outcome& outcome, const EvaluationItem& item, std::vector<doubl
 /// What is read from what the model wrote (docs/metrics.md): `acc` of letters, numbers and words; of text `exact_match` and `rouge_l`, where there is a reference.
 /// @throws DataError naming the record where its reference cannot be read.
 void mark_answer(Outcome& outcome, const EvaluationTask& task, const EvaluationItem& item, std::string answer);
+
+/// What mark_answer() would refuse, before there is an answer to lose. @throws DataError as it does.
+void check_reference(const EvaluationTask& task, const EvaluationItem& item);
 
 }  // namespace herd

@@ -3,9 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 #include <nlohmann/json.hpp>
 
+#include "infer/evaluate/number.h"
 #include "runtime/base/file.h"
+#include "runtime/base/temporary.h"
 #include "runtime/base/text.h"
 #include "runtime/report/text_table.h"
 
@@ -14,6 +17,9 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 namespace fs = std::filesystem;
+
+// Of what can be infinite, such as the perplexity of a text that cannot be.
+constexpr double kInfinite = std::numeric_limits<double>::infinity();
 
 std::string text_of(const Json& json, int indent) { return json.dump(indent, ' ', false, Json::error_handler_t::replace) + "\n"; }
 
@@ -57,6 +63,13 @@ void EvaluationResults::set(const std::string& what, std::string value) {
   else found->second = std::move(value);
 }
 
+void open_evaluation(const fs::path& folder) {
+  make_folder(folder);
+  const auto probe = temporary_beside(results_file(folder));
+  File(probe, File::Mode::replace).write("{}");
+  fs::remove(probe);
+}
+
 void write_evaluation(const fs::path& folder, const EvaluationResults& results, const std::vector<Outcome>& outcomes) {
   make_folder(folder);
   std::string lines;
@@ -76,8 +89,8 @@ EvaluationResults read_results(const fs::path& folder) {
     EvaluationResults results;
     for (const auto& [what, value] : json.at("about").items()) results.about.emplace_back(what, value.get<std::string>());
     for (const auto& row : json.at("values")) {
-      MetricValue value{.metric = row.at("metric"), .category = row.at("category"), .records = row.at("records"), .value = row.at("value").is_null() ? 0.0 : row.at("value").get<double>()};
-      if (row.contains("low")) value.interval = Interval{value.value, row.at("low"), row.at("high")};
+      MetricValue value{.metric = row.at("metric"), .category = row.at("category"), .records = row.at("records"), .value = number_or(row.at("value"), kInfinite)};
+      if (row.contains("low")) value.interval = Interval{value.value, number_or(row.at("low"), kInfinite), number_or(row.at("high"), kInfinite)};
       results.values.push_back(std::move(value));
     }
     return results;

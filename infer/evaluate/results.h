@@ -21,10 +21,12 @@ struct EvaluationResults {
 inline std::filesystem::path results_file(const std::filesystem::path& folder) { return folder / "results.json"; }
 inline std::filesystem::path outcomes_file(const std::filesystem::path& folder) { return folder / "answers.jsonl"; }
 
+/// Makes the folder and sees that a file can be written there: before there is something to lose. @throws IoError
+void open_evaluation(const std::filesystem::path& folder);
 /// results.json, results.csv, answers.jsonl, and of what a model wrote answers.json, as Alpaca-CoT's scripts write and read it: [{C, Q, A, P, O}], category,
 /// question, reference answer, prompt with answer, and options where there are any. @throws IoError
 void write_evaluation(const std::filesystem::path& folder, const EvaluationResults& results, const std::vector<Outcome>& outcomes);
-/// @throws IoError, DataError where the folder has none, or broken ones.
+/// A number that is null is infinite. @throws IoError, DataError where the folder has none, or broken ones.
 EvaluationResults read_results(const std::filesystem::path& folder);
 std::vector<Outcome> read_outcomes(const std::filesystem::path& folder);
 

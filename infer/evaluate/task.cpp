@@ -17,6 +17,7 @@ static void describe(Schema& s, JudgeTask& o) {
 static void describe(Schema& s, EvaluationTask& o) {
   using Kind = EvaluationTask::Kind;
   using Answer = EvaluationTask::Answer;
+  using Reference = EvaluationTask::Reference;
   s.field("description", o.description, "what it measures");
   s.field("source", o.source, "whose questions or prompt these are");
   s.choice("kind", o.kind, {{"perplexity", Kind::kPerplexity}, {"choice", Kind::kChoice}, {"answer", Kind::kAnswer}}, "how probable texts are, which of several continuations is the most probable, or what the model writes");
@@ -29,6 +30,8 @@ static void describe(Schema& s, EvaluationTask& o) {
   s.field("choices_in", o.choices_in, "or the field that holds a list of these");
   s.field("delimiter", o.delimiter, "between a prompt and what it goes on with");
   s.field("reference", o.reference, "the right answer; of a choice its text, its letter, or its number from 0");
+  s.choice("reference_is", o.reference_is, {{"told", Reference::kTold}, {"text", Reference::kText}, {"letter", Reference::kLetter}, {"number", Reference::kNumber}},
+           "which of these it is; told: by what it says, where that leaves one choice");
   s.field("category", o.category, "what results are told apart by");
   s.field("question", o.question, "what the file of answers calls the question; default: the prompt or instruction");
   s.field("options", o.options, "and the options");
@@ -51,6 +54,7 @@ static void check(const EvaluationTask& t, const std::string& place) {
   if (t.kind == Kind::kPerplexity && t.through_template()) refuse("instruction", "of a perplexity", "'prompt'");
   if (t.kind == Kind::kChoice && t.choices.empty() == t.choices_in.empty()) refuse("choices", t.choices.empty() ? "none" : "beside 'choices_in'", "one of 'choices' and 'choices_in'");
   if (t.kind != Kind::kPerplexity && t.reference.empty()) refuse("reference", "none", "a form, such as \"{{answer}}\"");
+  if (t.kind != Kind::kChoice && t.reference_is != EvaluationTask::Reference::kTold) refuse("reference_is", "of no choice", "'kind: choice'");
   if (t.shots > 0 && t.through_template()) refuse("shots", "beside 'instruction'", "'prompt', which examples stand in");
 }
 

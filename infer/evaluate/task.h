@@ -23,6 +23,8 @@ struct EvaluationTask {
     kChoice,      ///< which of several continuations is the most probable
     kAnswer,      ///< what the model writes
   };
+  /// What the reference of a choice is. kTold: whichever of them it can be, where all that it can be mean one choice.
+  enum class Reference { kTold, kText, kLetter, kNumber };
   /// What is read from an answer (infer/metrics/answers.h, numbers.h).
   enum class Answer { kText, kLetters, kNumber, kWord };
 
@@ -36,6 +38,7 @@ struct EvaluationTask {
   std::string choices_in;            ///< or the field that holds a list of them
   std::string delimiter = " ";       ///< between a prompt and a choice, and between a prompt and the answer of a shot
   std::string reference;             ///< form: of a choice its text, its letter or its number from 0
+  Reference reference_is = Reference::kTold;  ///< of choices
   std::string category;              ///< form
   std::string question, options;     ///< forms: what answers.json calls Q and O; the prompt or instruction, and nothing, where empty
   std::string intro;                 ///< form: before the shots

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <set>
 
 #include "infer/metrics/bleu.h"
 #include "infer/metrics/distinct.h"
+#include "infer/metrics/scores.h"
 
 namespace herd {
 namespace {
@@ -23,29 +25,43 @@ std::vector<double> scores_of(const Chosen& outcomes, const std::string& metric)
 std::optional<Interval> of_several(std::size_t records, const Interval& interval) { return records > 1 ? std::optional(interval) : std::nullopt; }
 
 /// Nats, or what follows from them, for each unit of a text.
-MetricValue perplexity(const Chosen& outcomes, const std::string& metric, const std::string& unit, double (*of)(double nats), const BootstrapOptions& options) {
+MetricValue perplexity(const Chosen& outcomes, const std::string& metric, const std::string& unit, double (*of)(double nats)) {
   auto nats = scores_of(outcomes, "log_likelihood");
   for (auto& value : nats) value = -value;
-  auto interval = bootstrap_ratio(nats, scores_of(outcomes, unit), options);
+  auto interval = bootstrap_ratio(nats, scores_of(outcomes, unit));
   interval = {of(interval.mean), of(interval.low), of(interval.high)};
   return {.metric = metric, .records = std::ssize(nats), .value = interval.mean, .interval = of_several(nats.size(), interval)};
 }
 
-void add_perplexities(std::vector<MetricValue>& out, const Chosen& outcomes, const BootstrapOptions& options) {
+void add_perplexities(std::vector<MetricValue>& out, const Chosen& outcomes) {
   const auto exp = [](double nats) { return std::exp(nats); };
-  out.push_back(perplexity(outcomes, "perplexity", "tokens", exp, options));
-  out.push_back(perplexity(outcomes, "word_perplexity", "words", exp, options));
-  out.push_back(perplexity(outcomes, "byte_perplexity", "bytes", exp, options));
-  out.push_back(perplexity(outcomes, "bits_per_byte", "bytes", [](double nats) { return nats / std::numbers::ln2; }, options));
+  out.push_back(perplexity(outcomes, "perplexity", "tokens", exp));
+  out.push_back(perplexity(outcomes, "word_perplexity", "words", exp));
+  out.push_back(perplexity(outcomes, "byte_perplexity", "bytes", exp));
+  out.push_back(perplexity(outcomes, "bits_per_byte", "bytes", [](double nats) { return nats / std::numbers::ln2; }));
 }
 
-void add_means(std::vector<MetricValue>& out, const Chosen& outcomes, const BootstrapOptions& options) {
+void add_means(std::vector<MetricValue>& out, const Chosen& outcomes) {
   for (const auto* metric : {"acc", "acc_norm", "acc_bytes", "acc_mutual_info", "exact_match", "rouge_l", "judge"}) {
     const auto scores = scores_of(outcomes, metric);
     if (scores.empty()) continue;
-    const auto interval = bootstrap_mean(scores, options);
+    const auto interval = bootstrap_mean(scores);
     out.push_back({.metric = metric, .records = std::ssize(scores), .value = interval.mean, .interval = of_several(scores.size(), interval)});
   }
+}
+
+void add_f1(std::vector<MetricValue>& out, const Chosen& outcomes) {
+  std::vector<std::string> answers, references;
+  for (const auto* outcome : outcomes) {
+    if (outcome->right.empty()) continue;
+    answers.push_back(outcome->chosen);
+    references.push_back(outcome->right);
+  }
+  if (references.empty()) return;
+  const std::set<std::string> labels(references.begin(), references.end());
+  const auto f1 = f1_scores(confusion(references, answers), std::vector(labels.begin(), labels.end()));
+  out.push_back({.metric = "f1_macro", .records = std::ssize(references), .value = f1.macro});
+  out.push_back({.metric = "f1_micro", .records = std::ssize(references), .value = f1.micro});
 }
 
 void add_corpus_metrics(std::vector<MetricValue>& out, const Chosen& outcomes) {
@@ -64,10 +80,10 @@ void add_corpus_metrics(std::vector<MetricValue>& out, const Chosen& outcomes) {
   }
 }
 
-std::vector<MetricValue> values_of(const EvaluationTask& task, const Chosen& outcomes, const std::string& category, const BootstrapOptions& options) {
+std::vector<MetricValue> values_of(const EvaluationTask& task, const Chosen& outcomes, const std::string& category) {
   std::vector<MetricValue> out;
-  if (task.kind == EvaluationTask::Kind::kPerplexity) add_perplexities(out, outcomes, options);
-  else add_means(out, outcomes, options);
+  if (task.kind == EvaluationTask::Kind::kPerplexity) add_perplexities(out, outcomes);
+  else add_means(out, outcomes), add_f1(out, outcomes);
   if (task.kind == EvaluationTask::Kind::kAnswer && task.answer == EvaluationTask::Answer::kText) add_corpus_metrics(out, outcomes);
   for (auto& value : out) value.category = category;
   return out;
@@ -75,7 +91,7 @@ std::vector<MetricValue> values_of(const EvaluationTask& task, const Chosen& out
 
 }  // namespace
 
-std::vector<MetricValue> values_of(const EvaluationTask& task, std::span<const Outcome> outcomes, const BootstrapOptions& options) {
+std::vector<MetricValue> values_of(const EvaluationTask& task, std::span<const Outcome> outcomes) {
   Chosen all;
   std::vector<std::pair<std::string, Chosen>> categories;
   for (const auto& outcome : outcomes) {
@@ -84,11 +100,11 @@ std::vector<MetricValue> values_of(const EvaluationTask& task, std::span<const O
     if (place == categories.end()) place = categories.insert(place, {outcome.category, {}});
     place->second.push_back(&outcome);
   }
-  auto out = values_of(task, all, "all", options);
+  auto out = values_of(task, all, "all");
   if (categories.size() < 2) return out;
   std::vector<MetricValue> by_category;
   for (const auto& [category, chosen] : categories) {
-    const auto some = values_of(task, chosen, category, options);
+    const auto some = values_of(task, chosen, category);
     by_category.insert(by_category.end(), some.begin(), some.end());
   }
   for (auto i = out.size(); i-- > 0;) {

@@ -21,10 +21,10 @@ struct MetricValue {
   bool operator==(const MetricValue& other) const { return metric == other.metric && category == other.category && records == other.records && value == other.value; }
 };
 
-/// Results of all records, then by category where there are several, metric by metric. Means of scores; `bleu_4` of a corpus, `distinct_1` and `distinct_2` of
+/// Results of all records, then by category where there are several, metric by metric. Means of scores; `f1_macro` and `f1_micro` of what was chosen, over what should have been; `bleu_4` of a corpus, `distinct_1` and `distinct_2` of
 /// what the model wrote; of texts, with L = Σ log p: `perplexity` exp(−L / tokens), `word_perplexity` exp(−L / words), `byte_perplexity` exp(−L / bytes),
 /// `bits_per_byte` −L / (bytes · ln 2), as lm-evaluation-harness has the last three.
-std::vector<MetricValue> values_of(const EvaluationTask& task, std::span<const Outcome> outcomes, const BootstrapOptions& options = {});
+std::vector<MetricValue> values_of(const EvaluationTask& task, std::span<const Outcome> outcomes);
 
 /// Whether less of it is better.
 bool lower_is_better(const std::string& metric);

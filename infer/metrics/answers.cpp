@@ -5,6 +5,8 @@
 #include <unicode/uchar.h>
 
 #include <algorithm>
+#include <map>
+#include <mutex>
 
 #include "data/format/python_text.h"
 #include "data/template/jinja/text.h"
@@ -53,6 +55,18 @@ std::string_view bare(std::string_view text) {
   return {first->data(), static_cast<std::size_t>(std::prev(last)->data() + std::prev(last)->size() - first->data())};
 }
 
+/// Few words answer many instructions: each is compiled once.
+Regex whole_word(const std::string& word) {
+  static std::mutex one_at_a_time;
+  static std::map<std::string, Regex> compiled;
+  const std::scoped_lock lock(one_at_a_time);
+  const auto known = compiled.find(word);
+  if (known != compiled.end()) return known->second;
+  const auto digits = word.find_last_not_of("0123456789") + 1;
+  const auto pattern = fmt::format("(?i)(?<![A-Za-z0-9])\\Q{}\\E *\\Q{}\\E(?![A-Za-z0-9])", word.substr(0, digits), word.substr(digits));
+  return compiled.emplace(word, Regex(pattern, "answer word " + word)).first->second;
+}
+
 }  // namespace
 
 std::string half_width(std::string_view text) {
@@ -91,10 +105,7 @@ std::string answer_word(std::string_view answer, std::span<const std::string> wo
   std::string best;
   auto first = answer.size();
   for (const auto& word : words) {
-    const auto digits = word.find_last_not_of("0123456789") + 1;
-    const Regex whole(fmt::format("(?i)(?<![A-Za-z0-9])\\Q{}\\E *\\Q{}\\E(?![A-Za-z0-9])", word.substr(0, digits), word.substr(digits)),
-                      "answer word " + word);
-    const auto found = whole.find_all(answer);
+    const auto found = whole_word(word).find_all(answer);
     if (found.empty() || found[0].first >= first) continue;
     first = found[0].first;
     best = word;

@@ -12,7 +12,7 @@ namespace herd {
 inline constexpr std::size_t kBleuOrder = 4;
 using BleuCounts = std::array<std::int64_t, kBleuOrder>;
 
-/// All that BLEU needs of an answer. Counts of several add up to those of a corpus, in any order and on any rank.
+/// All that BLEU needs of an answer. Counts of several add up to those of a corpus, in any order.
 struct BleuStats {
   std::int64_t answer_tokens = 0, reference_tokens = 0;
   BleuCounts matches{}, totals{};  ///< n-grams of the answer, n from 1 to 4: those met in a reference, and all

@@ -30,8 +30,9 @@ double sum_of(std::span<const double> values) { return std::accumulate(values.be
 double quantile(const std::vector<double>& sorted, double part) {
   const auto place = part * static_cast<double>(sorted.size() - 1);
   const auto below = static_cast<std::size_t>(place);
-  const auto above = std::min(below + 1, sorted.size() - 1);
-  return sorted[below] + (place - static_cast<double>(below)) * (sorted[above] - sorted[below]);
+  const auto rest = place - static_cast<double>(below);
+  if (rest == 0 || sorted[below] == sorted[below + 1]) return sorted[below];  // infinity less infinity is no number
+  return sorted[below] + rest * (sorted[below + 1] - sorted[below]);
 }
 
 }  // namespace

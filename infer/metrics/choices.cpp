@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <map>
+#include <mutex>
 #include <set>
 
 #include "data/tokenizer/regex.h"
@@ -30,6 +32,13 @@ struct Patterns {
   Regex groups, marked, labels;
 };
 
+const Patterns& patterns_to(char last) {
+  static std::mutex one_at_a_time;
+  static std::map<char, Patterns> compiled;
+  const std::scoped_lock lock(one_at_a_time);
+  return compiled.try_emplace(last, last).first->second;
+}
+
 std::string letters_in(std::string_view text, const Ranges& ranges, char last) {
   std::set<char> letters;
   for (const auto& [begin, end] : ranges)
@@ -47,7 +56,7 @@ std::string choice_letters(std::string_view answer, int choices) {
   const auto bare = normal_answer(answer);
   if (bare.size() == 1 && bare[0] >= 'a' && bare[0] - 'a' < choices) return {static_cast<char>(bare[0] - 'a' + 'A')};
 
-  const Patterns patterns(last);
+  const auto& patterns = patterns_to(last);
   const auto text = half_width(answer);
   const auto groups_of = [&](std::string_view part) { return patterns.groups.find_all(part); };
   if (const auto marked = patterns.marked.find_all(text); !marked.empty()) {

@@ -3,18 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <numeric>
 #include <set>
 
 #include "runtime/base/error.h"
 
 namespace herd {
 namespace {
-
-void require_pairs(std::size_t one, std::size_t other, const char* who, const char* expected) {
-  if (one == other && one > 0) return;
-  throw DataError({.who = who, .found = fmt::format("{} and {}", one, other), .expected = expected, .remedy = ""});
-}
 
 double ratio(std::int64_t part, std::int64_t whole) { return whole ? static_cast<double>(part) / static_cast<double>(whole) : 0; }
 
@@ -37,20 +31,12 @@ Tally tally(const Confusion& confusion, const std::string& label) {
 
 }  // namespace
 
-std::int64_t Confusion::total() const {
-  std::int64_t sum = 0;
-  for (const auto& row : counts) sum = std::accumulate(row.begin(), row.end(), sum);
-  return sum;
-}
-
-std::int64_t Confusion::right() const {
-  std::int64_t sum = 0;
-  for (std::size_t i = 0; i < labels.size(); ++i) sum += counts[i][i];
-  return sum;
-}
-
 Confusion confusion(std::span<const std::string> references, std::span<const std::string> answers) {
-  require_pairs(references.size(), answers.size(), "references and answers", "as many of both, one at least");
+  if (references.size() != answers.size() || references.empty())
+    throw DataError({.who = "references and answers",
+                     .found = fmt::format("{} and {}", references.size(), answers.size()),
+                     .expected = "as many of both, one at least",
+                     .remedy = ""});
   std::set<std::string> labels(references.begin(), references.end());
   labels.insert(answers.begin(), answers.end());
   Confusion out{.labels = {labels.begin(), labels.end()}};
@@ -78,25 +64,6 @@ F1Scores f1_scores(const Confusion& confusion, std::span<const std::string> of) 
     all.meant += meant;
   }
   out.micro = ratio(2 * all.right, all.answered + all.meant);
-  return out;
-}
-
-CategoryTable by_category(std::span<const std::string> categories, std::span<const double> scores) {
-  require_pairs(categories.size(), scores.size(), "categories and scores", "as many of both, one at least");
-  CategoryTable out{.all = {.category = "all"}};
-  for (std::size_t i = 0; i < scores.size(); ++i) {
-    auto row = std::find_if(out.categories.begin(), out.categories.end(), [&](const auto& c) { return c.category == categories[i]; });
-    if (row == out.categories.end()) row = out.categories.insert(row, {.category = categories[i]});
-    for (auto* sums : {&*row, &out.all}) {
-      ++sums->count;
-      sums->mean += scores[i];
-    }
-  }
-  out.all.mean /= static_cast<double>(out.all.count);
-  for (auto& row : out.categories) {
-    row.mean /= static_cast<double>(row.count);
-    out.macro += row.mean / static_cast<double>(out.categories.size());
-  }
   return out;
 }
 

@@ -10,10 +10,6 @@ namespace herd {
 struct Confusion {
   std::vector<std::string> labels;
   std::vector<std::vector<std::int64_t>> counts;
-
-  std::int64_t total() const;
-  std::int64_t right() const;  ///< on the diagonal
-  double accuracy() const { return static_cast<double>(right()) / static_cast<double>(total()); }
 };
 
 /// @throws DataError for none, or where they are not as many.
@@ -36,20 +32,5 @@ struct F1Scores {
 /// @param of these labels alone, such as those of the references: an answer that names no label is then wrong and no label of its own.
 /// None: all of the confusion. @throws DataError for a label that is named twice.
 F1Scores f1_scores(const Confusion& confusion, std::span<const std::string> of = {});
-
-struct CategoryScore {
-  std::string category;
-  std::int64_t count = 0;
-  double mean = 0;
-};
-
-struct CategoryTable {
-  std::vector<CategoryScore> categories;  ///< in the order in which they first come
-  CategoryScore all;                      ///< mean over records
-  double macro = 0;                       ///< mean over categories
-};
-
-/// Scores of records (1 and 0 for right and wrong) by category. @throws DataError for none, or where they are not as many.
-CategoryTable by_category(std::span<const std::string> categories, std::span<const double> scores);
 
 }  // namespace herd

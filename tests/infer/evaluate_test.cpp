@@ -3,11 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 
 #include "infer/evaluate/continuation.h"
 #include "infer/evaluate/items.h"
-#include "infer/evaluate/judge.h"
-#include "infer/evaluate/values.h"
+#include "infer/evaluate/results.h"
 #include "runtime/base/error.h"
 #include "runtime/base/file.h"
 #include "tests/support/errors.h"
@@ -76,7 +76,6 @@ TEST(Continuations, WordsAsPythonSplitsThem) {
   EXPECT_EQ(word_count(" one \n\n two "), 4) << "an empty word at either end";
   EXPECT_EQ(word_count(""), 1);
   EXPECT_EQ(word_count("一\xE3\x80\x80二"), 2);
-  EXPECT_EQ(character_count("一a"), 2);
 }
 
 EvaluationItem question(std::vector<std::string> choices, std::size_t right) { return {.name = "q", .choices = std::move(choices), .right = right}; }
@@ -99,18 +98,21 @@ TEST(Marks, EachMeasureOfAChoice) {
   EXPECT_EQ(right(2, "acc_norm"), 1);   // −4/8 beside −1, −3/4 and −1.25
   EXPECT_EQ(right(1, "acc_bytes"), 1);  // −3/12
   EXPECT_EQ(right(3, "acc_mutual_info"), 1);
+  EXPECT_EQ(outcome.chosen, "0");
+  EXPECT_EQ(outcome.right, "2");
+  outcome.log_likelihoods[1] = -std::numeric_limits<double>::infinity();
   EXPECT_EQ(Outcome::of_line(outcome.line(), "x"), outcome);
   EXPECT_THROW(Outcome::of_line("{}", "x"), DataError);
 }
 
-TEST(Marks, InWhatAJudgeSays) {
-  EXPECT_EQ(mark_in("得分: 0.8\n因为 3 个理由"), 0.8);
-  EXPECT_EQ(mark_in("得分：１"), 1);
-  EXPECT_EQ(mark_in("请按照\"得分:\"的形式。**得分:** 0.5/1"), 0.5);
-  EXPECT_EQ(mark_in("Score: 1.0."), 1);
-  EXPECT_EQ(mark_in(" 0.25 "), 0.25);
-  for (const auto* nonsense : {"", "好", "得分: 80", "得分: 8/10", "得分: 80%", "得分: -1", "得分: 很高", "I give it 1", "得分 0.5", "0.5 or 0.6", "得分: 1/10"})
-    EXPECT_EQ(mark_in(nonsense), std::nullopt) << nonsense;
+TEST(Marks, AReferenceIsFoundUnfitBeforeThereIsAnAnswer) {
+  const EvaluationTask number{.answer = EvaluationTask::Answer::kNumber}, letters{.answer = EvaluationTask::Answer::kLetters}, word{.answer = EvaluationTask::Answer::kWord};
+  EXPECT_THAT(message_of<DataError>([&] { check_reference(number, {.name = "x.json:3", .reference = "none"}); }), AllOf(HasSubstr("x.json:3"), HasSubstr("'none'")));
+  EXPECT_THROW(check_reference(letters, {.name = "x", .reference = "?"}), DataError);
+  EXPECT_THROW(check_reference(word, {.name = "x", .reference = "true", .question = "Answer format: yes/no"}), DataError);
+  EXPECT_NO_THROW(check_reference(number, {.name = "x", .reference = "3"}));
+  EXPECT_NO_THROW(check_reference(letters, {.name = "x", .reference = "AC"}));
+  EXPECT_NO_THROW(check_reference(word, {.name = "x", .reference = "yes", .question = "Answer format: yes/no"}));
 }
 
 Outcome scored(std::string category, std::map<std::string, double> scores) { return {.category = std::move(category), .scores = std::move(scores)}; }
@@ -140,6 +142,44 @@ TEST(Values, PerplexitiesAreOfSums) {
   EXPECT_NEAR(values[0].interval->high, std::exp(6.0 / 2), 1e-12);
 }
 
+// Right by number 0, 0, 1, 1; chosen 0, 1, 1, none: of 0 precision 1, recall 1/2; of 1 both 1/2.
+TEST(Values, F1IsOverWhatShouldHaveBeenChosen) {
+  const EvaluationTask task{.kind = EvaluationTask::Kind::kChoice};
+  std::vector<Outcome> outcomes(4, scored("", {{"acc", 0}}));
+  for (std::size_t i = 0; i < 4; ++i) outcomes[i].right = i < 2 ? "0" : "1", outcomes[i].chosen = std::vector{"0", "1", "1", ""}[i];
+  const auto values = values_of(task, outcomes);
+  ASSERT_EQ(values.size(), 3u);
+  EXPECT_EQ(values[1].metric, "f1_macro");
+  EXPECT_DOUBLE_EQ(values[1].value, (2.0 / 3 + 1.0 / 2) / 2);
+  EXPECT_EQ(values[2].metric, "f1_micro");
+  EXPECT_DOUBLE_EQ(values[2].value, 2.0 * 2 / (3 + 4));
+  EXPECT_FALSE(values[1].interval || values[2].interval);
+}
+
+TEST(Values, ATextThatCannotBeIsInfinitelyPerplexing) {
+  const Scratch scratch;
+  const EvaluationTask task{.kind = EvaluationTask::Kind::kPerplexity};
+  const auto infinity = std::numeric_limits<double>::infinity();
+  const std::vector outcomes{scored("", {{"log_likelihood", -infinity}, {"tokens", 2}, {"words", 1}, {"bytes", 4}}), scored("", {{"log_likelihood", -2}, {"tokens", 2}, {"words", 1}, {"bytes", 4}})};
+  const EvaluationResults results{.values = values_of(task, outcomes)};
+  EXPECT_EQ(results.values[0].value, infinity);
+  EXPECT_DOUBLE_EQ(results.values[0].interval->low, std::exp(1)) << "the text that can be, twice";
+  EXPECT_EQ(results.values[0].interval->high, infinity);
+  write_evaluation(scratch / "out", results, outcomes);
+  const auto read = read_results(scratch / "out");
+  EXPECT_EQ(read.values, results.values);
+  EXPECT_EQ(read.values[0].interval->high, infinity);
+  EXPECT_EQ(read_outcomes(scratch / "out"), outcomes);
+}
+
+TEST(Results, AFolderThatCannotBeIsFoundOutFirst) {
+  const Scratch scratch;
+  open_evaluation(scratch / "deep/er");
+  EXPECT_TRUE(std::filesystem::is_empty(scratch / "deep/er"));
+  write_file_atomically(scratch / "file", "");
+  EXPECT_THAT(message_of<IoError>([&] { open_evaluation(scratch / "file"); }), HasSubstr("file"));
+}
+
 TEST(Tasks, AllThatComeAlongAreRead) {
   EXPECT_THAT(evaluation_tasks().names(), testing::IsSupersetOf({"perplexity", "choice", "mmlu", "ceval", "mmcu", "gsm8k", "commonsense", "belle"}));
   EXPECT_THAT(message_of<ConfigError>([] { parse_evaluation_task("t", "kind: answer\nreference: x\n", "t.yaml"); }), AllOf(HasSubstr("t.yaml"), HasSubstr("prompt")));
@@ -163,6 +203,58 @@ TEST(Items, ExamplesOfTheSameSubjectStandBeforeAQuestion) {
   EXPECT_EQ(items[0].category, "anatomy");
   task.shots = 4;
   EXPECT_THAT(message_of<DataError>([&] { read_items(task, data, examples, 0); }), AllOf(HasSubstr("3 examples of anatomy"), HasSubstr("--shots 3")));
+}
+
+class Records : public testing::Test {
+ protected:
+  std::vector<EvaluationItem> read(const std::string& task, const std::string& lines) {
+    write_file_atomically(scratch_ / "x.jsonl", lines);
+    return read_items(parse_evaluation_task("t", task, "t.yaml"), std::vector{(scratch_ / "x.jsonl").string()}, {}, 0);
+  }
+  std::size_t right(const std::string& is, const std::string& choices, const std::string& answer) {
+    const auto task = "kind: choice\nfields: [q]\nprompt: \"{{q}}\"\nchoices_in: choices\nreference: \"{{answer}}\"\nreference_is: " + is + "\n";
+    return read(task, R"({"q": "?", "choices": )" + choices + R"(, "answer": )" + answer + "}\n").at(0).right;
+  }
+
+  Scratch scratch_;
+};
+
+TEST_F(Records, ARightAnswerThatMeansTwoChoicesIsRefused) {
+  EXPECT_THAT(message_of<DataError>([&] { right("told", R"(["1", "2"])", "1"); }),
+              AllOf(HasSubstr("x.jsonl:1 (record 1)"), HasSubstr("'1', the text of choice 0 and the number of choice 1"), HasSubstr("reference_is")));
+  EXPECT_THAT(message_of<DataError>([&] { right("told", R"(["B", "A"])", "\"A\""); }), HasSubstr("the letter of choice 0"));
+  EXPECT_EQ(right("told", R"(["0", "1"])", "1"), 1u) << "both mean the same";
+  EXPECT_EQ(right("told", R"(["A", "B"])", "\"B\""), 1u);
+  EXPECT_EQ(right("told", R"(["2", "7"])", "1"), 1u);
+  EXPECT_EQ(right("told", R"(["2", "7"])", "2"), 0u) << "there is no choice 2";
+}
+
+TEST_F(Records, ATaskSaysWhatItsRightAnswersAre) {
+  EXPECT_EQ(right("text", R"(["1", "2"])", "1"), 0u);
+  EXPECT_EQ(right("number", R"(["1", "2"])", "1"), 1u);
+  EXPECT_EQ(right("number", R"(["2", "1", "0"])", "2"), 2u);
+  EXPECT_EQ(right("letter", R"(["B", "A"])", "\"A\""), 0u);
+  EXPECT_THAT(message_of<DataError>([&] { right("number", R"(["a", "b"])", "\"a\""); }), HasSubstr("its number from 0"));
+  EXPECT_THROW(right("letter", R"(["a", "b"])", "1"), DataError);
+  EXPECT_THROW(right("text", R"(["a", "b"])", "1"), DataError);
+  EXPECT_THROW(right("number", R"(["a", "b"])", "2"), DataError);
+  EXPECT_THROW(parse_evaluation_task("t", "prompt: x\nreference: y\nreference_is: text\n", "t.yaml"), ConfigError);
+}
+
+TEST_F(Records, AFieldThatIsNullIsNotThere) {
+  const std::string task = "fields: [q]\ninstruction: \"{{q}}\"\ninput: \"{{input}}\"\nreference: \"{{record['a']}}{{more.deep}}\"\ncategory: \"{{c}}\"\n";
+  const auto item = read(task, R"({"q": "?", "input": null, "a": null, "c": null, "more": {"deep": null}})").at(0);
+  EXPECT_EQ(item.record.turns.at(0).input, "");
+  EXPECT_EQ(item.reference, "");
+  EXPECT_EQ(item.category, "");
+  EXPECT_THAT(message_of<DataError>([&] { read(task, R"({"q": null})"); }), AllOf(HasSubstr("x.jsonl:1"), HasSubstr("no field 'q'")));
+}
+
+TEST_F(Records, AnEmptyTextHasNoPerplexity) {
+  EXPECT_THAT(message_of<DataError>([&] { read("kind: perplexity\nprompt: \"{{text}}\"\n", "{\"text\": \"a\"}\n{\"text\": \"\"}\n"); }),
+              AllOf(HasSubstr("x.jsonl:2 (record 2)"), HasSubstr("an empty text")));
+  write_file_atomically(scratch_ / "empty.txt", "");
+  EXPECT_THAT(message_of<DataError>([&] { read_items(find_evaluation_task("perplexity"), std::vector{(scratch_ / "empty.txt").string()}, {}, 0); }), HasSubstr("empty.txt"));
 }
 
 TEST(Items, AHeaderNamesTheColumns) {

@@ -66,7 +66,7 @@ Json scores(const Json& request) {
   const auto f1 = f1_scores(found, request["of"].get<Texts>());
   auto labels = Json::array();
   for (const auto& label : f1.labels) labels.push_back({label.precision, label.recall, label.f1, label.support});
-  return {{"confusion", found.counts}, {"accuracy", found.accuracy()}, {"labels", labels}, {"macro", f1.macro}, {"micro", f1.micro}};
+  return {{"confusion", found.counts}, {"labels", labels}, {"macro", f1.macro}, {"micro", f1.micro}};
 }
 
 Json bootstrap(const Json& request) {

@@ -16,6 +16,8 @@ herd_test(infer/answers NO_TORCH LIBRARIES herd_infer)
 herd_test(infer/scores NO_TORCH LIBRARIES herd_infer)
 # Evaluation, without a model.
 herd_test(infer/evaluate NO_TORCH LIBRARIES herd_infer)
+herd_test(infer/judge NO_TORCH LIBRARIES herd_infer)
+herd_test(infer/compare NO_TORCH LIBRARIES herd_infer)
 add_executable(metrics_probe infer/metrics_probe.cpp)
 target_link_libraries(metrics_probe PRIVATE herd_infer nlohmann_json::nlohmann_json)
 set_target_properties(metrics_probe PROPERTIES SKIP_PRECOMPILE_HEADERS ON)

@@ -6,7 +6,9 @@ import threading
 
 
 class StubJudge:
-    """@param reply of (prompt, how many times it came before): a text, or a status."""
+    """@param reply of (prompt, how many times it came before): a text, a status, or bytes, a whole body; SILENCE hangs up without a word."""
+
+    SILENCE = object()
 
     def __init__(self, reply):
         self.reply, self.prompts, self.headers = reply, [], []
@@ -21,8 +23,11 @@ class StubJudge:
                 said = stub.reply(prompt, stub.prompts.count(prompt)) if self.path == "/v1/chat/completions" else 404
                 stub.prompts.append(prompt)
                 stub.headers.append(dict(self.headers))
-                content = json.dumps({"choices": [{"message": {"role": "assistant", "content": said}}]}).encode() if isinstance(said, str) else b"{}"
-                self.send_response(200 if isinstance(said, str) else said)
+                if said is StubJudge.SILENCE:
+                    self.close_connection = True
+                    return
+                content = said if isinstance(said, bytes) else json.dumps({"choices": [{"message": {"role": "assistant", "content": said}}]}).encode() if isinstance(said, str) else b"{}"
+                self.send_response(said if isinstance(said, int) else 200)
                 self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
                 self.wfile.write(content)
