@@ -6,10 +6,10 @@ import threading
 
 
 class StubJudge:
-    """@param reply of (prompt, how many times it came before): a text, or a status."""
+    """@param reply of (prompt, how many times it came before): a text, a status, a whole completion as a dict, or whatever bytes."""
 
     def __init__(self, reply):
-        self.reply, self.prompts, self.headers = reply, [], []
+        self.reply, self.prompts, self.headers, self.bodies = reply, [], [], []
         stub = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -21,8 +21,11 @@ class StubJudge:
                 said = stub.reply(prompt, stub.prompts.count(prompt)) if self.path == "/v1/chat/completions" else 404
                 stub.prompts.append(prompt)
                 stub.headers.append(dict(self.headers))
-                content = json.dumps({"choices": [{"message": {"role": "assistant", "content": said}}]}).encode() if isinstance(said, str) else b"{}"
-                self.send_response(200 if isinstance(said, str) else said)
+                stub.bodies.append(body)
+                if isinstance(said, str):
+                    said = {"choices": [{"message": {"role": "assistant", "content": said}}]}
+                content = said if isinstance(said, bytes) else json.dumps(said if isinstance(said, dict) else {}).encode()
+                self.send_response(said if isinstance(said, int) else 200)
                 self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
                 self.wfile.write(content)
