@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "infer/instruct/produce.h"
 #include "launch/line_watch.h"
@@ -84,21 +85,21 @@ void tell(const ProduceReport& report, const ProduceRequest& request) {
   if (report.records > 0) fmt::print("{}: {}\n", request.output.string(), plural(report.records, "record"));
 }
 
+/// Why a generation ended before there was all, and what to do about it.
+std::pair<std::string, std::string> told_end(const ProduceReport& report, const ProduceRequest& request) {
+  if (report.end == ProduceEnd::kCost) return {fmt::format("the greatest cost of {:g} was reached", request.prices.most), "the replies are kept; a greater --max-cost goes on"};
+  if (report.end == ProduceEnd::kDown) return {report.why, "the replies are kept; the same command goes on"};
+  return {fmt::format("{} in a row gave no record ({})", plural(request.production.patience, "request"), report.why.empty() ? "rejected: " + told(report.rejected) : report.why),
+          "look at what the model says in " + replies_folder(request.output).string() + "/replies.log; a greater --patience goes on"};
+}
+
 /// @throws DataError where there are not as many records as wanted, and nobody stopped it.
 void require_all(const ProduceReport& report, const ProduceRequest& request) {
   const auto found = fmt::format("{} of {}", report.records, plural(request.production.count, "record"));
-  const auto fail = [&](std::string why, std::string remedy) {
-    throw DataError({.who = "herd data generate", .found = found + ": " + why, .expected = "all of them", .remedy = std::move(remedy)});
-  };
-  switch (report.end) {
-    case ProduceEnd::kReached: return;
-    case ProduceEnd::kSignal: return log_info("{}: {}; the replies are kept, the same command goes on", name(report.signal), found);
-    case ProduceEnd::kCost: fail(fmt::format("the greatest cost of {:g} was reached", request.prices.most), "the replies are kept; a greater --max-cost goes on");
-    case ProduceEnd::kDown: fail(report.why, "the replies are kept; the same command goes on");
-    case ProduceEnd::kGaveUp:
-      fail(fmt::format("{} in a row gave no record ({})", plural(request.production.patience, "request"), report.why.empty() ? "rejected: " + told(report.rejected) : report.why),
-           "look at what the model says in " + replies_folder(request.output).string() + "/replies.log; a greater --patience goes on");
-  }
+  if (report.end == ProduceEnd::kReached) return;
+  if (report.end == ProduceEnd::kSignal) return log_info("{}: {}; the replies are kept, the same command goes on", name(report.signal), found);
+  const auto [why, remedy] = told_end(report, request);
+  throw DataError({.who = "herd data generate", .found = found + ": " + why, .expected = "all of them", .remedy = remedy});
 }
 
 void check(const GenerateArguments& asked) {

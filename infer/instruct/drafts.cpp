@@ -14,11 +14,12 @@ using Parts = std::vector<std::pair<std::string, std::string>>;  // label, text
 
 std::string stripped(std::string_view text) { return std::string(jinja::strip(text)); }
 
-/// The labels that an instructor has, in order.
+/// The labels that an instructor has, in order: a passage comes before the question about it.
 std::vector<std::string> labels_of(const Instructor& instructor) {
   const auto& of = instructor.labels;
+  const bool passage = instructor.form == Instructor::Form::kClosedContext;
   std::vector<std::string> out;
-  for (const auto* label : {&of.system, &of.metadata, &of.instruction, &of.input, &of.output, &of.user, &of.assistant})
+  for (const auto* label : {&of.system, &of.metadata, passage ? &of.input : &of.instruction, passage ? &of.instruction : &of.input, &of.output, &of.user, &of.assistant})
     if (!label->empty()) out.push_back(*label);
   return out;
 }

@@ -17,7 +17,8 @@ struct PlaceChoices {
   std::vector<std::string> of;
 };
 
-/// The words before the colon that parts of an answer stand behind, in the order in which they come; empty: there is no such part.
+/// The words before the colon that parts of an answer stand behind, in the order in which they come (of a closed context the input comes before
+/// the instruction); empty: there is no such part.
 struct AnswerLabels {
   std::string system, metadata;  ///< of a record's system text; of a passage: lines `key: value`
   std::string instruction, input, output;

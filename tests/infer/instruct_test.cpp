@@ -280,7 +280,7 @@ TEST(ReplyLedger, KeepsWholeLinesAndCounts) {
     ReplyLedger ledger(file, settings);
     EXPECT_EQ(ledger.find(one).value().text, "first\nline \xef\xbf\xbd");
     EXPECT_EQ(ledger.find(two).has_value(), size == whole) << size;
-    if (size == whole) EXPECT_EQ(ledger.answer_tokens(), 10);
+    EXPECT_EQ(ledger.answer_tokens(), size == whole ? 10 : 5);
     std::filesystem::resize_file(file, size);
   }
   {

@@ -64,7 +64,7 @@ void expect_as_each_with_each(const std::vector<std::string>& texts, double boun
       stayed.push_back(text);
     }
   }
-  EXPECT_GT(found, texts.size() / 20);
+  EXPECT_GT(found, texts.size() / 40);
   EXPECT_EQ(index.size(), stayed.size());
 }
 
