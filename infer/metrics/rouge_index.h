@@ -2,7 +2,6 @@
 #include <cstdint>
 #include <optional>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "infer/metrics/numbered_tokens.h"
@@ -18,10 +17,10 @@ struct LikeText {
 /// Texts, and which of them has the greatest ROUGE-L with another text, where that is above a bound. Each text has the tokens of its own
 /// language (tokens.h); for texts of one language the score is `rouge(a, b).rouge_l.f`.
 ///
-/// Exact, without comparing each with each. With l common tokens in order, a and b tokens, F = 2·l / (a + b), and l is at most the number m
-/// of tokens in common in any order. So F > t needs m > t·(a + b) / 2, which bounds b by a, and lets no text come into question that shares
-/// none of the rarest tokens of a that leave fewer than that (prefix filtering: Chaudhuri, Ganti, Kaushik 2006, "A primitive operator for
-/// similarity joins in data cleaning"). Only what is left is put to the test in order.
+/// Exact, without comparing each with each in order. With l common tokens in order, a and b tokens, F = 2·l / (a + b), and l is at most the
+/// number m of tokens in common in any order, which lists of each token's holders give for all texts at once. So only texts with
+/// 2·m / (a + b) above the bound are put to the test in order, the most promising first; the prefix of rarest tokens that every such text shares one of
+/// (Chaudhuri, Ganti, Kaushik 2006, "A primitive operator for similarity joins in data cleaning") keeps the others out of the count.
 class RougeIndex {
  public:
   /// @throws ConfigError for a bound out of [0, 1).
@@ -35,22 +34,20 @@ class RougeIndex {
 
  private:
   using Tokens = std::vector<std::int32_t>;
-  using Counts = std::vector<std::pair<std::int32_t, std::int32_t>>;  // token, how often; by token
-  struct Text {
-    Tokens tokens;
-    Counts counts;
+  struct Holder {
+    std::uint32_t text = 0, count = 0;  // how often it has the token
   };
-  Text text_of(std::string_view text);
-  void add(Text text);
-  std::optional<LikeText> most_alike(const Text& text);
-  std::vector<std::uint32_t> in_question(const Text& text);
+  Tokens tokens_of(std::string_view text);
+  void add(Tokens tokens);
+  std::optional<LikeText> most_alike(const Tokens& tokens);
+  /// Texts that may be above the bound, with the greatest F that they can have.
+  std::vector<LikeText> in_question(const Tokens& tokens);
 
   double bound_;
   TokenNumbers numbers_;
-  std::vector<Text> texts_;
-  std::vector<std::vector<std::uint32_t>> holders_;  // of each token: the texts that have it
-  std::vector<std::uint32_t> seen_;                  // of each text: the last search that came upon it
-  std::uint32_t search_ = 0;
+  std::vector<Tokens> texts_;
+  std::vector<std::vector<Holder>> holders_;  // of each token, by text
+  std::vector<std::uint32_t> common_;         // of each text, while a search lasts; else 0
   std::int64_t compared_ = 0;
 };
 
