@@ -29,12 +29,15 @@ std::optional<std::int64_t> count_at(const Json& json, const char* place) {
   return found->get<std::int64_t>();
 }
 
+/// The beginning of what a service said, which may be any bytes, for a terminal.
+std::string quoted(const std::string& bytes) { return Json(bytes.substr(0, 80)).dump(-1, ' ', false, Json::error_handler_t::replace); }
+
 /// What a chat completion says; without a text where it is none.
 ChatReply read_reply(const std::string& answer) {
   ChatReply reply;
   const auto json = Json::parse(answer, nullptr, false);
   if (const auto* text = find(json, "/choices/0/message/content"); text && text->is_string()) reply.text = text->get<std::string>();
-  else reply.why = "no chat completion: " + answer.substr(0, 80);
+  else reply.why = "no chat completion: " + quoted(answer);
   if (const auto* finish = find(json, "/choices/0/finish_reason"); finish && finish->is_string()) reply.finish = finish->get<std::string>();
   reply.prompt_tokens = count_at(json, "/usage/prompt_tokens");
   reply.answer_tokens = count_at(json, "/usage/completion_tokens");
