@@ -33,10 +33,10 @@ struct ChatQuestion {
 
 struct ChatReply {
   std::optional<std::string> text;
-  std::string finish;              ///< `stop`, `length`, …, as the service says; may be empty
+  std::string finish;                                        ///< `stop`, `length`, …, as the service says; may be empty
   std::optional<std::int64_t> prompt_tokens, answer_tokens;  ///< as the service counts them; none: it does not say
-  std::string why;                 ///< there is no text
-  bool down = false;               ///< asking more is of no use: nobody there, or they do not let us in
+  std::string why;                                           ///< there is no text
+  bool down = false;                                         ///< asking more is of no use: nobody there, or they do not let us in
 };
 
 /// A chat model behind POST URL/chat/completions. One thread at a time.

@@ -28,8 +28,9 @@ std::string beginning(std::string text) {
 void tell(const CullReport& report, const CullRequest& request) {
   fmt::print("{} read; dropped: {} (near duplicates: {})\n", plural(report.read, "record"), told(report.dropped), request.near.text());
   for (const auto& pair : report.pairs)
-    fmt::print("near: {}\n  is like {}{}\n  went   {}\n  stayed {}\n", describe(pair.gone, report.files), describe(pair.stayed, report.files),
-               request.near.by == NearBound::By::kSketch ? "" : fmt::format(" ({:.3g})", pair.score), beginning(pair.gone_question), beginning(pair.stayed_question));
+    fmt::print("near: {}\n  is like {}{}\n  went   {}\n  stayed {}\n", describe(pair.gone, report.files),
+               describe(pair.stayed, report.files), request.near.by == NearBound::By::kSketch ? "" : fmt::format(" ({:.3g})", pair.score),
+               beginning(pair.gone_question), beginning(pair.stayed_question));
   if (!request.dropped.empty()) fmt::print("{}: {}\n", request.dropped.string(), plural(report.read - report.kept, "record"));
   fmt::print("{}: {}\n", request.output.string(), plural(report.kept, "record"));
 }
@@ -49,13 +50,15 @@ void add_data_cull(CLI::App& data) {
   command->add_option("--output", asked->request.output, "JSON lines to write")->required();
   command->add_option("--dropped", asked->request.dropped, "JSON lines of the others, each with its reason");
   declare(*command, asked->near);
-  static const std::map<std::string, CullRequest::Keep> kKeeps{{"first", CullRequest::Keep::kFirst}, {"longest", CullRequest::Keep::kLongest}};
+  static const std::map<std::string, CullRequest::Keep> kKeeps{{"first", CullRequest::Keep::kFirst},
+                                                               {"longest", CullRequest::Keep::kLongest}};
   command->add_option("--keep", asked->request.keep, "of near duplicates the first (the default), or the one with the longest answer")
       ->transform(CLI::CheckedTransformer(kKeeps).description(""));
-  for (const auto& [option, bound, what] : {std::tuple{"--shortest-instruction", &bounds.shortest_instruction, "words, or characters of Chinese"},
-                                            {"--longest-instruction", &bounds.longest_instruction, "0: any"},
-                                            {"--shortest-output", &bounds.shortest_output, "of each answer"},
-                                            {"--longest-output", &bounds.longest_output, "0: any"}})
+  for (const auto& [option, bound, what] :
+       {std::tuple{"--shortest-instruction", &bounds.shortest_instruction, "words, or characters of Chinese"},
+        {"--longest-instruction", &bounds.longest_instruction, "0: any"},
+        {"--shortest-output", &bounds.shortest_output, "of each answer"},
+        {"--longest-output", &bounds.longest_output, "0: any"}})
     command->add_option(option, *bound, what)->check(CLI::NonNegativeNumber)->capture_default_str();
   command->add_option("--examples", asked->request.examples, "pairs to show")->capture_default_str();
   command->footer("herd data cull a.json b.jsonl --rouge 0.7 --keep longest --output thinned.jsonl --dropped dropped.jsonl");

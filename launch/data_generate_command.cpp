@@ -39,7 +39,10 @@ fs::path shipped(const std::string& stem, const std::string& language, const std
   const auto name = fmt::format("instructors/{}_{}{}", stem, language == "CN" ? "zh" : "en", ending);
   for (const auto& folder : config_folders())
     if (auto file = folder / name; fs::exists(file)) return file;
-  throw ConfigError({.who = "--" + stem, .found = "none, and herd's own are not installed", .expected = "a file", .remedy = "HERD_CONFIGS names further folders"});
+  throw ConfigError({.who = "--" + stem,
+                     .found = "none, and herd's own are not installed",
+                     .expected = "a file",
+                     .remedy = "HERD_CONFIGS names further folders"});
 }
 
 std::string of_file(const fs::path& file) { return file.empty() ? "none" : fingerprint(read_file(file)); }
@@ -47,8 +50,10 @@ std::string of_file(const fs::path& file) { return file.empty() ? "none" : finge
 Instructor instructor_of(const GenerateArguments& asked) {
   auto instructor = find_instructor(asked.kind);
   if (asked.examples && (*asked.examples > 0) != (instructor.examples > 0))
-    throw ConfigError({.who = "--examples", .found = std::to_string(*asked.examples),
-                       .expected = instructor.examples > 0 ? "1 or more: the prompt of '" + instructor.name + "' shows some" : "none: the prompt of '" + instructor.name + "' shows none",
+    throw ConfigError({.who = "--examples",
+                       .found = std::to_string(*asked.examples),
+                       .expected = instructor.examples > 0 ? "1 or more: the prompt of '" + instructor.name + "' shows some"
+                                                           : "none: the prompt of '" + instructor.name + "' shows none",
                        .remedy = ""});
   instructor.examples = asked.examples.value_or(instructor.examples);
   instructor.batch = asked.batch.value_or(instructor.batch);
@@ -77,8 +82,10 @@ AnswerSettings settings_of(const GenerateArguments& asked, const Instructor& ins
 }
 
 void tell(const ProduceReport& report, const ProduceRequest& request) {
-  fmt::print("{} of {} wanted, of {}; rejected: {}\n", plural(report.records, "record"), with_thousands(request.production.count), plural(report.requests, "request"), told(report.rejected));
-  fmt::print("{} ({} from before): {} tokens of prompts, {} of answers{}{}\n", report.replies == 1 ? "1 reply" : with_thousands(report.replies) + " replies", with_thousands(report.replies_before),
+  fmt::print("{} of {} wanted, of {}; rejected: {}\n", plural(report.records, "record"), with_thousands(request.production.count),
+             plural(report.requests, "request"), told(report.rejected));
+  fmt::print("{} ({} from before): {} tokens of prompts, {} of answers{}{}\n",
+             report.replies == 1 ? "1 reply" : with_thousands(report.replies) + " replies", with_thousands(report.replies_before),
              with_thousands(report.prompt_tokens), with_thousands(report.answer_tokens),
              report.uncounted > 0 ? fmt::format(", without {} that the service did not count", report.uncounted) : "",
              request.prices.in > 0 || request.prices.out > 0 ? fmt::format("; cost {:.4f}", report.cost) : "");
@@ -87,9 +94,12 @@ void tell(const ProduceReport& report, const ProduceRequest& request) {
 
 /// Why a generation ended before there was all, and what to do about it.
 std::pair<std::string, std::string> told_end(const ProduceReport& report, const ProduceRequest& request) {
-  if (report.end == ProduceEnd::kCost) return {fmt::format("the greatest cost of {:g} was reached", request.prices.most), "the replies are kept; a greater --max-cost goes on"};
+  if (report.end == ProduceEnd::kCost)
+    return {fmt::format("the greatest cost of {:g} was reached", request.prices.most),
+            "the replies are kept; a greater --max-cost goes on"};
   if (report.end == ProduceEnd::kDown) return {report.why, "the replies are kept; the same command goes on"};
-  return {fmt::format("{} in a row gave no record ({})", plural(request.production.patience, "request"), report.why.empty() ? "rejected: " + told(report.rejected) : report.why),
+  return {fmt::format("{} in a row gave no record ({})", plural(request.production.patience, "request"),
+                      report.why.empty() ? "rejected: " + told(report.rejected) : report.why),
           "look at what the model says in " + replies_folder(request.output).string() + "/replies.log; a greater --patience goes on"};
 }
 
@@ -97,7 +107,8 @@ std::pair<std::string, std::string> told_end(const ProduceReport& report, const 
 void require_all(const ProduceReport& report, const ProduceRequest& request) {
   const auto found = fmt::format("{} of {}", report.records, plural(request.production.count, "record"));
   if (report.end == ProduceEnd::kReached) return;
-  if (report.end == ProduceEnd::kSignal) return log_info("{}: {}; the replies are kept, the same command goes on", name(report.signal), found);
+  if (report.end == ProduceEnd::kSignal)
+    return log_info("{}: {}; the replies are kept, the same command goes on", name(report.signal), found);
   const auto [why, remedy] = told_end(report, request);
   throw DataError({.who = "herd data generate", .found = found + ": " + why, .expected = "all of them", .remedy = remedy});
 }
@@ -106,7 +117,10 @@ void check(const GenerateArguments& asked) {
   const auto& request = asked.request;
   request.endpoint.validate("--endpoint");
   if (fs::exists(request.output) && !fs::exists(replies_folder(request.output)))
-    throw ConfigError({.who = "--output " + request.output.string(), .found = "a file that is there, without replies to go on from", .expected = "a new one", .remedy = ""});
+    throw ConfigError({.who = "--output " + request.output.string(),
+                       .found = "a file that is there, without replies to go on from",
+                       .expected = "a new one",
+                       .remedy = ""});
   if (request.prices.most > 0 && request.prices.in == 0 && request.prices.out == 0)
     throw ConfigError({.who = "--max-cost", .found = "no price", .expected = "--price-in and --price-out", .remedy = ""});
 }
@@ -128,7 +142,8 @@ int generate(GenerateArguments& asked) {
   const auto seeds = !asked.seeds.empty() || instructor.examples == 0 ? asked.seeds : shipped("seeds", instructor.language, ".jsonl");
   const auto topics = !asked.topics.empty() || instructor.topics == 0 ? asked.topics : shipped("topics", instructor.language, ".txt");
   request.settings = settings_of(asked, instructor, seeds, topics);
-  const Asking asking(instructor, seeds.empty() ? std::vector<SeedTask>() : read_seed_tasks(seeds), topics.empty() ? std::vector<std::string>() : read_topics(topics), asked.seed, asked.own);
+  const Asking asking(instructor, seeds.empty() ? std::vector<SeedTask>() : read_seed_tasks(seeds),
+                      topics.empty() ? std::vector<std::string>() : read_topics(topics), asked.seed, asked.own);
   ProduceReport report;
   {
     const Signals signals;
@@ -145,12 +160,17 @@ int generate(GenerateArguments& asked) {
 void declare_service(CLI::App& command, GenerateArguments& asked) {
   auto& endpoint = asked.request.endpoint;
   endpoint.timeout_s = 300;
-  command.add_option("--endpoint", endpoint.url, "an OpenAI-compatible service, such as http://127.0.0.1:8000/v1 (herd serve is one)")->required();
+  command.add_option("--endpoint", endpoint.url, "an OpenAI-compatible service, such as http://127.0.0.1:8000/v1 (herd serve is one)")
+      ->required();
   command.add_option("--model", endpoint.model, "its model")->required();
   command.add_option("--key-from", asked.key, "the variable of the environment that holds the service's key")->capture_default_str();
-  command.add_option("--parallel", asked.request.production.window, "requests under way at once")->check(CLI::Range(1, 256))->capture_default_str();
-  command.add_option("--attempts", endpoint.attempts, "at each question, while the service is silent, busy or broken")->capture_default_str();
-  command.add_option("--wait", endpoint.first_wait_s, "seconds before the second attempt, doubled before each further one")->capture_default_str();
+  command.add_option("--parallel", asked.request.production.window, "requests under way at once")
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
+  command.add_option("--attempts", endpoint.attempts, "at each question, while the service is silent, busy or broken")
+      ->capture_default_str();
+  command.add_option("--wait", endpoint.first_wait_s, "seconds before the second attempt, doubled before each further one")
+      ->capture_default_str();
   command.add_option("--timeout", endpoint.timeout_s, "longest silence, in seconds")->capture_default_str();
   auto& prices = asked.request.prices;
   command.add_option("--price-in", prices.in, "of a million tokens of prompts")->check(CLI::NonNegativeNumber);
@@ -176,9 +196,12 @@ void add_data_generate(CLI::App& data, int& code) {
   command->add_option("--seed", asked->seed, "of the choice of examples and topics")->capture_default_str();
   command->add_option("--temperature", asked->temperature, "default: the kind's")->check(CLI::Range(0.0, 2.0));
   command->add_option("--max-tokens", asked->max_tokens, "longest reply; default: the kind's")->check(CLI::PositiveNumber);
-  command->add_option("--patience", production.patience, "requests in a row without a record, after which it ends")->check(CLI::PositiveNumber)->capture_default_str();
+  command->add_option("--patience", production.patience, "requests in a row without a record, after which it ends")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   declare(*command, asked->near);
-  command->footer("herd data generate --kind self_instruct_zh --endpoint http://127.0.0.1:8000/v1 --model base --count 1000 --output made.jsonl");
+  command->footer(
+      "herd data generate --kind self_instruct_zh --endpoint http://127.0.0.1:8000/v1 --model base --count 1000 --output made.jsonl");
   command->final_callback([asked, &code] { code = generate(*asked); });
 
   auto* kinds = data.add_subcommand("kinds", "kinds of records that can be generated");

@@ -77,13 +77,20 @@ std::vector<std::string> read_topics(const std::filesystem::path& file) {
 Asking::Asking(Instructor instructor, std::vector<SeedTask> seeds, std::vector<std::string> topics, std::uint64_t seed, std::int64_t own)
     : instructor_(std::move(instructor)), seeds_(std::move(seeds)), topics_(std::move(topics)), seed_(seed), own_(own) {
   if (own_ < 0 || own_ > instructor_.examples)
-    throw ConfigError({.who = "--own-examples", .found = std::to_string(own_), .expected = fmt::format("0 to {}, the examples of a prompt", instructor_.examples), .remedy = ""});
+    throw ConfigError({.who = "--own-examples",
+                       .found = std::to_string(own_),
+                       .expected = fmt::format("0 to {}, the examples of a prompt", instructor_.examples),
+                       .remedy = ""});
   require("--seeds", "seed task", instructor_.examples, std::ssize(seeds_));
   require("--topics", "topic", instructor_.topics, std::ssize(topics_));
 }
 
 ChatQuestion Asking::question(std::string prompt) const {
-  return {.prompt = std::move(prompt), .temperature = instructor_.temperature, .top_p = instructor_.top_p, .max_tokens = instructor_.max_tokens, .stop = instructor_.stop};
+  return {.prompt = std::move(prompt),
+          .temperature = instructor_.temperature,
+          .top_p = instructor_.top_p,
+          .max_tokens = instructor_.max_tokens,
+          .stop = instructor_.stop};
 }
 
 std::string Asking::examples(std::int64_t number, std::span<const Record> generated, AskedOf& of) const {
@@ -126,7 +133,8 @@ std::string Asking::topics(std::int64_t number, AskedOf& of) const {
 
 Asked Asking::request(std::int64_t number, std::span<const Record> generated) const {
   Asked asked;
-  std::map<std::string, std::string> values{{"batch", std::to_string(instructor_.batch)}, {"next", std::to_string(instructor_.examples + 1)}};
+  std::map<std::string, std::string> values{{"batch", std::to_string(instructor_.batch)},
+                                            {"next", std::to_string(instructor_.examples + 1)}};
   if (instructor_.examples > 0) values["examples"] = examples(number, generated, asked.of);
   if (instructor_.topics > 0) values["topics"] = topics(number, asked.of);
   auto random = random_for("choices", seed_, number);

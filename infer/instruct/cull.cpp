@@ -53,8 +53,9 @@ std::vector<Sketch> read_sketches(const CullRequest& request, std::int64_t& brok
   broken = for_each_block(request, [&](std::vector<Record>& block) {
     const auto begin = out.size();
     out.resize(begin + block.size());
-    parallel_for(std::ssize(block), request.threads,
-                 [&](std::int64_t i) { out[begin + static_cast<std::size_t>(i)] = sketch_of(block[static_cast<std::size_t>(i)], request.bounds); });
+    parallel_for(std::ssize(block), request.threads, [&](std::int64_t i) {
+      out[begin + static_cast<std::size_t>(i)] = sketch_of(block[static_cast<std::size_t>(i)], request.bounds);
+    });
   });
   return out;
 }
@@ -79,7 +80,8 @@ void find_near(std::vector<Sketch>& sketches, const CullRequest& request) {
   }
 }
 
-std::string dropped_line(const Record& record, WrittenAs as, const Sketch& sketch, const std::vector<Sketch>& all, const CullRequest& request) {
+std::string dropped_line(const Record& record, WrittenAs as, const Sketch& sketch, const std::vector<Sketch>& all,
+                         const CullRequest& request) {
   auto json = Json::parse(record_line(record, as));
   auto& why = json["dropped"] = {{"reason", name(*sketch.rejection)}, {"from", describe(record.source, request.files)}};
   if (sketch.like) why["like"] = describe(all[*sketch.like].source, request.files);

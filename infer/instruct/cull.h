@@ -37,10 +37,10 @@ struct CullReport {
   std::vector<CulledPair> pairs;  ///< the first
 };
 
-/// Thins records: those whose answer refuses, that lack a question or an answer or are too short or long go, and of those that ask nearly the
-/// same one stays. What is compared is the first question, with its input. Writes the rest as JSON lines in their order, and to `dropped` the
-/// others, each with a field `dropped` that says why. Files are read twice; memory keeps the questions and their index. Each file written appears
-/// whole or not at all. A record that cannot be read counts as malformed and is in neither file.
+/// Thins records: those whose answer refuses, that lack a question or an answer or are too short or long go, and of those that ask nearly
+/// the same one stays. What is compared is the first question, with its input. Writes the rest as JSON lines in their order, and to
+/// `dropped` the others, each with a field `dropped` that says why. Files are read twice; memory keeps the questions and their index. Each
+/// file written appears whole or not at all. A record that cannot be read counts as malformed and is in neither file.
 /// @throws what RecordReader throws; DataError where an output is one of the files; ConfigError for bounds out of range; IoError
 CullReport cull(const CullRequest& request);
 

@@ -19,7 +19,8 @@ std::vector<std::string> labels_of(const Instructor& instructor) {
   const auto& of = instructor.labels;
   const bool passage = instructor.form == Instructor::Form::kClosedContext;
   std::vector<std::string> out;
-  for (const auto* label : {&of.system, &of.metadata, passage ? &of.input : &of.instruction, passage ? &of.instruction : &of.input, &of.output, &of.user, &of.assistant})
+  for (const auto* label : {&of.system, &of.metadata, passage ? &of.input : &of.instruction, passage ? &of.instruction : &of.input,
+                            &of.output, &of.user, &of.assistant})
     if (!label->empty()) out.push_back(*label);
   return out;
 }
@@ -139,7 +140,8 @@ Record conversation(const Instructor& instructor, const Parts& parts) {
     if (label == instructor.labels.user) record.turns.push_back({.role = Role::kUser, .text = text, .input = ""});
     if (label == instructor.labels.assistant) record.turns.push_back({.role = Role::kAssistant, .text = text, .input = ""});
   }
-  if (record.turns.empty() || record.turns.front().role != Role::kUser) throw DataError({.who = "a conversation", .found = "no turn of the user", .expected = "one first", .remedy = ""});
+  if (record.turns.empty() || record.turns.front().role != Role::kUser)
+    throw DataError({.who = "a conversation", .found = "no turn of the user", .expected = "one first", .remedy = ""});
   if (record.turns.back().role == Role::kUser) record.turns.pop_back();  // nobody answers it
   return record;
 }
@@ -160,7 +162,8 @@ Draft draft_of(const Instructor& instructor, const Parts& parts) {
   draft.record.category = instructor.name;
   draft.record.language = instructor.language;
   for (const auto& turn : draft.record.turns)
-    if (turn.role == Role::kUser && !forbidden_word(turn.text + "\n" + turn.input, instructor.forbidden).empty()) draft.rejection = Rejection::kForbidden;
+    if (turn.role == Role::kUser && !forbidden_word(turn.text + "\n" + turn.input, instructor.forbidden).empty())
+      draft.rejection = Rejection::kForbidden;
   auto bounds = instructor.bounds;
   bounds.longest_instruction = 0;  // a closed context makes it longer
   if (!draft.rejection && !instructor.in_two_steps()) draft.rejection = screen(draft.record, bounds);

@@ -99,13 +99,15 @@ void check_places(const char* key, const std::string& text, std::vector<std::str
 void check_labels(const Instructor& o, const Refuse& refuse) {
   const auto& labels = o.labels;
   if (labels.user.empty() != labels.assistant.empty()) refuse("labels", "one of 'user' and 'assistant'", "both, or neither");
-  if (labels.instruction.empty() != o.of_turns()) refuse("labels", o.of_turns() ? "'instruction' beside 'user'" : "no 'instruction'", "'instruction', or 'user' and 'assistant'");
+  if (labels.instruction.empty() != o.of_turns())
+    refuse("labels", o.of_turns() ? "'instruction' beside 'user'" : "no 'instruction'", "'instruction', or 'user' and 'assistant'");
   if (o.of_turns() && labels.system.empty()) refuse("labels", "no 'system'", "one, which a conversation begins with");
   if (o.of_turns() && o.in_two_steps()) refuse("answer_prompt", "of conversations", "instructions");
   if (!o.of_turns() && !o.in_two_steps() && labels.output.empty()) refuse("labels", "no 'output'", "one, or an 'answer_prompt'");
   if (o.form == Instructor::Form::kClosedContext && labels.input.empty()) refuse("labels", "no 'input'", "one, for the passage");
   if (o.cite && o.in_two_steps()) refuse("cite", "beside 'answer_prompt'", "one of the two");
-  if (o.cite && (labels.metadata.empty() || o.form != Instructor::Form::kClosedContext)) refuse("cite", "true", "a form closed_context and labels.metadata");
+  if (o.cite && (labels.metadata.empty() || o.form != Instructor::Form::kClosedContext))
+    refuse("cite", "true", "a form closed_context and labels.metadata");
 }
 
 void check(const Instructor& o, const std::string& place) {
@@ -122,8 +124,10 @@ void check(const Instructor& o, const std::string& place) {
   check_places("example", o.example, {"number", "instruction", "input", "output"}, refuse);
   check_places("answer_prompt", o.answer_prompt, {"instruction", "input"}, refuse);
   const auto used = places_of(o.prompt);
-  if (used.contains("topics") != (o.topics > 0)) refuse("topics", std::to_string(o.topics), "1 or more where the prompt has {topics}, else 0");
-  if (used.contains("examples") != (o.examples > 0)) refuse("examples", std::to_string(o.examples), "1 or more where the prompt has {examples}, else 0");
+  if (used.contains("topics") != (o.topics > 0))
+    refuse("topics", std::to_string(o.topics), "1 or more where the prompt has {topics}, else 0");
+  if (used.contains("examples") != (o.examples > 0))
+    refuse("examples", std::to_string(o.examples), "1 or more where the prompt has {examples}, else 0");
   if (o.examples > 0 && o.example.empty()) refuse("example", "none", "the form of one of {examples}");
   check_labels(o, refuse);
 }
@@ -136,7 +140,8 @@ Instructor parse_instructor(const std::string& name, const std::string& text, co
   Schema schema;
   describe(schema, instructor);
   const auto node = parse_yaml(text, {.source = place});
-  if (!node.is_map()) throw ConfigError({.who = place, .found = "no keys", .expected = "an instructor: 'prompt', 'labels', …", .remedy = ""});
+  if (!node.is_map())
+    throw ConfigError({.who = place, .found = "no keys", .expected = "an instructor: 'prompt', 'labels', …", .remedy = ""});
   schema.load(node);
   check(instructor, place);
   instructor.fingerprint = fingerprint(text);
@@ -167,7 +172,8 @@ std::string fill_places(std::string_view text, const std::map<std::string, std::
   for_each_piece(text, [&](std::string_view piece, bool place) {
     if (!place) return void(out += piece);
     const auto value = values.find(std::string(piece));
-    if (value == values.end()) throw ConfigError({.who = who, .found = "the place {" + std::string(piece) + "}", .expected = "one that has a value", .remedy = ""});
+    if (value == values.end())
+      throw ConfigError({.who = who, .found = "the place {" + std::string(piece) + "}", .expected = "one that has a value", .remedy = ""});
     out += value->second;
   });
   return out;

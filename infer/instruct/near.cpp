@@ -29,7 +29,8 @@ std::variant<RougeIndex, Bm25Index, SeenRecords, NearInstructions::Off> NearInst
   switch (bound.by) {
     case NearBound::By::kRouge: return RougeIndex(bound.bound);
     case NearBound::By::kBm25:
-      if (!(bound.bound >= 0)) throw ConfigError({.who = "--bm25", .found = fmt::format("{:g}", bound.bound), .expected = "0 or more", .remedy = ""});
+      if (!(bound.bound >= 0))
+        throw ConfigError({.who = "--bm25", .found = fmt::format("{:g}", bound.bound), .expected = "0 or more", .remedy = ""});
       return Bm25Index(bound.bound);
     case NearBound::By::kSketch:
       if (!(bound.bound > 0.3 && bound.bound <= 1))

@@ -22,7 +22,8 @@ using Json = nlohmann::ordered_json;
 /// Threads that ask, and what they share.
 class Work {
  public:
-  Work(const Asking& asking, const ProduceRequest& request, ReplyLedger& ledger) : request_(request), ledger_(ledger), production_(asking, request.production) {}
+  Work(const Asking& asking, const ProduceRequest& request, ReplyLedger& ledger)
+      : request_(request), ledger_(ledger), production_(asking, request.production) {}
 
   void run() {
     std::vector<std::thread> threads;
@@ -32,7 +33,9 @@ class Work {
   }
 
   const Production& production() const { return production_; }
-  ProduceEnd end() const { return production_.reached() ? ProduceEnd::kReached : production_.gave_up() ? ProduceEnd::kGaveUp : end_.value_or(ProduceEnd::kGaveUp); }
+  ProduceEnd end() const {
+    return production_.reached() ? ProduceEnd::kReached : production_.gave_up() ? ProduceEnd::kGaveUp : end_.value_or(ProduceEnd::kGaveUp);
+  }
   Signal signal() const { return signal_; }
   const std::string& why() const { return why_; }
 
@@ -149,7 +152,8 @@ const char* name(ProduceEnd end) {
 
 void write_report(const ProduceRequest& request, const ProduceReport& report) {
   Json rejected = Json::object();
-  for (const auto& [rejection, word] : kRejections) rejected[word] = report.rejected.contains(rejection) ? report.rejected.at(rejection) : 0;
+  for (const auto& [rejection, word] : kRejections)
+    rejected[word] = report.rejected.contains(rejection) ? report.rejected.at(rejection) : 0;
   const Json json{{"ended_by", name(report.end)},
                   {"records", report.records},
                   {"wanted", request.production.count},

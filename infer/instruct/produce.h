@@ -26,9 +26,10 @@ struct ProduceRequest {
   ProductionOptions production;
   Prices prices;
   std::filesystem::path output;
-  AnswerSettings settings;          ///< what the prompts come of: replies under others are not used
+  AnswerSettings settings;  ///< what the prompts come of: replies under others are not used
   std::function<Signal()> signal = [] { return Signal::none; };
-  std::function<void(std::int64_t records, double cost)> told = [](std::int64_t, double) {};  ///< how far it is, from any thread, one at a time
+  std::function<void(std::int64_t records, double cost)> told = [](std::int64_t, double) {
+  };  ///< how far it is, from any thread, one at a time
 };
 
 /// Why a generation ended.
@@ -40,7 +41,8 @@ struct ProduceReport {
   std::string why;  ///< of a service that is down, or of the last reply without a text
   std::int64_t records = 0, requests = 0;
   RejectionCounts rejected;
-  std::int64_t replies = 0, replies_before = 0, uncounted = 0, prompt_tokens = 0, answer_tokens = 0;  ///< all there are, also what was found
+  std::int64_t replies = 0, replies_before = 0, uncounted = 0, prompt_tokens = 0,
+               answer_tokens = 0;  ///< all there are, also what was found
   double cost = 0;
 };
 

@@ -43,9 +43,14 @@ ProductionJob Production::begin() {
 void Production::take(const ProductionJob& job, const ChatReply& reply) {
   if (ended()) return;  // a reply that was still under way
   const auto batch = batches_.find(job.request);
-  const auto draft = batch == batches_.end() || job.part == 0 ? std::map<std::int64_t, Record>::iterator{} : batch->second.drafts.find(job.part);
-  if (batch == batches_.end() || (job.part == 0 ? batch->second.reply.has_value() : batch->second.awaited == 0 || draft == batch->second.drafts.end()))
-    throw Error({.who = fmt::format("reply {}.{}", job.request, job.part), .found = "one that nobody waits for", .expected = "a reply to what was asked", .remedy = ""});
+  const auto draft =
+      batch == batches_.end() || job.part == 0 ? std::map<std::int64_t, Record>::iterator{} : batch->second.drafts.find(job.part);
+  if (batch == batches_.end() ||
+      (job.part == 0 ? batch->second.reply.has_value() : batch->second.awaited == 0 || draft == batch->second.drafts.end()))
+    throw Error({.who = fmt::format("reply {}.{}", job.request, job.part),
+                 .found = "one that nobody waits for",
+                 .expected = "a reply to what was asked",
+                 .remedy = ""});
   if (job.part == 0) {
     batch->second.reply = reply;
     screen_what_is_there();
@@ -83,7 +88,8 @@ void Production::screen(std::int64_t request) {
 }
 
 void Production::complete_what_is_done() {
-  for (auto at = batches_.begin(); at != batches_.end() && at->second.screened && at->second.awaited == 0 && !ended(); at = batches_.erase(at)) {
+  for (auto at = batches_.begin(); at != batches_.end() && at->second.screened && at->second.awaited == 0 && !ended();
+       at = batches_.erase(at)) {
     auto& batch = at->second;
     barren_ = batch.drafts.empty() ? barren_ + 1 : 0;
     for (const auto& [rejection, count] : batch.rejected) rejected_[rejection] += count;

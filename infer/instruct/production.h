@@ -27,14 +27,14 @@ struct ProducedRecord {
 };
 
 struct ProductionOptions {
-  std::int64_t count = 100;     ///< records wanted
-  std::int64_t window = 4;      ///< requests under way at once
-  std::int64_t patience = 20;   ///< requests in a row without a record, after which it gives up
+  std::int64_t count = 100;    ///< records wanted
+  std::int64_t window = 4;     ///< requests under way at once
+  std::int64_t patience = 20;  ///< requests in a row without a record, after which it gives up
   NearBound near;
 };
 
-/// A generation without its service and files: what to ask next, and what replies come to. Replies may come in any order; they are looked at
-/// in the order of the requests, so that the records depend on the replies alone, and on the window only where prompts show what was
+/// A generation without its service and files: what to ask next, and what replies come to. Replies may come in any order; they are looked
+/// at in the order of the requests, so that the records depend on the replies alone, and on the window only where prompts show what was
 /// generated (then a request waits for all that are `window` or more before it). One thread at a time.
 class Production {
  public:
@@ -59,7 +59,7 @@ class Production {
     AskedOf of;
     std::optional<ChatReply> reply;
     bool screened = false;
-    std::int64_t awaited = 0;  // answers
+    std::int64_t awaited = 0;               // answers
     std::map<std::int64_t, Record> drafts;  // by part; without those that were rejected
     RejectionCounts rejected;
   };
@@ -72,12 +72,12 @@ class Production {
   const Asking& asking_;
   const ProductionOptions options_;
   NearInstructions near_;
-  std::deque<ProductionJob> answers_;    // to ask for
+  std::deque<ProductionJob> answers_;      // to ask for
   std::map<std::int64_t, Batch> batches_;  // under way, by request
   std::int64_t next_ = 0, screened_ = 0, complete_ = 0, barren_ = 0;
   std::vector<ProducedRecord> records_;
-  std::vector<Record> shown_;              // of records_, for prompts
-  std::vector<std::size_t> shown_after_;   // how many of them there were after each request
+  std::vector<Record> shown_;             // of records_, for prompts
+  std::vector<std::size_t> shown_after_;  // how many of them there were after each request
   RejectionCounts rejected_;
 };
 

@@ -65,7 +65,8 @@ ReplyLedger::ReplyLedger(fs::path path, const AnswerSettings& settings) : path_(
 void ReplyLedger::read(const std::string& text, const AnswerSettings& settings) {
   bool first = true;
   for (std::size_t at = 0, end = 0; (end = text.find('\n', at)) != text.npos; at = end + 1) {
-    const auto json = Json::parse(text.begin() + static_cast<std::ptrdiff_t>(at), text.begin() + static_cast<std::ptrdiff_t>(end), nullptr, false);
+    const auto json =
+        Json::parse(text.begin() + static_cast<std::ptrdiff_t>(at), text.begin() + static_cast<std::ptrdiff_t>(end), nullptr, false);
     try {
       if (std::exchange(first, false)) {
         const auto [there, wanted] = differences(json.at("settings").get<AnswerSettings>(), settings);
@@ -78,7 +79,11 @@ void ReplyLedger::read(const std::string& text, const AnswerSettings& settings) 
       auto reply = reply_of(json);
       if (replies_.emplace(Key{json.at("request"), json.at("part"), json.at("asked")}, reply).second) count(reply);
     } catch (const Json::exception&) {
-      if (at == 0) throw IoError({.who = path_.string(), .found = "no settings in its first line", .expected = "what its replies are of", .remedy = "remove that folder to begin anew"});
+      if (at == 0)
+        throw IoError({.who = path_.string(),
+                       .found = "no settings in its first line",
+                       .expected = "what its replies are of",
+                       .remedy = "remove that folder to begin anew"});
       // else a line that was never finished
     }
   }

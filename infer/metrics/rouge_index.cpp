@@ -40,7 +40,8 @@ RougeIndex::Tokens RougeIndex::tokens_of(std::string_view text) {
 }
 
 void RougeIndex::add(Tokens tokens) {
-  for (const auto& [token, count] : counted(tokens)) holders_[static_cast<std::size_t>(token)].push_back({static_cast<std::uint32_t>(texts_.size()), count});
+  for (const auto& [token, count] : counted(tokens))
+    holders_[static_cast<std::size_t>(token)].push_back({static_cast<std::uint32_t>(texts_.size()), count});
   texts_.push_back(std::move(tokens));
   common_.push_back(0);
 }
@@ -56,7 +57,8 @@ std::optional<LikeText> RougeIndex::earlier(std::string_view text) {
 
 std::vector<LikeText> RougeIndex::in_question(const Tokens& tokens) {
   auto counts = counted(tokens);
-  std::ranges::sort(counts, {}, [&](const auto& one) { return std::pair(holders_[static_cast<std::size_t>(one.first)].size(), one.first); });
+  std::ranges::sort(counts, {},
+                    [&](const auto& one) { return std::pair(holders_[static_cast<std::size_t>(one.first)].size(), one.first); });
   // m > t·(a + b) / 2 and b ≥ m give m > a·t / (2 − t): a text that shares none of the rarer tokens has too few.
   const auto length = static_cast<double>(tokens.size());
   const auto needed = length * bound_ / (2 - bound_) - kRounding;
@@ -82,7 +84,8 @@ std::vector<LikeText> RougeIndex::in_question(const Tokens& tokens) {
 
 std::optional<LikeText> RougeIndex::most_alike(const Tokens& tokens) {
   auto candidates = in_question(tokens);
-  std::ranges::sort(candidates, [](const LikeText& a, const LikeText& b) { return a.score != b.score ? a.score > b.score : a.number < b.number; });
+  std::ranges::sort(candidates,
+                    [](const LikeText& a, const LikeText& b) { return a.score != b.score ? a.score > b.score : a.number < b.number; });
   std::optional<LikeText> best;
   for (const auto& [number, most] : candidates) {
     if (best && most < best->score - kRounding) break;

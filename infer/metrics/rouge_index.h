@@ -19,8 +19,9 @@ struct LikeText {
 ///
 /// Exact, without comparing each with each in order. With l common tokens in order, a and b tokens, F = 2·l / (a + b), and l is at most the
 /// number m of tokens in common in any order, which lists of each token's holders give for all texts at once. So only texts with
-/// 2·m / (a + b) above the bound are put to the test in order, the most promising first; the prefix of rarest tokens that every such text shares one of
-/// (Chaudhuri, Ganti, Kaushik 2006, "A primitive operator for similarity joins in data cleaning") keeps the others out of the count.
+/// 2·m / (a + b) above the bound are put to the test in order, the most promising first; the prefix of rarest tokens that every such text
+/// shares one of (Chaudhuri, Ganti, Kaushik 2006, "A primitive operator for similarity joins in data cleaning") keeps the others out of the
+/// count.
 class RougeIndex {
  public:
   /// @throws ConfigError for a bound out of [0, 1).

@@ -1,4 +1,6 @@
 // Records that are thinned: what goes, why, and what stays in its place.
+#include "infer/instruct/cull.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -7,7 +9,6 @@
 #include <nlohmann/json.hpp>
 
 #include "data/readers/reader.h"
-#include "infer/instruct/cull.h"
 #include "runtime/base/error.h"
 #include "runtime/base/random.h"
 #include "tests/support/errors.h"
@@ -23,7 +24,8 @@ class Cull : public testing::Test {
  protected:
   std::string write(const std::string& name, const std::vector<std::array<std::string, 3>>& records) {
     std::ofstream file(scratch_ / name);
-    for (const auto& [instruction, input, output] : records) file << Json{{"instruction", instruction}, {"input", input}, {"output", output}}.dump() << "\n";
+    for (const auto& [instruction, input, output] : records)
+      file << Json{{"instruction", instruction}, {"input", input}, {"output", output}}.dump() << "\n";
     return (scratch_ / name).string();
   }
 
@@ -42,7 +44,8 @@ class Cull : public testing::Test {
 
   std::vector<std::string> outputs() {
     std::vector<std::string> out;
-    for (const auto& line : lines("out.jsonl")) out.push_back(line.contains("output") ? line["output"] : line["messages"].back()["content"]);
+    for (const auto& line : lines("out.jsonl"))
+      out.push_back(line.contains("output") ? line["output"] : line["messages"].back()["content"]);
     return out;
   }
 
@@ -74,7 +77,10 @@ TEST_F(Cull, DropsForAReasonAndKeepsTheOrder) {
 }
 
 TEST_F(Cull, KeepsTheLongestAnswerInItsPlace) {
-  const auto file = write("a.jsonl", {{"Name two big animals", "", "cat"}, {"Say what rain is", "", "water"}, {"Name two big animals please", "", "an elephant and a whale"}, {"Name two very big animals", "", "a dog"}});
+  const auto file = write("a.jsonl", {{"Name two big animals", "", "cat"},
+                                      {"Say what rain is", "", "water"},
+                                      {"Name two big animals please", "", "an elephant and a whale"},
+                                      {"Name two very big animals", "", "a dog"}});
   run({.files = {file}, .keep = CullRequest::Keep::kLongest});
   EXPECT_THAT(outputs(), ElementsAre("water", "an elephant and a whale"));
   run({.files = {file}});
@@ -87,7 +93,8 @@ TEST_F(Cull, ByEachMeasure) {
   records.push_back({"Explain why the evening sky over mountains turns purple", "", "b"});
   records.push_back({"Explain why the evening sky over mountains turns purple!", "", "c"});
   const auto file = write("a.jsonl", records);
-  for (const auto bound : {NearBound{NearBound::By::kBm25, 15}, NearBound{NearBound::By::kRouge, 0.9}, NearBound{NearBound::By::kSketch, 0.9}}) {
+  for (const auto bound :
+       {NearBound{NearBound::By::kBm25, 15}, NearBound{NearBound::By::kRouge, 0.9}, NearBound{NearBound::By::kSketch, 0.9}}) {
     const auto report = run({.files = {file}, .near = bound});
     EXPECT_EQ(told(report.dropped), "1 near duplicate") << bound.text();
   }
@@ -95,8 +102,11 @@ TEST_F(Cull, ByEachMeasure) {
 }
 
 TEST_F(Cull, ConversationsAndBrokenRecords) {
-  std::ofstream(scratch_ / "c.jsonl") << R"({"messages": [{"role": "user", "content": "How do I bake bread?"}, {"role": "assistant", "content": "With flour."}, {"role": "user", "content": "?"}, {"role": "assistant", "content": "Yes."}]})" << "\n{broken\n"
-                                      << R"({"messages": [{"role": "user", "content": "How do I bake good bread?"}, {"role": "assistant", "content": "Slowly."}]})" << "\n";
+  std::ofstream(scratch_ / "c.jsonl")
+      << R"({"messages": [{"role": "user", "content": "How do I bake bread?"}, {"role": "assistant", "content": "With flour."}, {"role": "user", "content": "?"}, {"role": "assistant", "content": "Yes."}]})"
+      << "\n{broken\n"
+      << R"({"messages": [{"role": "user", "content": "How do I bake good bread?"}, {"role": "assistant", "content": "Slowly."}]})"
+      << "\n";
   const auto report = run({.files = {(scratch_ / "c.jsonl").string()}});
   EXPECT_EQ(told(report.dropped), "1 malformed, 1 near duplicate");
   EXPECT_EQ(report.read, 3);
@@ -107,8 +117,12 @@ TEST_F(Cull, ConversationsAndBrokenRecords) {
 TEST_F(Cull, RefusesBeforeItWrites) {
   const auto file = write("a.jsonl", {{"Name two animals", "", "cat"}});
   EXPECT_THAT(test::message_of<DataError>([&] { cull({.files = {file}, .output = file}); }), HasSubstr("the output is an input"));
-  EXPECT_THAT(test::message_of<ConfigError>([&] { cull({.files = {file}, .output = scratch_ / "o", .dropped = scratch_ / "." / "o"}); }), HasSubstr("--dropped"));
-  EXPECT_THAT(test::message_of<ConfigError>([&] { cull({.files = {file}, .output = scratch_ / "o", .near = {NearBound::By::kSketch, 0.2}}); }), HasSubstr("--near"));
+  EXPECT_THAT(test::message_of<ConfigError>([&] { cull({.files = {file}, .output = scratch_ / "o", .dropped = scratch_ / "." / "o"}); }),
+              HasSubstr("--dropped"));
+  EXPECT_THAT(test::message_of<ConfigError>([&] {
+                cull({.files = {file}, .output = scratch_ / "o", .near = {NearBound::By::kSketch, 0.2}});
+              }),
+              HasSubstr("--near"));
   EXPECT_FALSE(std::filesystem::exists(scratch_ / "o"));
 }
 

@@ -23,9 +23,12 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
 
-constexpr const char* kPlain = "prompt: 'Make {batch}: {examples}'\nexamples: 2\nbatch: 3\nexample: '{number}. {instruction}|{input}|{output}'\n"
-                               "labels: {instruction: Instruction, input: Input, output: Response}\nbounds: {shortest_instruction: 2}\nforbidden: [graph, 图片]\n";
-constexpr const char* kTwoSteps = "prompt: 'Make {batch} about\n\n  {topics}'\ntopics: 3\nbatch: 3\nanswer_prompt: 'Do: {instruction}'\nlabels: {instruction: Instruction}\n";
+constexpr const char* kPlain =
+    "prompt: 'Make {batch}: {examples}'\nexamples: 2\nbatch: 3\nexample: '{number}. {instruction}|{input}|{output}'\n"
+    "labels: {instruction: Instruction, input: Input, output: Response}\nbounds: {shortest_instruction: 2}\nforbidden: [graph, 图片]\n";
+constexpr const char* kTwoSteps =
+    "prompt: 'Make {batch} about\n\n  {topics}'\ntopics: 3\nbatch: 3\nanswer_prompt: 'Do: {instruction}'\nlabels: {instruction: "
+    "Instruction}\n";
 
 Instructor plain() { return parse_instructor("plain", kPlain, "plain.yaml"); }
 Instructor two_steps() { return parse_instructor("two", kTwoSteps, "two.yaml"); }
@@ -36,7 +39,9 @@ std::vector<SeedTask> seeds(int count) {
   return out;
 }
 
-ChatReply said(std::string text, std::string finish = "stop") { return {.text = std::move(text), .finish = std::move(finish), .prompt_tokens = 10, .answer_tokens = 5, .why = ""}; }
+ChatReply said(std::string text, std::string finish = "stop") {
+  return {.text = std::move(text), .finish = std::move(finish), .prompt_tokens = 10, .answer_tokens = 5, .why = ""};
+}
 
 std::vector<std::string> rejections(const std::vector<Draft>& drafts) {
   std::vector<std::string> out;
@@ -58,7 +63,9 @@ TEST(Instructor, EveryShippedOneIsWhole) {
 }
 
 TEST(Instructor, TellsWhatIsWrong) {
-  const auto refused = [](const std::string& text) { return test::message_of<ConfigError>([&] { parse_instructor("x", text, "x.yaml"); }); };
+  const auto refused = [](const std::string& text) {
+    return test::message_of<ConfigError>([&] { parse_instructor("x", text, "x.yaml"); });
+  };
   EXPECT_THAT(refused("promt: a\n"), AllOf(HasSubstr("x.yaml:1"), HasSubstr("prompt")));
   EXPECT_THAT(refused("labels: {instruction: a, output: b}\n"), HasSubstr("'prompt'"));
   EXPECT_THAT(refused("prompt: '{topic}'\nlabels: {instruction: a, output: b}\n"), AllOf(HasSubstr("{topic}"), HasSubstr("topics")));
@@ -76,8 +83,9 @@ TEST(Places, FillNamesAlone) {
 }
 
 TEST(Drafts, ArePartedAtTheirLabels) {
-  const auto drafts = drafts_of(plain(), said("Sure! Here they are.\n###\n4. Instruction: Sort the words.\nInput: b\na\nResponse: a\n\nInput: is no label here\n"
-                                              "###\n**Instruction 5:** Say hello.\n**Input:** None\n**Response：** Hello\n---\n"));
+  const auto drafts = drafts_of(
+      plain(), said("Sure! Here they are.\n###\n4. Instruction: Sort the words.\nInput: b\na\nResponse: a\n\nInput: is no label here\n"
+                    "###\n**Instruction 5:** Say hello.\n**Input:** None\n**Response：** Hello\n---\n"));
   ASSERT_THAT(rejections(drafts), ElementsAre("", ""));
   EXPECT_EQ(drafts[0].record.turns[0].text, "Sort the words.");
   EXPECT_EQ(drafts[0].record.turns[0].input, "b\na");
@@ -89,7 +97,8 @@ TEST(Drafts, ArePartedAtTheirLabels) {
 
 TEST(Drafts, OfChinese) {
   const auto kind = parse_instructor("zh", "prompt: x\nlabels: {instruction: 指令, input: 输入, output: 回答, nothing: 无}\n", "zh.yaml");
-  const auto drafts = drafts_of(kind, said("###\n1. 指令：写一首关于秋天的诗。\n输入：无\n回答：秋风起，\n白云飞。\n###\n2. 指令: 算一算结果。\n输入: 1+1\n回答: 2"));
+  const auto drafts = drafts_of(
+      kind, said("###\n1. 指令：写一首关于秋天的诗。\n输入：无\n回答：秋风起，\n白云飞。\n###\n2. 指令: 算一算结果。\n输入: 1+1\n回答: 2"));
   ASSERT_THAT(rejections(drafts), ElementsAre("", ""));
   EXPECT_EQ(drafts[0].record.turns[0].input, "");
   EXPECT_EQ(drafts[0].record.turns[1].text, "秋风起，\n白云飞。");
@@ -97,26 +106,35 @@ TEST(Drafts, OfChinese) {
 }
 
 TEST(Drafts, AreRejectedForAReason) {
-  EXPECT_THAT(rejections(drafts_of(plain(), said("Instruction: no answer here\nInput: a\nInstruction: one\nResponse: b\nInstruction: draw a Graph of it\nResponse: c\n"
-                                                 "Instruction: do something\nResponse: I'm sorry, but I can't do that.\nInstruction: an empty one\nResponse:\n"
-                                                 "Instruction: describe photography\nResponse: fine\nInstruction: the last one\nResponse: is cut of",
-                                                 "length"))),
-              ElementsAre("malformed", "too short", "forbidden words", "refused by the model", "malformed", "", "unfinished"));
+  EXPECT_THAT(
+      rejections(drafts_of(
+          plain(),
+          said("Instruction: no answer here\nInput: a\nInstruction: one\nResponse: b\nInstruction: draw a Graph of it\nResponse: c\n"
+               "Instruction: do something\nResponse: I'm sorry, but I can't do that.\nInstruction: an empty one\nResponse:\n"
+               "Instruction: describe photography\nResponse: fine\nInstruction: the last one\nResponse: is cut of",
+               "length"))),
+      ElementsAre("malformed", "too short", "forbidden words", "refused by the model", "malformed", "", "unfinished"));
   EXPECT_THAT(rejections(drafts_of(plain(), said("As an AI language model, I have no opinions."))), ElementsAre("refused by the model"));
   EXPECT_THAT(rejections(drafts_of(plain(), said("<html>not found</html>"))), ElementsAre("malformed"));
   EXPECT_THAT(rejections(drafts_of(plain(), said(""))), ElementsAre("malformed"));
-  EXPECT_THAT(rejections(drafts_of(plain(), {.text = std::nullopt, .finish = "", .prompt_tokens = {}, .answer_tokens = {}, .why = "status 400"})), ElementsAre("unanswered"));
+  EXPECT_THAT(
+      rejections(drafts_of(plain(), {.text = std::nullopt, .finish = "", .prompt_tokens = {}, .answer_tokens = {}, .why = "status 400"})),
+      ElementsAre("unanswered"));
 }
 
 TEST(Drafts, OfAClosedContext) {
-  const auto drafts = drafts_of(find_instructor("contextual"), said("###\nMetadata:\ndate: 2021-02-03\nurl: https://example.org/a\nPassage: The mill has two wheels.\nIt was built in 1802.\n"
-                                                                    "Instruction: When was the mill with two wheels built? Give the source.\nResponse: It was built in 1802.\n"
-                                                                    "###\nMetadata: nothing of the form\nPassage: x\nInstruction: What is this all about, then?\nResponse: Nobody knows.\n"));
+  const auto drafts = drafts_of(
+      find_instructor("contextual"),
+      said("###\nMetadata:\ndate: 2021-02-03\nurl: https://example.org/a\nPassage: The mill has two wheels.\nIt was built in 1802.\n"
+           "Instruction: When was the mill with two wheels built? Give the source.\nResponse: It was built in 1802.\n"
+           "###\nMetadata: nothing of the form\nPassage: x\nInstruction: What is this all about, then?\nResponse: Nobody knows.\n"));
   ASSERT_THAT(rejections(drafts), ElementsAre("", "malformed"));
   EXPECT_EQ(drafts[0].record.turns[0].text,
-            "BEGININPUT\nBEGINCONTEXT\ndate: 2021-02-03\nurl: https://example.org/a\nENDCONTEXT\nThe mill has two wheels.\nIt was built in 1802.\nENDINPUT\n"
+            "BEGININPUT\nBEGINCONTEXT\ndate: 2021-02-03\nurl: https://example.org/a\nENDCONTEXT\nThe mill has two wheels.\nIt was built in "
+            "1802.\nENDINPUT\n"
             "BEGININSTRUCTION\nWhen was the mill with two wheels built? Give the source.\nENDINSTRUCTION");
-  EXPECT_THAT(drafts[0].record.turns[1].text, AllOf(HasSubstr("It was built in 1802."), HasSubstr("Source:\ndate: 2021-02-03\nurl: https://example.org/a")));
+  EXPECT_THAT(drafts[0].record.turns[1].text,
+              AllOf(HasSubstr("It was built in 1802."), HasSubstr("Source:\ndate: 2021-02-03\nurl: https://example.org/a")));
 }
 
 TEST(Drafts, OfCodeAndConversations) {
@@ -125,10 +143,12 @@ TEST(Drafts, OfCodeAndConversations) {
   ASSERT_FALSE(draft.rejection);
   EXPECT_EQ(draft.record.turns.at(0).text, "Write a Python program that prints each line twice. PLAINFORMAT");
   auto broken = draft.record;
-  EXPECT_FALSE(add_answer(coding, said("Here:\n```python\nimport sys\nfor line in sys.stdin:\n    print(line * 2)\n```\nDone."), draft.record));
+  EXPECT_FALSE(
+      add_answer(coding, said("Here:\n```python\nimport sys\nfor line in sys.stdin:\n    print(line * 2)\n```\nDone."), draft.record));
   EXPECT_EQ(draft.record.turns.at(1).text, "import sys\nfor line in sys.stdin:\n    print(line * 2)");
   EXPECT_EQ(add_answer(coding, said("```python\nimport sys"), broken), Rejection::kMalformed);
-  const auto chats = drafts_of(find_instructor("chat"), said("###\nSetting: You are a gardener.\nUser: When do I sow beans?\nAssistant: In May.\nUser: Why?\nAssistant: Frost\nkills them.\nUser: Thanks\n"
+  const auto chats = drafts_of(find_instructor("chat"), said("###\nSetting: You are a gardener.\nUser: When do I sow beans?\nAssistant: In "
+                                                             "May.\nUser: Why?\nAssistant: Frost\nkills them.\nUser: Thanks\n"
                                                              "###\nSetting: You are mute.\nAssistant: Hello there, you.\n"));
   ASSERT_THAT(rejections(chats), ElementsAre("", "malformed"));
   EXPECT_EQ(chats[0].record.system, "You are a gardener.");
@@ -137,9 +157,12 @@ TEST(Drafts, OfCodeAndConversations) {
 }
 
 TEST(Screening, KnowsRefusalsInBothLanguages) {
-  for (const auto* text : {"As an AI language model, I cannot", "Well, as an AI Language Model I", " I’m sorry, but I can’t help", "Sorry, I can't", "作为一个AI语言模型，我", "很抱歉，我无法回答", "作为人工智能，我没有感情"})
+  for (const auto* text : {"As an AI language model, I cannot", "Well, as an AI Language Model I", " I’m sorry, but I can’t help",
+                           "Sorry, I can't", "作为一个AI语言模型，我", "很抱歉，我无法回答", "作为人工智能，我没有感情"})
     EXPECT_TRUE(refuses(text)) << text;
-  for (const auto* text : {"She said: I'm sorry, but I can't stay.", "The AI model was trained.", "他说对不起，我不能去。", "人工智能是一门学科。", ""}) EXPECT_FALSE(refuses(text)) << text;
+  for (const auto* text :
+       {"She said: I'm sorry, but I can't stay.", "The AI model was trained.", "他说对不起，我不能去。", "人工智能是一门学科。", ""})
+    EXPECT_FALSE(refuses(text)) << text;
 }
 
 TEST(Screening, CountsWordsAndCharacters) {
@@ -188,10 +211,12 @@ TEST(Asking, RefusesTooFew) {
 
 /// A service that says something else of each request, every third instruction anew.
 ChatReply made_up(const ProductionJob& job) {
-  if (job.part > 0) return said(job.part == 2 && job.request % 2 == 0 ? "I cannot assist with that." : "done as " + std::to_string(job.request));
+  if (job.part > 0)
+    return said(job.part == 2 && job.request % 2 == 0 ? "I cannot assist with that." : "done as " + std::to_string(job.request));
   std::string text;
   for (int i = 0; i < 3; ++i) {
-    const auto number = i == 2 && job.request > 0 ? std::to_string(job.request - 1) + "x0" : std::to_string(job.request) + "x" + std::to_string(i);
+    const auto number =
+        i == 2 && job.request > 0 ? std::to_string(job.request - 1) + "x0" : std::to_string(job.request) + "x" + std::to_string(i);
     text += "Instruction: tell of k" + number + " m" + number + " n" + number + "\nResponse: well\n";
   }
   return said(text);
@@ -211,7 +236,10 @@ std::vector<std::string> produced(const Asking& asking, const ProductionOptions&
     production.take(job, made_up(job));
   }
   std::vector<std::string> out{told(production.rejected()), std::to_string(production.requests())};
-  for (const auto& made : production.records()) out.push_back(std::to_string(made.request) + "." + std::to_string(made.part) + " " + made.record.turns.at(0).text + " -> " + made.record.turns.at(1).text);
+  for (const auto& made : production.records()) {
+    out.push_back(std::to_string(made.request) + "." + std::to_string(made.part) + " " + made.record.turns.at(0).text + " -> " + made.record.turns.at(1).text);
+    for (const auto shown : made.of.generated) out.back() += " after " + std::to_string(shown);
+  }
   return out;
 }
 
@@ -246,7 +274,8 @@ TEST(Production, NothingLikeASeed) {
   auto tasks = seeds(3);
   tasks[0].instruction = "tell of k0x1 m0x1 n0x1";
   const Asking asking(plain(), tasks, {}, 1);
-  EXPECT_THAT(produced(asking, {.count = 2, .window = 1, .patience = 3, .near = {}}, 1), ElementsAre(HasSubstr("1 near duplicate"), "1", HasSubstr("k0x0"), HasSubstr("k0x2")));
+  EXPECT_THAT(produced(asking, {.count = 2, .window = 1, .patience = 3, .near = {}}, 1),
+              ElementsAre(HasSubstr("1 near duplicate"), "1", HasSubstr("k0x0"), HasSubstr("k0x2")));
 }
 
 TEST(Production, GivesUpWhereNothingComes) {
@@ -293,7 +322,10 @@ TEST(ReplyLedger, KeepsWholeLinesAndCounts) {
   auto changed = one;
   changed.question.prompt = "c";
   EXPECT_FALSE(ledger.find(changed));
-  EXPECT_THAT(test::message_of<ConfigError>([&] { ReplyLedger(file, {{"model", "n"}}); }), AllOf(HasSubstr("model m"), HasSubstr("model n")));
+  EXPECT_THAT(test::message_of<ConfigError>([&] {
+                ReplyLedger(file, {{"model", "n"}});
+              }),
+              AllOf(HasSubstr("model m"), HasSubstr("model n")));
 }
 
 TEST(ReplyLedger, FailuresWaitForAText) {

@@ -1,4 +1,6 @@
 // Which instructions are nearly the same: the indexes against comparing each with each.
+#include "infer/instruct/near.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -6,7 +8,6 @@
 #include <string>
 #include <vector>
 
-#include "infer/instruct/near.h"
 #include "infer/metrics/bm25.h"
 #include "infer/metrics/rouge.h"
 #include "infer/metrics/rouge_index.h"
@@ -20,8 +21,10 @@ using testing::HasSubstr;
 
 /// Texts of few words, many of which are near others: a text, or an earlier one with a word more, less or other.
 std::vector<std::string> alike_texts(std::size_t count, std::uint64_t seed, bool chinese) {
-  static const std::vector<std::string> kWords{"the", "a", "write", "list", "red", "blue", "house", "river", "name", "three", "of", "explain", "why", "short", "poem"};
-  static const std::vector<std::string> kCharacters{"请", "写", "一", "首", "关", "于", "山", "水", "的", "诗", "列", "出", "三", "种", "鸟"};
+  static const std::vector<std::string> kWords{"the",  "a",     "write", "list",    "red", "blue",  "house", "river",
+                                               "name", "three", "of",    "explain", "why", "short", "poem"};
+  static const std::vector<std::string> kCharacters{"请", "写", "一", "首", "关", "于", "山", "水",
+                                                    "的", "诗", "列", "出", "三", "种", "鸟"};
   Random random(seed, 0);
   const auto& words = chinese ? kCharacters : kWords;
   const auto word = [&] { return words[random.below(words.size())]; };
@@ -53,7 +56,8 @@ void expect_as_each_with_each(const std::vector<std::string>& texts, double boun
   for (const auto& text : texts) {
     std::optional<LikeText> expected;
     for (std::size_t i = 0; i < stayed.size(); ++i)
-      if (const auto score = rouge(stayed[i], text).rouge_l.f; score > (expected ? expected->score : bound)) expected = {static_cast<std::uint32_t>(i), score};
+      if (const auto score = rouge(stayed[i], text).rouge_l.f; score > (expected ? expected->score : bound))
+        expected = {static_cast<std::uint32_t>(i), score};
     const auto like = index.earlier(text);
     ASSERT_EQ(like.has_value(), expected.has_value()) << text;
     if (like) {
@@ -90,7 +94,8 @@ TEST(RougeIndex, ComparesFewPairs) {
 }
 
 TEST(RougeIndex, RefusesABoundThatNothingIsAbove) {
-  for (const double bound : {-0.1, 1.0, std::nan("")}) EXPECT_THAT(test::message_of<ConfigError>([&] { RougeIndex index(bound); }), HasSubstr("--rouge"));
+  for (const double bound : {-0.1, 1.0, std::nan("")})
+    EXPECT_THAT(test::message_of<ConfigError>([&] { RougeIndex index(bound); }), HasSubstr("--rouge"));
 }
 
 TEST(Bm25Index, IsTheFormula) {
@@ -117,9 +122,12 @@ TEST(Bm25Index, KeepsWhatIsAboveItsBoundOut) {
 
 TEST(NearInstructions, EachMeasureFindsACopy) {
   const std::string text = "Explain in a few words why the sky over the sea is blue at noon.";
-  for (const auto bound : {NearBound{NearBound::By::kRouge, 0.7}, NearBound{NearBound::By::kBm25, 5}, NearBound{NearBound::By::kSketch, 0.8}}) {
+  for (const auto bound :
+       {NearBound{NearBound::By::kRouge, 0.7}, NearBound{NearBound::By::kBm25, 5}, NearBound{NearBound::By::kSketch, 0.8}}) {
     NearInstructions near(bound);
-    for (int i = 0; i < 30; ++i) near.add("Something else of number " + std::to_string(i * 1234567) + " altogether, for example " + std::string(static_cast<std::size_t>(i + 1), 'x'));
+    for (int i = 0; i < 30; ++i)
+      near.add("Something else of number " + std::to_string(i * 1234567) + " altogether, for example " +
+               std::string(static_cast<std::size_t>(i + 1), 'x'));
     EXPECT_FALSE(near.earlier("List two animals.")) << bound.text();
     EXPECT_FALSE(near.earlier(text)) << bound.text();
     EXPECT_TRUE(near.earlier(text)) << bound.text();
