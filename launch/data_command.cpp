@@ -7,7 +7,9 @@
 #include "data/dataset.h"
 #include "launch/command_line.h"
 #include "launch/data_arguments.h"
+#include "launch/data_cull_command.h"
 #include "launch/data_format_command.h"
+#include "launch/data_generate_command.h"
 #include "launch/data_import_command.h"
 #include "launch/data_list_command.h"
 #include "launch/data_records_command.h"
@@ -49,9 +51,12 @@ int data_command(int argc, char** argv) {
   add_data_format(app);
   add_data_import(app);
   add_data_demo(app);
+  int code = kExitSuccess;
+  add_data_generate(app, code);
+  add_data_cull(app);
   if (!parse_arguments(app, argc, argv)) return kExitSuccess;
   if (command->parsed()) audit_recipe(resolve_run(recipe_and_overrides(arguments)).config, options);
-  return kExitSuccess;
+  return code;
 }
 
 }  // namespace herd

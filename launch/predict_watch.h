@@ -7,7 +7,7 @@
 
 namespace herd {
 
-/// Shows how far a prediction is: on a terminal a line redrawn in place, elsewhere one of the log now and then.
+/// Shows how far a prediction is.
 class PredictWatch {
  public:
   /// @param before answers that were there when this process began. @param all wanted. @param shows whether this rank is the one that does.

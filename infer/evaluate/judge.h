@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "infer/endpoint.h"
 #include "infer/evaluate/outcome.h"
 
 namespace herd {
@@ -24,17 +25,6 @@ class Judge {
  public:
   virtual ~Judge() = default;
   virtual JudgeReply ask(const std::string& prompt) = 0;
-};
-
-struct EndpointOptions {
-  std::string url;         ///< `http://127.0.0.1:8000/v1`: an OpenAI-compatible service
-  std::string model, key;  ///< the key is sent as a bearer token
-  double temperature = 0;
-  std::int64_t attempts = 5;    ///< at one question, where the service is silent, says nothing, is busy (429) or broken (5xx)
-  double first_wait_s = 1;      ///< before the second attempt; doubled before each further one, or as Retry-After says, at most a minute
-  double timeout_s = 120;       ///< longest silence
-
-  void validate() const;
 };
 
 /// A chat model behind POST URL/chat/completions.

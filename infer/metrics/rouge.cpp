@@ -1,9 +1,11 @@
 #include "infer/metrics/rouge.h"
 
 #include <algorithm>
-#include <unordered_map>
+#include <string>
+#include <vector>
 
 #include "infer/metrics/ngram_bag.h"
+#include "infer/metrics/numbered_tokens.h"
 
 namespace herd {
 namespace {
@@ -23,17 +25,8 @@ Overlap of_ngrams(const Tokens& reference, const Tokens& answer, std::size_t n) 
   return overlap(clipped_matches(in_answer, in_reference), answers, references);
 }
 
-/// Tokens as numbers, the same for the same text: the table of the longest common subsequence compares each with each.
-std::vector<int> numbered(const Tokens& tokens, std::unordered_map<std::string, int>& numbers) {
-  std::vector<int> out;
-  for (const auto& token : tokens) out.push_back(numbers.emplace(token, static_cast<int>(numbers.size())).first->second);
-  return out;
-}
-
-/// Row by row of the table (Wagner & Fischer 1974): time |a|·|b|, memory |b|.
-std::int64_t longest_common(const Tokens& a, const Tokens& b) {
-  std::unordered_map<std::string, int> numbers;
-  const auto rows = numbered(a, numbers), columns = numbered(b, numbers);
+/// Row by row of the table (Wagner & Fischer 1974): time |rows|·|columns|, memory |columns|.
+std::int64_t longest_common(std::span<const std::int32_t> rows, std::span<const std::int32_t> columns) {
   std::vector<std::int64_t> longest(columns.size() + 1);
   for (const auto row : rows) {
     std::int64_t corner = 0;  // of the row above, one column back
@@ -51,10 +44,15 @@ std::int64_t longest_common(const Tokens& a, const Tokens& b) {
 RougeScores rouge(std::string_view reference, std::string_view answer, TextTokens tokens) {
   if (tokens == TextTokens::kByLanguage) tokens = tokens_for(reference);
   const auto expected = metric_tokens(reference, tokens), found = metric_tokens(answer, tokens);
-  const auto common = longest_common(expected, found);
+  TokenNumbers numbers;
+  const auto expected_numbers = numbers.of(expected), found_numbers = numbers.of(found);
   return {.rouge_1 = of_ngrams(expected, found, 1),
           .rouge_2 = of_ngrams(expected, found, 2),
-          .rouge_l = overlap(common, static_cast<std::int64_t>(found.size()), static_cast<std::int64_t>(expected.size()))};
+          .rouge_l = rouge_l(expected_numbers, found_numbers)};
+}
+
+Overlap rouge_l(std::span<const std::int32_t> reference, std::span<const std::int32_t> answer) {
+  return overlap(longest_common(reference, answer), std::ssize(answer), std::ssize(reference));
 }
 
 }  // namespace herd

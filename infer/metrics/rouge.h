@@ -1,4 +1,6 @@
 #pragma once
+#include <cstdint>
+#include <span>
 #include <string_view>
 
 #include "infer/metrics/tokens.h"
@@ -19,5 +21,8 @@ struct RougeScores {
 /// ROUGE (Lin 2004, "ROUGE: a package for automatic evaluation of summaries", sections 2 and 3) of one answer, from 0 to 1. With kWords
 /// equal to the Python package `rouge_score` without a stemmer, text for text. @param tokens kByLanguage: by the reference's.
 RougeScores rouge(std::string_view reference, std::string_view answer, TextTokens tokens = TextTokens::kByLanguage);
+
+/// ROUGE-L of two texts whose tokens are numbers.
+Overlap rouge_l(std::span<const std::int32_t> reference, std::span<const std::int32_t> answer);
 
 }  // namespace herd

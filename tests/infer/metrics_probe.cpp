@@ -7,10 +7,12 @@
 
 #include "infer/metrics/answers.h"
 #include "infer/metrics/bleu.h"
+#include "infer/metrics/bm25.h"
 #include "infer/metrics/bootstrap.h"
 #include "infer/metrics/distinct.h"
 #include "infer/metrics/numbers.h"
 #include "infer/metrics/rouge.h"
+#include "infer/metrics/rouge_index.h"
 #include "infer/metrics/scores.h"
 
 namespace {
@@ -69,6 +71,26 @@ Json scores(const Json& request) {
   return {{"confusion", found.counts}, {"labels", labels}, {"macro", f1.macro}, {"micro", f1.micro}};
 }
 
+/// Of each question its score with each text.
+Json bm25(const Json& request) {
+  Bm25Index index;
+  for (const auto& text : request["texts"]) index.add(text.get<std::string>());
+  auto scores = Json::array();
+  for (const auto& question : request["questions"]) scores.push_back(index.scores(question.get<std::string>()));
+  return scores;
+}
+
+/// Of each text the number and score of the one that it is too like, or null.
+Json rouge_index(const Json& request) {
+  RougeIndex index(request["bound"]);
+  auto found = Json::array();
+  for (const auto& text : request["texts"]) {
+    const auto like = index.earlier(text.get<std::string>());
+    found.push_back(like ? Json{like->number, like->score} : Json());
+  }
+  return found;
+}
+
 Json bootstrap(const Json& request) {
   const BootstrapOptions options{.resamples = request["resamples"], .level = request["level"]};
   const auto a = request["a"].get<std::vector<double>>();
@@ -85,6 +107,8 @@ const std::map<std::string, std::function<Json(const Json&)>> kAsks{
     {"word", word},
     {"number", number},
     {"scores", scores},
+    {"bm25", bm25},
+    {"rouge_index", rouge_index},
     {"bootstrap", bootstrap},
 };
 

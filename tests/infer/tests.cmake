@@ -14,6 +14,11 @@ herd_test(infer/worker LIBRARIES herd_server nlohmann_json::nlohmann_json)
 herd_test(infer/metrics NO_TORCH LIBRARIES herd_infer)
 herd_test(infer/answers NO_TORCH LIBRARIES herd_infer)
 herd_test(infer/scores NO_TORCH LIBRARIES herd_infer)
+# Which instructions are nearly the same.
+herd_test(infer/near NO_TORCH LIBRARIES herd_infer)
+# Records that a model makes up, without a model, and their culling.
+herd_test(infer/instruct NO_TORCH LIBRARIES herd_infer nlohmann_json::nlohmann_json)
+herd_test(infer/cull NO_TORCH LIBRARIES herd_infer nlohmann_json::nlohmann_json)
 # Evaluation, without a model.
 herd_test(infer/evaluate NO_TORCH LIBRARIES herd_infer)
 herd_test(infer/judge NO_TORCH LIBRARIES herd_infer)
@@ -23,3 +28,4 @@ target_link_libraries(metrics_probe PRIVATE herd_infer nlohmann_json::nlohmann_j
 set_target_properties(metrics_probe PROPERTIES SKIP_PRECOMPILE_HEADERS ON)
 herd_python_test(infer/metrics_parity TIMEOUT 600)
 herd_python_test(infer/answers_parity)
+herd_python_test(infer/near_parity)

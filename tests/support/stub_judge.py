@@ -2,16 +2,17 @@
 
 import http.server
 import json
+import sys
 import threading
 
 
 class StubJudge:
-    """@param reply of (prompt, how many times it came before): a text, a status, or bytes, a whole body; SILENCE hangs up without a word."""
+    """@param reply of (prompt, how many times it came before): a text, a status, a whole completion as a dict, or bytes, a whole body; SILENCE hangs up without a word."""
 
     SILENCE = object()
 
     def __init__(self, reply):
-        self.reply, self.prompts, self.headers = reply, [], []
+        self.reply, self.prompts, self.headers, self.bodies = reply, [], [], []
         stub = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -23,10 +24,13 @@ class StubJudge:
                 said = stub.reply(prompt, stub.prompts.count(prompt)) if self.path == "/v1/chat/completions" else 404
                 stub.prompts.append(prompt)
                 stub.headers.append(dict(self.headers))
+                stub.bodies.append(body)
                 if said is StubJudge.SILENCE:
                     self.close_connection = True
                     return
-                content = said if isinstance(said, bytes) else json.dumps({"choices": [{"message": {"role": "assistant", "content": said}}]}).encode() if isinstance(said, str) else b"{}"
+                if isinstance(said, str):
+                    said = {"choices": [{"message": {"role": "assistant", "content": said}}]}
+                content = said if isinstance(said, bytes) else json.dumps(said if isinstance(said, dict) else {}).encode()
                 self.send_response(said if isinstance(said, int) else 200)
                 self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
@@ -35,7 +39,12 @@ class StubJudge:
             def log_message(self, *_):
                 pass
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        class Server(http.server.ThreadingHTTPServer):
+            def handle_error(self, *which):
+                if not isinstance(sys.exc_info()[1], ConnectionError):  # who asked was killed meanwhile
+                    super().handle_error(*which)
+
+        self.server = Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}/v1"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
