@@ -98,14 +98,13 @@ std::vector<Outcome> measure_choices(Speaker& speaker, const EvaluateOptions& o,
   Asked asked(speaker.model());
   bool alone = o.alone;
   agree(communicator, [&] {
-    const PieceEncoder encoder(speaker.tokenizer());
     for (const auto& item : items)
       for (const auto& choice : item.choices) {
         asked.add(item, [&] {
           if (item.prompt) return text_continuation(speaker.tokenizer(), *item.prompt, delimiter + choice);
           auto record = item.record;
           record.turns.back().text = choice;
-          return answer_continuation(encoder, speaker.template_of(adapter), record);
+          return answer_continuation(speaker.encoder(), speaker.template_of(adapter), record);
         });
         alone = alone && item.prompt;
       }
