@@ -17,7 +17,7 @@ Chat::Chat(ChatOptions options, ChatListener listener)
   if (!options_.load.empty()) load(options_.load);
   if (!options_.system.empty()) dialogue_.system = options_.system;
   speaker_.template_of(adapter_);
-  generation_ = options_.sampling.in(speaker_.tokenizer());
+  generation_ = options_.sampling.in(speaker_.encoder());
   speaker_.load();
   engine_ = speaker_.engine({.batch_size = 1, .kept_texts = 2});  // the turn before this one, and that of another adapter
 }
@@ -141,7 +141,7 @@ void Chat::use_adapter(const std::string& name) {
 void Chat::change(const std::vector<std::string>& settings) {
   auto changed = options_.sampling;
   change_settings(changed, settings);
-  generation_ = changed.in(speaker_.tokenizer());
+  generation_ = changed.in(speaker_.encoder());
   options_.sampling = std::move(changed);
   left_out_ = 0;
 }

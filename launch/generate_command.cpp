@@ -23,7 +23,7 @@ std::vector<Question> questions(const GenerateOptions& o) {
 
 std::vector<Request> requests(const std::vector<Question>& questions, Speaker& speaker, const GenerateOptions& o) {
   const auto chosen = chosen_adapters(questions, o);
-  const auto generation = o.sampling.in(speaker.tokenizer());
+  const auto generation = o.sampling.in(speaker.encoder());
   std::vector<Request> out;
   for (std::size_t i = 0; i < questions.size(); ++i) {
     const auto& question = questions[i];

@@ -84,7 +84,7 @@ class Service {
   /// Listens already, to say that the model is being read.
   explicit Service(const ServeOptions& options)
       : options_(options), speaker_(options.speaker), served_{.tokenizer = speaker_.tokenizer(), .models = served_models(speaker_, options)},
-        api_(options.server, options.sampling.in(speaker_.tokenizer()), metrics_), http_(options.server, api_) {
+        api_(options.server, options.sampling.in(speaker_.encoder()), metrics_), http_(options.server, api_) {
     http_.start();
     log_info("listening on http://{}:{}", options.server.host, http_.port());
   }
