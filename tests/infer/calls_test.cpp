@@ -200,10 +200,11 @@ TEST(ApiErrors, WhatIsNoClientsIsInTheLogAlone) {
   EXPECT_EQ(error["type"], "server_error");
   EXPECT_THAT(logged, AllOf(HasSubstr(number.str(1)), HasSubstr("/srv/models/base is broken")));
   const IoError io({.who = "/srv/models/base", .found = "gone", .expected = "a folder", .remedy = ""});
-  EXPECT_EQ(std::string(api_error(io).what()).find("/srv"), std::string::npos);
   testing::internal::CaptureStderr();
-  EXPECT_NE(std::string(api_error(io).what()), std::string(api_error(io).what())) << "each has a number of its own";
+  const std::string first = api_error(io).what(), second = api_error(io).what();
   testing::internal::GetCapturedStderr();
+  EXPECT_EQ(first.find("/srv"), first.npos);
+  EXPECT_NE(first, second) << "each has a number of its own";
 }
 
 TEST(ServerMetrics, HistogramsAddUp) {
@@ -227,7 +228,7 @@ TEST(ServerOptions, AHostBeyondThisMachineNeedsAKey) {
 }
 
 TEST(ServerOptions, SecondsHaveBothBounds) {
-  for (auto* const seconds : {&ServerOptions::read_timeout_s, &ServerOptions::idle_timeout_s, &ServerOptions::write_timeout_s, &ServerOptions::request_timeout_s, &ServerOptions::stall_s}) {
+  for (const auto seconds : {&ServerOptions::read_timeout_s, &ServerOptions::idle_timeout_s, &ServerOptions::write_timeout_s, &ServerOptions::request_timeout_s, &ServerOptions::stall_s}) {
     ServerOptions options;
     for (const double wrong : {0.0, -1.0, 1e7, 1e300, std::numeric_limits<double>::infinity(), std::nan("")}) {
       options.*seconds = wrong;
