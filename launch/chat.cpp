@@ -17,7 +17,7 @@ Chat::Chat(ChatOptions options, ChatListener listener)
   if (!options_.load.empty()) load(options_.load);
   if (!options_.system.empty()) dialogue_.system = options_.system;
   speaker_.template_of(adapter_);
-  generation_ = options_.sampling.in(speaker_.tokenizer());
+  generation_ = options_.sampling.in(speaker_.encoder());
   speaker_.load();
   engine_ = speaker_.engine({.batch_size = 1, .kept_texts = 2});  // the turn before this one, and that of another adapter
 }
@@ -29,12 +29,7 @@ void Chat::ask(const std::string& question) {
   const auto before = dialogue_;
   if (dialogue_.open()) dialogue_.undo();  // of a loaded conversation
   dialogue_.ask(std::move(text));
-  try {
-    answer();
-  } catch (...) {
-    dialogue_ = before;
-    throw;
-  }
+  if (!answer(before)) return listener_.notice("stopped before anything was said: the question is forgotten");
   blocks_.clear();
   plain_ = false;
 }
@@ -42,60 +37,74 @@ void Chat::ask(const std::string& question) {
 void Chat::ask_again() {
   const auto before = dialogue_;
   if (!dialogue_.reopen()) throw DataError({.who = "/regen", .found = "no question", .expected = "one to answer again", .remedy = ""});
+  if (!answer(before)) listener_.notice("stopped before anything was said: the former answer stays");
+}
+
+bool Chat::answer(const Dialogue& before) {
+  const auto left_out = left_out_;
+  const auto take_back = [&] { dialogue_ = before, left_out_ = left_out; };
   try {
-    answer();
+    const bool said = answer();
+    if (!said) take_back();
+    return said;
   } catch (...) {
-    dialogue_ = before;
+    take_back();
     throw;
   }
 }
 
 // The last rounds that the context has room for beside an answer.
 Prompt Chat::prompt() {
+  speaker_.use(adapter_);  // virtual tokens take of the context
   const auto context = speaker_.model().facts.max_positions;
   const auto room = context - std::min(generation_.max_new_tokens, context / 2);
   const auto tokens = [&](const Record& record) { return std::ssize(speaker_.prompt(record, adapter_).ids); };
   const auto last = dialogue_.rounds() - 1;
   const auto first = options_.no_history ? last : dialogue_.first_that_fits(tokens, room, std::min(left_out_, last));
-  if (!options_.no_history && first > left_out_)
-    listener_.notice(fmt::format("the context of {} tokens is full: the oldest {} of {} questions are left out, with their answers",
-                                 context, first, dialogue_.rounds()));
   if (!options_.no_history) left_out_ = first;
   return speaker_.prompt(dialogue_.record(first), adapter_);
 }
 
-void Chat::answer() {
+bool Chat::answer() {
   std::string text;
   FinishReason finish{};
+  Engine::Id id{};
+  bool stopped = false;
+  const auto stops = [&] {
+    if (!stopped && listener_.stop()) {
+      stopped = true;
+      engine_->cancel(id);
+    }
+    return stopped;
+  };
+  const auto left_out = left_out_;
   Request request{.prompt = prompt(), .options = generation_, .adapter = adapter_};
   request.prompt.name = "the question";
-  request.prompt.number = asked_++;
+  request.prompt.number = asked_;
   request.on_text = [&](std::string_view piece, const Generation&) {
+    if (stops()) return;
     text += piece;
     listener_.text(piece);
   };
   request.on_done = [&](const Generation& generation) { finish = generation.finish; };
-  const auto id = engine_->add(std::move(request));
-  bool stopped = false;
+  id = engine_->add(std::move(request));
+  ++asked_;
+  if (left_out_ > left_out)  // told once the question is accepted
+    listener_.notice(fmt::format("the context of {} tokens is full: the oldest {} of {} questions are left out, with their answers",
+                                 speaker_.model().facts.max_positions, left_out_, dialogue_.rounds()));
   try {
-    while (engine_->step()) {
-      if (stopped || !listener_.stop()) continue;
-      engine_->cancel(id);
-      stopped = true;
-    }
+    while (engine_->step()) stops();
   } catch (...) {
     engine_->cancel(id);
     throw;
   }
   listener_.text("\n");
-  if (stopped && text.empty()) {
-    dialogue_.undo();
-    return listener_.notice("stopped before anything was said: the question is forgotten");
-  }
+  if (stopped && text.empty()) return false;
   dialogue_.answer(std::move(text));
   if (stopped) listener_.notice("stopped");
   else if (finish == FinishReason::kLength) listener_.notice(fmt::format("ended after max-new-tokens, {}", generation_.max_new_tokens));
   else if (finish == FinishReason::kContext) listener_.notice("ended: the context is full");
+  return true;
 }
 
 void Chat::reset() {
@@ -132,7 +141,7 @@ void Chat::use_adapter(const std::string& name) {
 void Chat::change(const std::vector<std::string>& settings) {
   auto changed = options_.sampling;
   change_settings(changed, settings);
-  generation_ = changed.in(speaker_.tokenizer());
+  generation_ = changed.in(speaker_.encoder());
   options_.sampling = std::move(changed);
   left_out_ = 0;
 }

@@ -16,7 +16,7 @@ namespace herd {
 struct ChatListener {
   std::function<void(std::string_view text)> text;        ///< of an answer, as it grows
   std::function<void(const std::string& notice)> notice;  ///< beside it, a line
-  std::function<bool()> stop;                             ///< asked between tokens: the answer ends there
+  std::function<bool()> stop;                             ///< asked between tokens, before what is new is told: the answer ends there
 };
 
 /// A conversation with a model; without a terminal. What it throws leaves the conversation as it was.
@@ -25,10 +25,10 @@ class Chat {
   /// Reads the model. @throws what Speaker throws; what load() does for options.load.
   Chat(ChatOptions options, ChatListener listener);
 
-  /// Answers a question. What is stopped counts as the answer; where nothing is said yet, the question is forgotten.
+  /// Answers a question. What is stopped counts as the answer; where nothing is said yet, all is as it was before the question.
   /// @throws DataError where the question alone fills the context.
   void ask(const std::string& question);
-  /// Answers the last question once more, with other random numbers. @throws DataError where there is none.
+  /// Answers the last question once more, with other random numbers; where that is stopped before anything is said, the former answer stays. @throws DataError where there is none.
   void ask_again();
   /// Texts that the next question is to be answered from, in airoboros' form.
   void add_context(ContextBlock block) { blocks_.push_back(std::move(block)); }
@@ -54,7 +54,9 @@ class Chat {
   std::optional<std::size_t> adapter() const { return adapter_; }
 
  private:
-  void answer();
+  // Of the last question. @return false: it was stopped before anything was said; then, and where it throws, all is as it was `before`.
+  bool answer(const Dialogue& before);
+  bool answer();
   Prompt prompt();
 
   ChatOptions options_;

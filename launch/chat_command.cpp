@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <iostream>
+#include <optional>
 
 #include "data/tokenizer/utf8.h"
 #include "launch/chat.h"
@@ -13,16 +14,11 @@
 #include "launch/command_line.h"
 #include "launch/interrupts.h"
 #include "launch/line_editor.h"
+#include "runtime/base/error.h"
 #include "runtime/base/exit_codes.h"
-#include "runtime/base/file.h"
 
 namespace herd {
 namespace {
-
-void print(std::string_view text) {
-  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
-    throw io_error("standard output", "cannot write", errno);
-}
 
 void tell(const std::string& line) { fmt::print(stderr, "{}\n", line); }
 
@@ -42,9 +38,11 @@ class Talk {
  public:
   Talk(const ChatOptions& options, bool terminal)
       : terminal_(terminal),
-        chat_(options, {.text = [this](std::string_view text) { print(terminal_ ? harmless(text) : std::string(text)); },
+        chat_(options, {.text = [this](std::string_view text) { print_now(terminal_ ? harmless(text) : std::string(text)); },
                         .notice = [](const std::string& notice) { tell("(" + notice + ")"); },
-                        .stop = [this] { return interrupts_.take(); }}) {}
+                        .stop = [this] { return interrupts_ && interrupts_->take(); }}) {
+    if (terminal_) interrupts_.emplace();
+  }
 
   int run(LineSource& lines) {
     for (bool goes_on = true; goes_on;) {
@@ -60,7 +58,7 @@ class Talk {
 
  private:
   bool obey(const std::string& message) {
-    interrupts_.take();  // what came while nobody answered
+    if (interrupts_) interrupts_->take();  // what came while nobody answered
     try {
       if (message.starts_with('/') && !message.starts_with("//")) return run_chat_command(chat_, message, tell);
       chat_.ask(message.starts_with("//") ? message.substr(1) : message);
@@ -81,7 +79,7 @@ class Talk {
 
   bool terminal_, interrupted_ = false, failed_ = false;
   Chat chat_;
-  Interrupts interrupts_;  // from now on: while the model is read, Ctrl-C ends the program
+  std::optional<Interrupts> interrupts_;  // at a terminal, once the model is read; else Ctrl-C ends the program
 };
 
 }  // namespace

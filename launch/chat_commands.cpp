@@ -67,10 +67,8 @@ bool adapter(const Call& call) {
   auto& chat = call.chat;
   const auto& speaker = chat.options().speaker;
   if (!call.text.empty()) chat.use_adapter(call.text == "none" ? "" : call.text);
-  const auto name = !chat.adapter()                                  ? "none, the base alone"
-                    : speaker.adapters[*chat.adapter()].name.empty() ? speaker.adapters[*chat.adapter()].folder
-                                                                     : speaker.adapters[*chat.adapter()].name;
   const auto names = speaker.adapter_names();
+  const auto name = chat.adapter() ? names[*chat.adapter()] : "none, the base alone";
   call.say(fmt::format("adapter: {}{}", name, names.empty() ? "" : "; there are none, " + join(names)));
   return true;
 }

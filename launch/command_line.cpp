@@ -1,11 +1,13 @@
 #include "launch/command_line.h"
 
 #include <CLI/CLI.hpp>
+#include <cerrno>
 #include <cstdio>
 #include <iostream>
 
 #include "runtime/base/error.h"
 #include "runtime/base/exit_codes.h"
+#include "runtime/base/file.h"
 
 namespace herd {
 
@@ -41,6 +43,15 @@ ConfigSources recipe_and_overrides(const std::vector<std::string>& arguments) {
     }
   }
   return sources;
+}
+
+void refuse_arguments(std::string found, std::string expected) {
+  throw ConfigError({.who = "command line", .found = std::move(found), .expected = std::move(expected), .remedy = "(--help says more)"});
+}
+
+void print_now(std::string_view text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
+    throw io_error("standard output", "cannot write", errno);
 }
 
 int run_guarded(const std::function<int()>& command) {

@@ -1,6 +1,7 @@
 #pragma once
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "runtime/base/config_files.h"
@@ -21,6 +22,12 @@ void declare_list(CLI::App& app, const std::string& name, std::vector<std::strin
 
 /// `[RECIPE] [key=value…]` as they stand on a command line. @throws ConfigError for a second recipe.
 ConfigSources recipe_and_overrides(const std::vector<std::string>& arguments);
+
+/// What a command's options say together and may not. @throws ConfigError.
+[[noreturn]] void refuse_arguments(std::string found, std::string expected);
+
+/// Writes to standard output, at once. @throws IoError of "standard output".
+void print_now(std::string_view text);
 
 /// Runs `command` and turns what it throws into `error: …` on stderr and an exit code: kExitUsage for a wrong command line or
 /// recipe, kExitFailure for all else.

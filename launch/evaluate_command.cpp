@@ -50,7 +50,7 @@ class Evaluation {
     if (is_written()) check_references();
     if (task_.kind == EvaluationTask::Kind::kPerplexity || !task_.through_template()) speaker_.prompt("", adapter_);  // its tokenizer is training's
     else speaker_.template_of(adapter_);
-    generation_ = options.sampling.in(speaker_.tokenizer());
+    generation_ = options.sampling.in(speaker_.encoder());
     generation_.max_new_tokens = task_.max_new_tokens;
     generation_.stop.insert(generation_.stop.end(), task_.stop.begin(), task_.stop.end());
   }

@@ -31,8 +31,7 @@ Outcome text_outcome(const EvaluationItem& item, std::span<const Continuation> w
 
 Likelihoods::Likelihoods(Speaker& speaker, const EvaluationTask& task, std::optional<std::size_t> adapter, const EvaluateOptions& options)
     : speaker_(speaker), task_(task), adapter_(adapter), options_(options), context_(speaker.model().facts.max_positions),
-      window_(options.context > 0 ? options.context : context_), alone_(options.alone && task.kind == EvaluationTask::Kind::kChoice && !task.through_template()),
-      encoder_(speaker.tokenizer()) {
+      window_(options.context > 0 ? options.context : context_), alone_(options.alone && task.kind == EvaluationTask::Kind::kChoice && !task.through_template()) {
   if (window_ > context_) throw ConfigError({.who = "--context", .found = std::to_string(window_), .expected = fmt::format("at most {}, the model's", context_), .remedy = ""});
 }
 
@@ -68,7 +67,7 @@ std::vector<Continuation> Likelihoods::choices_of(const EvaluationItem& item) co
     }
     auto record = item.record;
     record.turns.back().text = choice;
-    texts.push_back(answer_continuation(encoder_, speaker_.template_of(adapter_), record));
+    texts.push_back(answer_continuation(speaker_.encoder(), speaker_.template_of(adapter_), record));
   }
   if (alone_)
     for (const auto& choice : item.choices) texts.push_back(text_continuation(speaker_.tokenizer(), "", task_.delimiter + choice));

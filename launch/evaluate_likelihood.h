@@ -37,7 +37,6 @@ class Likelihoods {
   const EvaluateOptions& options_;
   std::int64_t context_ = 0, window_ = 0;  ///< tokens
   bool alone_ = false;                     ///< behind an item's choices come the same behind nothing
-  PieceEncoder encoder_;
   std::vector<Continuation> texts_;
   std::vector<std::size_t> ends_;  ///< of each item's texts
 };

@@ -27,14 +27,11 @@ struct FetchRequest {
 };
 
 HubRepo repo_of(const FetchRequest& request) {
-  const auto refuse = [](const std::string& found, const std::string& expected) {
-    throw ConfigError({.who = "command line", .found = found, .expected = expected, .remedy = "(herd fetch --help)"});
-  };
   auto repo = parse_hub_repo(request.id, request.dataset ? HubKind::kDataset : HubKind::kModel);
-  if (!repo) refuse("'" + request.id + "'", "a hub's id: org/name, or org/name@revision");
+  if (!repo) refuse_arguments("'" + request.id + "'", "a hub's id: org/name, or org/name@revision");
   if (request.revision.empty()) return *repo;
-  if (request.id.find('@') != std::string::npos) refuse("'" + request.id + "' and --revision", "one of them");
-  if (!is_revision(request.revision)) refuse("--revision '" + request.revision + "'", "a branch, a tag or a commit");
+  if (request.id.find('@') != std::string::npos) refuse_arguments("'" + request.id + "' and --revision", "one of them");
+  if (!is_revision(request.revision)) refuse_arguments("--revision '" + request.revision + "'", "a branch, a tag or a commit");
   repo->revision = request.revision;
   return *repo;
 }

@@ -2,7 +2,6 @@
 
 #include <CLI/CLI.hpp>
 #include <chrono>
-#include <cstdio>
 #include <filesystem>
 #include <map>
 
@@ -24,7 +23,7 @@ std::vector<Question> questions(const GenerateOptions& o) {
 
 std::vector<Request> requests(const std::vector<Question>& questions, Speaker& speaker, const GenerateOptions& o) {
   const auto chosen = chosen_adapters(questions, o);
-  const auto generation = o.sampling.in(speaker.tokenizer());
+  const auto generation = o.sampling.in(speaker.encoder());
   std::vector<Request> out;
   for (std::size_t i = 0; i < questions.size(); ++i) {
     const auto& question = questions[i];
@@ -32,11 +31,6 @@ std::vector<Request> requests(const std::vector<Question>& questions, Speaker& s
     out.back().prompt.name = question.name;
   }
   return out;
-}
-
-void print(std::string_view text) {
-  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
-    throw io_error("standard output", "cannot write", errno);
 }
 
 /// Lines in the questions' order, each as soon as it and those before it are there.
@@ -48,7 +42,7 @@ class AnswerLines {
     lines_[number] = answer_line(questions_[number], generation) + "\n";
     for (; next_ < lines_.size() && !lines_[next_].empty(); ++next_) {
       if (file_) file_->write(lines_[next_]);
-      else print(lines_[next_]);
+      else print_now(lines_[next_]);
     }
   }
 
@@ -61,9 +55,9 @@ class AnswerLines {
 
 std::vector<Generation> answer(Engine& engine, const std::vector<Question>& questions, std::vector<Request> requests, const GenerateOptions& o) {
   if (o.file.empty()) {
-    requests.front().on_text = [](std::string_view text, const Generation&) { print(text); };
+    requests.front().on_text = [](std::string_view text, const Generation&) { print_now(text); };
     auto generations = generate(engine, std::move(requests));
-    print("\n");
+    print_now("\n");
     return generations;
   }
   std::vector<Generation> generations;

@@ -3,20 +3,19 @@
 #include <CLI/CLI.hpp>
 #include <filesystem>
 
+#include "launch/command_line.h"
+
 namespace herd {
 
 void GenerateOptions::validate() {
-  const auto refuse = [](const std::string& found, const std::string& expected) {
-    throw ConfigError({.who = "command line", .found = found, .expected = expected, .remedy = "(herd generate --help)"});
-  };
   const int ways = (prompt ? 1 : 0) + (instruction ? 1 : 0) + (file.empty() ? 0 : 1);
   if (ways != 1)
-    refuse(ways ? "more than one of --prompt, --instruction and --file" : "nothing to answer", "one of --prompt, --instruction and --file");
-  if (!input.empty() && !instruction) refuse("--input without --instruction", "both");
-  if (!output.empty() && file.empty()) refuse("--output without --file", "both");
+    refuse_arguments(ways ? "more than one of --prompt, --instruction and --file" : "nothing to answer", "one of --prompt, --instruction and --file");
+  if (!input.empty() && !instruction) refuse_arguments("--input without --instruction", "both");
+  if (!output.empty() && file.empty()) refuse_arguments("--output without --file", "both");
   std::error_code neither_there;
-  if (!output.empty() && std::filesystem::equivalent(output, file, neither_there)) refuse("--output and --file that are one file", "two");
-  if (prompt && !speaker.template_name.empty()) refuse("--template with --prompt, whose text goes to the model as it is", "--instruction");
+  if (!output.empty() && std::filesystem::equivalent(output, file, neither_there)) refuse_arguments("--output and --file that are one file", "two");
+  if (prompt && !speaker.template_name.empty()) refuse_arguments("--template with --prompt, whose text goes to the model as it is", "--instruction");
   speaker.validate();
   sampling.validate();
   engine.validate();

@@ -41,7 +41,7 @@ class Prediction {
             {.who = "--output " + options_.output, .found = "one of the files that are read", .expected = "another one", .remedy = ""});
     }
     speaker_.template_of(adapter_);
-    generation_ = options_.sampling.in(speaker_.tokenizer());
+    generation_ = options_.sampling.in(speaker_.encoder());
   }
 
   void load(Communicator& communicator) {

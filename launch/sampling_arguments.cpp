@@ -4,7 +4,6 @@
 #include <charconv>
 #include <map>
 
-#include "data/template/encode.h"
 #include "infer/prompt.h"
 #include "launch/command_line.h"
 #include "runtime/base/error.h"
@@ -34,10 +33,8 @@ void SamplingArguments::validate() {
   generation.validate();
 }
 
-GenerationOptions SamplingArguments::in(const Tokenizer& tokenizer) const {
+GenerationOptions SamplingArguments::in(const PieceEncoder& encoder) const {
   auto options = generation;
-  if (bad_words.empty()) return options;
-  const PieceEncoder encoder(tokenizer);
   for (const auto& word : bad_words)
     for (auto& ids : word_ids(encoder, word)) options.sampling.bad_words.push_back(std::move(ids));
   return options;

@@ -2,6 +2,7 @@
 #include <string>
 #include <vector>
 
+#include "data/template/encode.h"
 #include "infer/request.h"
 
 namespace CLI {
@@ -19,7 +20,7 @@ struct SamplingArguments {
   /// @throws ConfigError.
   void validate();
   /// With the ids of bad words. @throws ConfigError for one that the tokenizer has no ids for.
-  GenerationOptions in(const Tokenizer& tokenizer) const;
+  GenerationOptions in(const PieceEncoder& encoder) const;
 };
 
 void declare(CLI::App& app, SamplingArguments& arguments);

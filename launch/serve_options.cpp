@@ -28,7 +28,7 @@ void declare(CLI::App& app, ServeOptions& o) {
   app.add_option("--max-texts", o.server.max_texts, "most answers to one request: its prompts times n")->capture_default_str();
   app.add_option("--read-timeout", o.server.read_timeout_s, "seconds for a whole request to come")->capture_default_str();
   app.add_option("--idle-timeout", o.server.idle_timeout_s, "seconds between two requests of a connection")->capture_default_str();
-  app.add_option("--write-timeout", o.server.write_timeout_s, "seconds for a client to take more of its answer")->capture_default_str();
+  app.add_option("--write-timeout", o.server.write_timeout_s, "seconds for a client to take what is sent of its answer, a MiB at most")->capture_default_str();
   app.add_option("--request-timeout", o.server.request_timeout_s, "seconds for a whole answer")->capture_default_str();
   app.add_option("--stall", o.server.stall_s, "seconds of one step of the engine after which /health says that it stalls")->capture_default_str();
   declare(app, o.sampling);

@@ -30,6 +30,8 @@ class Speaker {
 
   const SpeakerOptions& options() const { return options_; }
   const Tokenizer& tokenizer() const { return *tokenizer_; }
+  /// Of the tokenizer; may be asked from several threads.
+  const PieceEncoder& encoder() const { return *encoder_; }
   /// The one asked for, else of the training of an adapter or, without one, of the model. @throws ConfigError where neither names one.
   /// As in all of these, @throws DataError where the training was with another tokenizer.
   const Template& template_of(std::optional<std::size_t> adapter);

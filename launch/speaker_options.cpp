@@ -23,8 +23,7 @@ NamedAdapter named_adapter(const std::string& argument) {
 
 std::vector<std::string> SpeakerOptions::adapter_names() const {
   std::vector<std::string> names;
-  for (const auto& adapter : adapters)
-    if (!adapter.name.empty()) names.push_back(adapter.name);
+  for (const auto& adapter : adapters) names.push_back(adapter.name.empty() ? called(adapter.folder) : adapter.name);
   return names;
 }
 
@@ -33,8 +32,11 @@ std::optional<std::size_t> SpeakerOptions::unnamed_adapter() const {
 }
 
 std::optional<std::size_t> SpeakerOptions::find_adapter(const std::string& name) const {
-  const auto found = std::find_if(adapters.begin(), adapters.end(), [&](const NamedAdapter& adapter) { return !name.empty() && adapter.name == name; });
-  return found == adapters.end() ? std::nullopt : std::optional(static_cast<std::size_t>(found - adapters.begin()));
+  if (name.empty()) return std::nullopt;
+  const auto names = adapter_names();
+  for (std::size_t i = 0; i < adapters.size(); ++i)
+    if (names[i] == name || (adapters[i].name.empty() && adapters[i].folder == name)) return i;
+  return std::nullopt;
 }
 
 std::optional<std::size_t> SpeakerOptions::used_adapter(const std::string& use) const {
@@ -49,24 +51,27 @@ Complaint SpeakerOptions::no_adapter(const std::string& who, const std::string& 
   const auto close = nearest(name, names);
   return {.who = who,
           .found = "adapter '" + name + "'",
-          .expected = names.empty() ? "none: no --adapter has a name" : "one of " + join(names),
+          .expected = names.empty() ? "none: there is no --adapter" : "one of " + join(names),
           .remedy = close.empty() ? "give it: --adapter " + name + "=DIR" : "did you mean '" + close + "'?"};
 }
 
 void SpeakerOptions::validate() {
-  const auto refuse = [](const std::string& found, const std::string& expected) {
-    throw ConfigError({.who = "command line", .found = found, .expected = expected, .remedy = "(--help says more)"});
-  };
-  if (force_base && adapter_arguments.empty()) refuse("--force-base without --adapter", "both");
-  if (threads < 0) refuse("--threads below 0", "a number of threads, or 0 for the machine's cores");
+  if (force_base && adapter_arguments.empty()) refuse_arguments("--force-base without --adapter", "both");
+  if (threads < 0) refuse_arguments("--threads below 0", "a number of threads, or 0 for the machine's cores");
   for (const auto& argument : adapter_arguments) {
     const auto adapter = named_adapter(argument);
-    if (adapter.name.empty() && adapter_arguments.size() > 1) refuse("--adapter " + argument + " beside others", "NAME=DIR, to choose between them by");
-    if (adapter.folder.empty()) refuse("--adapter " + argument, "NAME=DIR");
+    if (adapter.name.empty() && adapter_arguments.size() > 1) refuse_arguments("--adapter " + argument + " beside others", "NAME=DIR, to choose between them by");
+    if (adapter.folder.empty()) refuse_arguments("--adapter " + argument, "NAME=DIR");
     for (const auto& other : adapters)
-      if (other.name == adapter.name) refuse("two adapters named '" + adapter.name + "'", "a name for each");
+      if (other.name == adapter.name) refuse_arguments("two adapters named '" + adapter.name + "'", "a name for each");
     adapters.push_back(adapter);
   }
+}
+
+std::string called(const std::string& folder_or_id) {
+  if (!std::filesystem::exists(folder_or_id)) return folder_or_id;
+  const auto path = std::filesystem::path(folder_or_id).lexically_normal();
+  return path.has_filename() ? path.filename().string() : path.parent_path().filename().string();
 }
 
 void declare(CLI::App& app, SpeakerOptions& o) {

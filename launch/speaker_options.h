@@ -35,9 +35,11 @@ struct SpeakerOptions {
   /// Where training left its herd.json: beside the weights that it wrote. @param adapter none: the model's.
   const std::string& trained_folder(std::optional<std::size_t> adapter) const { return adapter ? adapters[*adapter].folder : model; }
   std::optional<QuantOptions> storage() const { return quantization.empty() ? std::nullopt : std::optional(QuantOptions{.method = quantization}); }
+  /// What each adapter is called: its name, or as called() has it.
   std::vector<std::string> adapter_names() const;
   /// The adapter without a name, which answers what names none.
   std::optional<std::size_t> unnamed_adapter() const;
+  /// @param name as adapter_names has it; or the folder of the adapter without a name, as it was given.
   std::optional<std::size_t> find_adapter(const std::string& name) const;
   /// What `--use` names, else the adapter without a name; none: the base alone. @throws ConfigError for an unknown name.
   std::optional<std::size_t> used_adapter(const std::string& use) const;
@@ -49,5 +51,8 @@ struct SpeakerOptions {
 };
 
 void declare(CLI::App& app, SpeakerOptions& options);
+
+/// What a model or adapter is called that was given no name: as its folder (`runs/first/adapter/` → `adapter`), or its hub id.
+std::string called(const std::string& folder_or_id);
 
 }  // namespace herd

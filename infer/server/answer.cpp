@@ -68,12 +68,13 @@ std::string Answer::whole(const std::vector<std::vector<LogProbs>>& prompt_log_p
   std::size_t made = 0;
   for (std::size_t i = 0; i < texts_.size(); ++i) {
     const auto& text = texts_[i];
-    const auto& prompt = call_.prompts[i / static_cast<std::size_t>(call_.n)].ids;
+    const auto number = i / static_cast<std::size_t>(call_.n);
+    const auto& prompt = call_.prompts[number].ids;
     made += text.tokens;
     TokenLines lines(tokenizer_);
     if (call_.echo && call_.options.log_probs) {
       lines.add(std::nullopt, prompt.front(), std::nullopt);
-      add_lines(lines, prompt.front(), {prompt.begin() + 1, prompt.end()}, prompt_log_probs[i]);
+      add_lines(lines, prompt.front(), {prompt.begin() + 1, prompt.end()}, prompt_log_probs[number]);
     }
     if (call_.options.log_probs) add_lines(lines, prompt.back(), text.ids, text.log_probs);
     Json choice{{"index", i}};

@@ -139,9 +139,22 @@ HttpReply Api::answer(const ClientRequest& request) {
 
 HttpReply Api::broken(int status) {
   metrics_.answered("other", status);
-  return reply(ApiError(status, status == 413   ? fmt::format("a body of more than {} bytes (--max-body-bytes)", options_.max_body_bytes)
-                                : status == 503 ? "too many connections (--connections)"
-                                                : "no HTTP request that herd understands"));
+  const auto message = [&]() -> std::string {
+    switch (status) {
+      case 411: return "a body of unknown length; expected Content-Length, or Transfer-Encoding: chunked";
+      case 413: return fmt::format("a body of more than {} bytes (--max-body-bytes)", options_.max_body_bytes);
+      case 501: return "found another Transfer-Encoding than chunked";
+      case 503: return "too many connections (--connections)";
+      default: return "no HTTP request that herd understands";
+    }
+  };
+  return reply(ApiError(status, message()));
+}
+
+HttpReply Api::failed(const std::exception& error) {
+  const auto out = reply(internal_error(error));
+  metrics_.answered("other", out.status);
+  return out;
 }
 
 bool Api::ready() const {
@@ -201,8 +214,9 @@ HttpReply Api::chat_completions(const ClientRequest& request) {
 
 HttpReply Api::answer_call(Call call, const ClientRequest& request) {
   const auto& [served, worker] = service();
-  const auto score_top = call.echo ? call.options.log_probs : std::nullopt;
-  auto job = worker.submit(call.requests(), score_top, call.generates);
+  std::optional<PromptScoring> scoring;
+  if (call.echo && call.options.log_probs) scoring = {.top = *call.options.log_probs, .every = static_cast<std::size_t>(call.n)};
+  auto job = worker.submit(call.requests(), scoring, call.generates);
   auto following = std::make_shared<Following>(std::move(call), served.tokenizer, std::move(job), options_.request_timeout_s);
   following->accepted(request.there);
   if (!following->call().stream) return {.body = following->whole(request.there)};

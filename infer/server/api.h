@@ -26,6 +26,7 @@ class Api final : public HttpService {
   std::optional<HttpReply> refuse(const HttpHead& head) const override;
   HttpReply answer(const ClientRequest& request) override;
   HttpReply broken(int status) override;
+  HttpReply failed(const std::exception& error) override;
 
  private:
   struct Route;

@@ -1,9 +1,13 @@
 #include "infer/server/api_error.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <random>
 
 #include "runtime/base/error.h"
+#include "runtime/base/log.h"
 
 namespace herd {
 namespace {
@@ -42,7 +46,13 @@ ApiError api_error(const std::exception& error) {
     return {400, error.what(), param.find(' ') == param.npos ? param : "", "invalid_value"};
   }
   if (dynamic_cast<const DataError*>(&error)) return {400, error.what(), "", "invalid_value"};
-  return {500, error.what()};
+  return internal_error(error);
+}
+
+ApiError internal_error(const std::exception& error) {
+  const auto number = fmt::format("{:08x}", std::random_device()());
+  log_warning("internal error {}: {}", number, error.what());
+  return {500, "internal error " + number + ": the server's log says more", "", "internal_error"};
 }
 
 }  // namespace herd

@@ -21,7 +21,9 @@ class ApiError : public std::exception {
   std::string message_, param_, code_;
 };
 
-/// An error from below as a client's: of its prompt or options (DataError, ConfigError) status 400, of anything else 500.
+/// An error from below as a client's: of its prompt or options (DataError, ConfigError) status 400, else internal_error().
 ApiError api_error(const std::exception& error);
+/// Status 500, and nothing but a number under which the log has the rest: paths and traces are not a client's.
+ApiError internal_error(const std::exception& error);
 
 }  // namespace herd

@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::size_t kBuffer = 16384;
 constexpr double kLinger_s = 0.5;
+constexpr std::size_t kStretch = 1 << 20;  // bytes that a client must take within the time to write: as slow as some networks are, and no slower
 
 }  // namespace
 
@@ -75,9 +76,11 @@ ssize_t Connection::read(char* to, std::size_t size) {
 }
 
 ssize_t Connection::write(const char* from, std::size_t size) {
+  size = std::min(size, kStretch);  // httplib calls again for the rest
+  const auto until = after(write_timeout_s_);
   std::size_t sent = 0;
   while (sent < size) {
-    if (!poll(POLLOUT, after(write_timeout_s_))) return -1;
+    if (Clock::now() >= until || !poll(POLLOUT, until)) return -1;
     const auto more = ::send(socket_, from + sent, size - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (more < 0 && errno != EAGAIN && errno != EINTR) return -1;
     sent += static_cast<std::size_t>(std::max<ssize_t>(more, 0));

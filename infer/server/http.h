@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -47,6 +48,8 @@ class HttpService {
   virtual HttpReply answer(const ClientRequest& request) = 0;
   /// To a request that is none, or that no thread is left for.
   virtual HttpReply broken(int status) = 0;
+  /// To one that an error came in between.
+  virtual HttpReply failed(const std::exception& error) = 0;
 };
 
 }  // namespace herd

@@ -1,6 +1,7 @@
 // Over cpp-httplib, whose header stays in this file, connection.h and connection_threads.h: it accepts, parses and writes; who may stay and for how long is decided here.
 #include "infer/server/http_server.h"
 
+#include <strings.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -9,6 +10,7 @@
 #include <cmath>
 #include <cstring>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <thread>
 
@@ -37,6 +39,24 @@ HttpHead head_of(const httplib::Request& request) {
 
 ClientRequest request_of(const httplib::Request& request) {
   return {.head = head_of(request), .body = "", .there = [&request] { return request.progress(0, 0); }};
+}
+
+// What a body's end cannot be told from: read on, its rest would be taken for the next request (RFC 9112, 6.3). @return the status that refuses it; none: all is well.
+std::optional<int> framing_fault(const httplib::Request& request) {
+  const auto lengths = request.get_header_value_count("Content-Length"), codings = request.get_header_value_count("Transfer-Encoding");
+  const auto length = request.get_header_value("Content-Length");
+  const auto spaced = [](const auto& header) { return header.first.find_first_of(" \t") != std::string::npos; };
+  if (std::ranges::any_of(request.headers, spaced) || lengths + codings > 1) return 400;
+  if (lengths == 1 && (length.empty() || length.find_first_not_of("0123456789") != std::string::npos)) return 400;
+  if (codings == 1 && strcasecmp(request.get_header_value("Transfer-Encoding").c_str(), "chunked") != 0) return 501;
+  if (request.method == "POST" && lengths + codings == 0) return 411;
+  return std::nullopt;
+}
+
+// A body that nobody reads; and of one in chunks something may stay.
+bool leaves_a_rest(const httplib::Request& request) {
+  const bool body = request.get_header_value("Content-Length").find_first_not_of('0') != std::string::npos;
+  return request.has_header("Transfer-Encoding") || (body && request.method != "POST");
 }
 
 void put(HttpReply reply, httplib::Response& response) {
@@ -99,6 +119,10 @@ HttpServer::Impl::Impl(const ServerOptions& options, HttpService& service) : opt
     setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   });
   set_pre_routing_handler([this](const httplib::Request& request, httplib::Response& response) {
+    if (const auto fault = framing_fault(request)) {
+      put(service_.broken(*fault), response);
+      return HandlerResponse::Handled;
+    }
     if (request.method == "POST" && !service_.refuse(head_of(request))) return HandlerResponse::Unhandled;  // its body is wanted
     answer(request, request_of(request), response);
     return HandlerResponse::Handled;
@@ -108,6 +132,13 @@ HttpServer::Impl::Impl(const ServerOptions& options, HttpService& service) : opt
     if (response.body.empty()) put(service_.broken(response.status), response);  // httplib's own
     return HandlerResponse::Handled;
   }));
+  set_exception_handler([this](const httplib::Request&, httplib::Response& response, const std::exception_ptr& error) {
+    try {
+      std::rethrow_exception(error);
+    } catch (const std::exception& e) {
+      put(service_.failed(e), response);  // httplib's own would tell the client what it was
+    }
+  });
   errno = 0;
   port = options.port == 0 ? bind_to_any_port(options.host) : bind_to_port(options.host, options.port) ? options.port : -1;
   if (port < 0)
@@ -158,6 +189,7 @@ bool HttpServer::Impl::admit(Connection& connection) {
 void HttpServer::Impl::serve(Connection& connection) {
   for (bool last = false; !last && connection.wait(options_.idle_timeout_s);) {
     connection.begin_request(kHeadBytes);
+    last = true;  // unless a whole head is read: behind a broken one nobody knows where the next begins
     bool closed = false;
     const bool well = process_request(connection, false, closed, [&](httplib::Request& request) { prepare(request, connection, last); });
     connection.reading_since = Connection::Clock::now().time_since_epoch().count();
@@ -175,8 +207,8 @@ void HttpServer::Impl::prepare(httplib::Request& request, Connection& connection
     connection.reading = false;
     return connection.there();
   };
-  // A body that stays unread, or whose end is not known beforehand, would be taken for the next request.
-  last = request.has_header("Transfer-Encoding") || service_.refuse(head_of(request));
+  // What stays unread would be taken for the next request.
+  last = framing_fault(request) || leaves_a_rest(request) || service_.refuse(head_of(request));
   if (last) {
     request.headers.erase("Connection");
     request.headers.emplace("Connection", "close");

@@ -4,8 +4,8 @@
 
 namespace herd {
 
-TextJob::TextJob(std::vector<Request> texts, std::optional<std::int64_t> score_top, bool generates)
-    : texts_(std::move(texts)), score_top_(score_top), generates_(generates), under_way_(texts_.size()) {}
+TextJob::TextJob(std::vector<Request> texts, std::optional<PromptScoring> scoring, bool generates)
+    : texts_(std::move(texts)), scoring_(scoring), generates_(generates), under_way_(texts_.size()) {}
 
 TextJob::News TextJob::wait(Clock::time_point until) {
   std::unique_lock lock(mutex_);

@@ -21,6 +21,12 @@ struct TextEvent {
   std::size_t tokens = 0;            ///< that were made for the text so far
 };
 
+/// That the prompts' own log-probabilities are wanted too.
+struct PromptScoring {
+  std::int64_t top = 0;   ///< how many of the most probable tokens beside each
+  std::size_t every = 1;  ///< texts that go on from one prompt; they follow each other
+};
+
 /// What a client wants, between its own thread and the engine's.
 class TextJob {
  public:
@@ -31,11 +37,11 @@ class TextJob {
     std::vector<TextEvent> events;
   };
 
-  /// @param score_top the prompts' own log-probabilities are wanted too, and so many of the most probable tokens beside each. @param generates else those alone.
-  TextJob(std::vector<Request> texts, std::optional<std::int64_t> score_top, bool generates);
+  /// @param generates else the prompts' log-probabilities alone.
+  TextJob(std::vector<Request> texts, std::optional<PromptScoring> scoring, bool generates);
 
   const std::vector<Request>& texts() const { return texts_; }
-  const std::optional<std::int64_t>& score_top() const { return score_top_; }
+  const std::optional<PromptScoring>& scoring() const { return scoring_; }
   bool generates() const { return generates_; }
   Clock::time_point made() const { return made_; }
 
@@ -44,7 +50,7 @@ class TextJob {
   News wait(Clock::time_point until);
   /// Nobody waits for it any more.
   void cancel();
-  /// Of each text, of its prompt's tokens from the second on; once accepted and ended.
+  /// Of each prompt, of its tokens from the second on; once ended.
   const std::vector<std::vector<LogProbs>>& prompt_log_probs() const { return prompt_log_probs_; }
 
   // The engine's side.
@@ -56,10 +62,10 @@ class TextJob {
 
  private:
   const std::vector<Request> texts_;
-  const std::optional<std::int64_t> score_top_;
+  const std::optional<PromptScoring> scoring_;
   const bool generates_;
   const Clock::time_point made_ = Clock::now();
-  std::vector<std::vector<LogProbs>> prompt_log_probs_;  // the engine's until the first event, then the client's
+  std::vector<std::vector<LogProbs>> prompt_log_probs_;  // the engine's until the last event, then the client's
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;

@@ -2,10 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "runtime/base/error.h"
 
 namespace herd {
 namespace {
+
+constexpr double kMostSeconds = 1e6;  // eleven days: what poll() can be told in milliseconds
 
 bool is_loopback(const std::string& host) { return host == "localhost" || host == "::1" || host.starts_with("127."); }
 
@@ -20,11 +24,10 @@ void ServerOptions::validate() const {
   at_least("--connections", connections, std::int64_t{0});
   at_least("--max-body-bytes", max_body_bytes, std::int64_t{1024});
   at_least("--max-texts", max_texts, std::int64_t{1});
-  at_least("--read-timeout", read_timeout_s, 0.1);
-  at_least("--idle-timeout", idle_timeout_s, 0.1);
-  at_least("--write-timeout", write_timeout_s, 0.1);
-  at_least("--request-timeout", request_timeout_s, 0.1);
-  at_least("--stall", stall_s, 0.1);
+  for (const auto& [key, seconds] : {std::pair{"--read-timeout", read_timeout_s}, {"--idle-timeout", idle_timeout_s}, {"--write-timeout", write_timeout_s}, {"--request-timeout", request_timeout_s}, {"--stall", stall_s}}) {
+    at_least(key, seconds, 0.1);
+    if (seconds > kMostSeconds) throw ConfigError({.who = key, .found = fmt::format("{}", seconds), .expected = fmt::format("at most {} seconds", kMostSeconds), .remedy = ""});
+  }
   if (!is_loopback(host) && api_key.empty())
     throw ConfigError({.who = "--host " + host,
                        .found = "no API key",

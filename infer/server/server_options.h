@@ -15,7 +15,7 @@ struct ServerOptions {
   std::int64_t max_texts = 128;        ///< prompts times answers of one request
   double read_timeout_s = 15;          ///< for a whole request to come
   double idle_timeout_s = 5;           ///< between two requests of a connection
-  double write_timeout_s = 15;         ///< for a client to take something of what is sent
+  double write_timeout_s = 15;         ///< for a client to take what is sent, a MiB at most
   double request_timeout_s = 600;      ///< for a whole answer
   double stall_s = 60;                 ///< a step of the engine that takes longer is a stall
 

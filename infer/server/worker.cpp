@@ -28,6 +28,8 @@ struct Worker::Task {
   std::size_t next = 0, ended = 0;  // texts begun, and ended
   std::vector<Engine::Id> ids{};    // of the begun ones
   std::vector<std::size_t> told{};  // of each text: tokens that events have told
+  std::vector<std::vector<LogProbs>> scores{};  // of the prompts that are scored
+  std::size_t scored = 0;
 };
 
 Worker::Worker(Engine& engine, CausalLm& model, std::function<void(std::optional<std::size_t>)> use_adapter, WorkerOptions options, ServerMetrics& metrics)
@@ -44,10 +46,10 @@ Worker::~Worker() {
   thread_.join();
 }
 
-std::shared_ptr<TextJob> Worker::submit(std::vector<Request> texts, std::optional<std::int64_t> score_top, bool generates) {
+std::shared_ptr<TextJob> Worker::submit(std::vector<Request> texts, std::optional<PromptScoring> scoring, bool generates) {
   const auto task = std::make_shared<Task>();
   task->told.resize(texts.size());
-  task->job = std::make_shared<TextJob>(std::move(texts), score_top, generates);
+  task->job = std::make_shared<TextJob>(std::move(texts), scoring, generates);
   const std::scoped_lock lock(mutex_);
   if (!failure_.empty()) throw ApiError(503, "the engine has failed: " + failure_);
   if (std::ssize(queue_) >= options_.queue)
@@ -77,7 +79,10 @@ std::int64_t Worker::waiting() const {
   return std::ssize(queue_);
 }
 
-bool Worker::idle() const { return waiting() == 0 && begun_jobs_ == 0; }
+bool Worker::idle() const {
+  const std::scoped_lock lock(mutex_);
+  return queue_.empty() && begun_.empty();
+}
 
 void Worker::run() {
   at::init_num_threads();  // a thread's own setting in OpenMP
@@ -86,9 +91,10 @@ void Worker::run() {
     while (wait_for_work()) work();
     fail_all(std::make_exception_ptr(stopped()));
   } catch (const std::exception& error) {
-    log_warning("the engine has failed, and answers no more: {}", error.what());
+    const std::string told = internal_error(error).what();
+    log_warning("the engine has failed, and answers no more");
     const std::scoped_lock lock(mutex_);
-    failure_ = error.what();
+    failure_ = told;
   }
   fail_all(std::make_exception_ptr(ApiError(500, "the engine has failed: " + failure())));
 }
@@ -117,9 +123,12 @@ void Worker::work() {
   check_new();
   drop_cancelled();
   begin_texts();
+  step_began_ms_ = now_ms();
   engine_.step();
-  std::erase_if(begun_, [](const auto& task) { return task->ended == task->job->texts().size(); });
-  begun_jobs_ = std::ssize(begun_);
+  {
+    const std::scoped_lock lock(mutex_);
+    std::erase_if(begun_, [](const auto& task) { return task->ended == task->job->texts().size(); });
+  }
   growing_ = static_cast<std::int64_t>(engine_.growing());
   step_began_ms_ = 0;
 }
@@ -147,15 +156,18 @@ void Worker::check_new() {
 }
 
 void Worker::drop_cancelled() {
-  const auto gone = [](const std::shared_ptr<Task>& task) { return task->job->cancelled(); };
-  for (const auto& task : begun_)
-    if (gone(task)) std::ranges::for_each(task->ids, [&](auto id) { engine_.cancel(id); });
-  std::erase_if(begun_, gone);
+  const auto dropped = [this](const std::shared_ptr<Task>& task) {
+    if (!task->job->cancelled()) return false;
+    std::ranges::for_each(task->ids, [&](auto id) { engine_.cancel(id); });
+    return true;
+  };
   const std::scoped_lock lock(mutex_);
-  std::erase_if(queue_, gone);
+  std::erase_if(queue_, dropped);
+  std::erase_if(begun_, dropped);
 }
 
 void Worker::begin_texts() {
+  auto room = options_.prefill_chunk;
   while (static_cast<std::int64_t>(engine_.growing() + engine_.waiting()) < options_.side_by_side) {
     std::shared_ptr<Task> task;
     {
@@ -163,9 +175,13 @@ void Worker::begin_texts() {
       if (queue_.empty()) return;
       task = queue_.front();
       if (!task->checked) return;  // came just now
+    }
+    if (!next_is_scored(*task, room)) return;
+    {
+      const std::scoped_lock lock(mutex_);
+      if (task->next == 0) begun_.push_back(task);
       if (task->next + 1 == task->job->texts().size()) queue_.pop_front();
     }
-    if (task->next == 0) begun_.push_back(task);
     begin_text(task);
   }
 }
@@ -173,7 +189,6 @@ void Worker::begin_texts() {
 void Worker::begin_text(const std::shared_ptr<Task>& task) {
   auto& job = *task->job;
   const auto number = task->next++;
-  if (number == 0 && job.score_top()) score(*task);
   if (!job.generates() || job.cancelled()) {
     ++task->ended;
     job.add({.text = number, .finish = FinishReason::kLength});
@@ -203,36 +218,47 @@ void Worker::begin_text(const std::shared_ptr<Task>& task) {
   task->ids.push_back(engine_.add(std::move(request)));
 }
 
-// A batch at a time: each is a step of its own to whoever watches for a stall, and a client may leave between them.
-void Worker::score(Task& task) {
-  auto& job = *task.job;
-  std::vector<std::vector<LogProbs>> scores(job.texts().size());
+// A text whose prompt is to be scored begins once that is done. @return false: after the engine's next step.
+bool Worker::next_is_scored(Task& task, std::int64_t& room) {
+  const auto& scoring = task.job->scoring();
+  if (!scoring || task.next / scoring->every < task.scored) return true;
+  if (room <= 0) return false;
   try {
-    use_adapter_(job.texts().front().adapter);
-    for (std::size_t i = 0; i < scores.size() && !job.cancelled();) {
-      std::vector<std::vector<TokenId>> batch;
-      std::vector<std::size_t> places;
-      for (; i < scores.size() && std::ssize(batch) < options_.side_by_side; ++i) {
-        const auto& ids = job.texts()[i].prompt.ids;
-        if (ids.size() < 2) continue;  // nothing stands before its one token
-        batch.push_back(ids), places.push_back(i);
-      }
-      step_began_ms_ = now_ms();
-      auto scored = herd::score(model_, batch, *job.score_top(), options_.side_by_side);
-      for (std::size_t k = 0; k < places.size(); ++k) scores[places[k]] = std::move(scored[k]);
-    }
+    score(task, room);
+    return true;
   } catch (const Error&) {
-    job.cancel();
-    job.fail(std::current_exception());
+    task.job->fail(std::current_exception());
+    task.job->cancel();
+    return false;
   }
-  job.set_prompt_log_probs(std::move(scores));
+}
+
+// The next prompts, whole, until they make a chunk together: as long as the texts of others wait for prompts that are read.
+void Worker::score(Task& task, std::int64_t& room) {
+  auto& job = *task.job;
+  const auto [top, every] = *job.scoring();
+  const auto prompts = job.texts().size() / every;
+  task.scores.resize(prompts);
+  std::vector<std::vector<TokenId>> batch;
+  std::vector<std::size_t> places;
+  for (; task.scored < prompts && room > 0 && std::ssize(batch) < options_.side_by_side; ++task.scored) {
+    const auto& ids = job.texts()[task.scored * every].prompt.ids;
+    if (ids.size() < 2) continue;  // nothing stands before its one token
+    room -= std::ssize(ids);
+    batch.push_back(ids), places.push_back(task.scored);
+  }
+  use_adapter_(job.texts().front().adapter);
+  step_began_ms_ = now_ms();
+  auto scores = herd::score(model_, batch, top, options_.side_by_side);
+  for (std::size_t i = 0; i < places.size(); ++i) task.scores[places[i]] = std::move(scores[i]);
+  if (task.scored == prompts) job.set_prompt_log_probs(std::move(task.scores));
 }
 
 void Worker::fail_all(const std::exception_ptr& why) {
+  growing_ = step_began_ms_ = 0;
+  const std::scoped_lock lock(mutex_);
   for (const auto& task : begun_) task->job->fail(why);
   begun_.clear();
-  begun_jobs_ = growing_ = step_began_ms_ = 0;
-  const std::scoped_lock lock(mutex_);
   for (const auto& task : queue_) task->job->fail(why);
   queue_.clear();
 }

@@ -21,6 +21,7 @@ class Engine;
 struct WorkerOptions {
   std::int64_t queue = 32;         ///< jobs that may wait for their turn
   std::int64_t side_by_side = 8;   ///< the engine's batch_size
+  std::int64_t prefill_chunk = 512;  ///< tokens of prompts that are scored between two of its steps
   double stall_s = 60;             ///< a step that takes longer is a stall
 };
 
@@ -38,10 +39,10 @@ class Worker {
   Worker& operator=(const Worker&) = delete;
 
   /// @throws ApiError 429 where the queue is full, 503 where the engine has failed.
-  std::shared_ptr<TextJob> submit(std::vector<Request> texts, std::optional<std::int64_t> score_top, bool generates);
+  std::shared_ptr<TextJob> submit(std::vector<Request> texts, std::optional<PromptScoring> scoring, bool generates);
 
   Health health() const;
-  std::string failure() const;
+  std::string failure() const;  ///< for clients: what it was is in the log
   std::int64_t waiting() const;                         ///< jobs of which a text is yet to begin
   std::int64_t growing() const { return growing_; }    ///< texts
   bool idle() const;
@@ -56,7 +57,8 @@ class Worker {
   void drop_cancelled();
   void begin_texts();
   void begin_text(const std::shared_ptr<Task>& task);
-  void score(Task& task);
+  bool next_is_scored(Task& task, std::int64_t& room);
+  void score(Task& task, std::int64_t& room);
   void fail_all(const std::exception_ptr& why);
 
   Engine& engine_;
@@ -67,12 +69,12 @@ class Worker {
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;
-  std::deque<std::shared_ptr<Task>> queue_;  // shared; the lists below are the thread's
+  std::deque<std::shared_ptr<Task>> queue_;
+  std::list<std::shared_ptr<Task>> begun_;  // changed by the thread alone, which so may read it without the lock
   bool stopping_ = false;
   std::string failure_;
-  std::list<std::shared_ptr<Task>> begun_;
   std::atomic<bool> ready_ = false;
-  std::atomic<std::int64_t> growing_ = 0, begun_jobs_ = 0;
+  std::atomic<std::int64_t> growing_ = 0;
   std::atomic<std::int64_t> step_began_ms_ = 0;  // of the steady clock; 0: none is under way
   std::thread thread_;
 };

@@ -29,6 +29,7 @@ OWNED = [
     (r"curl/.*", r"runtime/net/http\.cpp"),
     (r"openssl/.*", r"runtime/base/digest\.cpp"),
     (r"yaml-cpp/.*", r"runtime/base/.*\.cpp"),
+    (r"httplib\.h", r"infer/server/(connection|connection_threads|http_server)\.(h|cpp)"),
     (r"histedit\.h", r"launch/line_editor\.cpp"),
     (r"CLI/.*", r"launch/.*\.cpp|bench/.*\.cpp"),
     (r"torch/(torch|all)\.h", r"$^"),  # 20 s a file: ATen and torch/csrc/autograd hold all that herd needs
@@ -121,6 +122,7 @@ def check_itself():
         ("runtime/net/http.h", "#include <curl/curl.h>"),
         ("runtime/base/hash.cpp", "#include <openssl/evp.h>"),
         ("launch/chat_command.cpp", "#include <histedit.h>"),
+        ("infer/server/api.cpp", "#include <httplib.h>"),
         ("runtime/nn/linear.cpp", "#include <torch/torch.h>"),
         ("tests/runtime/nn_test.cpp", "#include <torch/torch.h>"),
     ]

@@ -183,6 +183,19 @@ class Chat(unittest.TestCase):
         chat.line("/quit")
         self.assertEqual(chat.ended(), 0)
 
+    def test_ctrl_c_ends_a_pipe(self):
+        done = self.job.train("piped", "model.config.max_position_embeddings=100000", "train.max_steps=1", ranks=1)
+        self.assertEqual(done.code, 0, done)
+        chat = subprocess.Popen([HERD, *map(str, self.arguments("--model", self.job.run_folder("piped") / "model", "--max-new-tokens", 40000, "--min-new-tokens", 40000))],
+                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        with chat:
+            chat.stdin.write(b"tell me\nand more\n")
+            chat.stdin.flush()
+            self.assertTrue(chat.stdout.read1(10))  # it answers
+            chat.send_signal(signal.SIGINT)
+            chat.stdout.read()
+            self.assertEqual(chat.wait(20 * PATIENCE), -signal.SIGINT)
+
     def test_ctrl_c_at_the_prompt_clears_the_line_and_twice_ends(self):
         chat = self.terminal()
         chat.send("never sent\x03")

@@ -194,7 +194,26 @@ class Page(unittest.TestCase):
         self.ask("Still there?")
         self.answered()
         self.assertEqual(self.page.inner_text("#notice"), "The server cannot be reached.")
-        self.assertEqual(self.page.locator("article.user").count(), 2)
+        self.assertEqual(self.page.locator("article.user").all_text_contents(), ["Hello", "Still there?"])
+        self.page.click("#again")
+        self.answered()
+        self.ask("And now?")  # in place of the one that nothing came of
+        self.answered()
+        self.assertEqual(self.page.locator("article.user").all_text_contents(), ["Hello", "And now?"])
+        self.assertEqual(self.page.locator("article.assistant").count(), 1)
+
+    def test_answering_again_keeps_the_former_answer_where_nothing_comes(self):
+        self.greedy()
+        self.ask("Keep this.")
+        self.answered()
+        articles = self.page.locator("article").all_text_contents()
+        self.page.route("**/v1/chat/completions", lambda route: route.fulfill(status=500, json={"error": {"message": "out of order"}}))
+        self.page.click("#again")
+        self.answered()
+        self.assertEqual(self.page.inner_text("#notice"), "out of order")
+        self.assertEqual(self.page.locator("article").all_text_contents(), articles)
+        self.page.reload()
+        self.assertEqual(self.page.locator("article").all_text_contents(), articles)
 
 
 if __name__ == "__main__":

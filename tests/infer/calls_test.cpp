@@ -2,7 +2,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <limits>
 #include <nlohmann/json.hpp>
+#include <regex>
 
 #include "infer/server/answer.h"
 #include "infer/server/api_error.h"
@@ -18,6 +21,7 @@
 namespace herd::test {
 namespace {
 using nlohmann::json;
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
@@ -182,7 +186,25 @@ TEST(ApiErrors, AreOpenAIs) {
   EXPECT_EQ(wrong_option.status(), 400);
   EXPECT_EQ(json::parse(wrong_option.json())["error"]["param"], "top_p");
   EXPECT_EQ(std::string(wrong_option.what()).find('\n'), std::string::npos);
-  EXPECT_EQ(api_error(std::runtime_error("broken")).status(), 500);
+}
+
+TEST(ApiErrors, WhatIsNoClientsIsInTheLogAlone) {
+  testing::internal::CaptureStderr();
+  const auto told = api_error(std::runtime_error("/srv/models/base is broken\nframe #0: at::detail"));
+  const auto logged = testing::internal::GetCapturedStderr();
+  EXPECT_EQ(told.status(), 500);
+  const auto error = json::parse(told.json())["error"];
+  const auto message = error["message"].get<std::string>();
+  std::smatch number;
+  ASSERT_TRUE(std::regex_match(message, number, std::regex("internal error ([0-9a-f]{8}): the server's log says more"))) << message;
+  EXPECT_EQ(error["type"], "server_error");
+  EXPECT_THAT(logged, AllOf(HasSubstr(number.str(1)), HasSubstr("/srv/models/base is broken")));
+  const IoError io({.who = "/srv/models/base", .found = "gone", .expected = "a folder", .remedy = ""});
+  testing::internal::CaptureStderr();
+  const std::string first = api_error(io).what(), second = api_error(io).what();
+  testing::internal::GetCapturedStderr();
+  EXPECT_EQ(first.find("/srv"), first.npos);
+  EXPECT_NE(first, second) << "each has a number of its own";
 }
 
 TEST(ServerMetrics, HistogramsAddUp) {
@@ -202,6 +224,20 @@ TEST(ServerOptions, AHostBeyondThisMachineNeedsAKey) {
   for (const auto* other : {"0.0.0.0", "::", "10.0.0.7", "example.org"}) {
     EXPECT_THAT(message_of<ConfigError>([&] { ServerOptions{.host = other}.validate(); }), HasSubstr("HERD_API_KEY"));
     EXPECT_NO_THROW((ServerOptions{.host = other, .api_key = "k"}.validate()));
+  }
+}
+
+TEST(ServerOptions, SecondsHaveBothBounds) {
+  for (const auto seconds : {&ServerOptions::read_timeout_s, &ServerOptions::idle_timeout_s, &ServerOptions::write_timeout_s, &ServerOptions::request_timeout_s, &ServerOptions::stall_s}) {
+    ServerOptions options;
+    for (const double wrong : {0.0, -1.0, 1e7, 1e300, std::numeric_limits<double>::infinity(), std::nan("")}) {
+      options.*seconds = wrong;
+      EXPECT_THROW(options.validate(), ConfigError) << wrong;
+    }
+    for (const double right : {0.1, 1e6}) {
+      options.*seconds = right;
+      EXPECT_NO_THROW(options.validate()) << right;
+    }
   }
 }
 

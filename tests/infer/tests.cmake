@@ -9,6 +9,7 @@ herd_test(infer/sampler NO_TORCH LIBRARIES herd_infer)
 herd_test(infer/logits_processors NO_TORCH LIBRARIES herd_infer)
 # What `herd serve` is made of; e2e/serve and e2e/serve_limits are the whole.
 herd_test(infer/calls NO_TORCH LIBRARIES herd_server nlohmann_json::nlohmann_json)
+herd_test(infer/connection NO_TORCH LIBRARIES herd_server PkgConfig::httplib)
 herd_test(infer/worker LIBRARIES herd_server nlohmann_json::nlohmann_json)
 # How good answers are: closed forms, and against the metrics' reference implementations.
 herd_test(infer/metrics NO_TORCH LIBRARIES herd_infer)

@@ -15,7 +15,10 @@
 
 namespace herd::test {
 namespace {
+using testing::AllOf;
+using testing::Each;
 using testing::HasSubstr;
+using testing::Not;
 using namespace std::chrono_literals;
 
 /// Where the engine's thread waits while the test says so, or ends with an error: called by the engine for each text.
@@ -40,7 +43,7 @@ class Gate {
 
 class WorkerTest : public testing::Test {
  protected:
-  static constexpr std::int64_t kSideBySide = 2, kQueue = 3;
+  static constexpr std::int64_t kSideBySide = 2, kQueue = 3, kChunk = 8;
 
   WorkerTest() {
     start();
@@ -51,7 +54,11 @@ class WorkerTest : public testing::Test {
     worker_.reset();
   }
   void start() {
-    worker_ = std::make_unique<Worker>(engine_, *model_, [&](auto) { gate_.pass(); }, WorkerOptions{.queue = kQueue, .side_by_side = kSideBySide, .stall_s = 0.2}, metrics_);
+    const auto use = [this](auto) {
+      made_when_scoring_.push_back(made());
+      gate_.pass();
+    };
+    worker_ = std::make_unique<Worker>(engine_, *model_, use, WorkerOptions{.queue = kQueue, .side_by_side = kSideBySide, .prefill_chunk = kChunk, .stall_s = 0.2}, metrics_);
   }
 
   static void wait_for(const std::function<bool()>& what) {
@@ -76,6 +83,12 @@ class WorkerTest : public testing::Test {
       if (event.text == text) ids.insert(ids.end(), event.ids.begin(), event.ids.end());
     return ids;
   }
+  /// Tokens so far, of all texts.
+  int made() const {
+    const auto text = metrics_.text({});
+    const std::string name = "\nherd_generated_tokens_total ";
+    return std::stoi(text.substr(text.find(name) + name.size()));
+  }
   std::vector<TokenId> alone(const Request& request) {
     Engine engine(*reference_, letters_, {}, {});
     return generate(engine, {request}).front().ids;
@@ -86,6 +99,7 @@ class WorkerTest : public testing::Test {
   Gate gate_;
   Engine engine_{*model_, letters_, {}, {.batch_size = kSideBySide}, [this](auto) { gate_.pass(); }};
   ServerMetrics metrics_;
+  std::vector<int> made_when_scoring_;  // each time that prompts are scored; the engine's thread's
   std::unique_ptr<Worker> worker_;
 };
 
@@ -146,10 +160,14 @@ TEST_F(WorkerTest, AnEngineThatFailsAnswersNoMore) {
   gate_.set(false);
   const auto job = submit(), behind = submit();
   wait_for([&] { return worker_->waiting() > 0; });
+  testing::internal::CaptureStderr();
   gate_.set(true, true);
-  for (const auto& each : {job, behind}) EXPECT_THAT(message_of<std::exception>([&] { all(*each); }), HasSubstr("the device is lost"));
+  std::vector<std::string> told;
+  for (const auto& each : {job, behind}) told.push_back(message_of<std::exception>([&] { all(*each); }));
   EXPECT_EQ(worker_->health(), Worker::Health::kFailed);
-  EXPECT_THAT(message_of<ApiError>([&] { submit(); }), HasSubstr("the device is lost"));
+  told.push_back(message_of<ApiError>([&] { submit(); }));
+  EXPECT_THAT(testing::internal::GetCapturedStderr(), HasSubstr("the device is lost"));
+  EXPECT_THAT(told, Each(AllOf(HasSubstr("the engine has failed: internal error"), Not(HasSubstr("device")))));
 }
 
 TEST_F(WorkerTest, NotReadyBeforeATokenIsMade) {
@@ -178,7 +196,7 @@ TEST_F(WorkerTest, PromptsAreScoredAsTheScorerDoes) {
   const std::vector<std::vector<TokenId>> prompts{{1, 2, 3, 4}, {5}, {6, 7}, {8, 9, 10}};
   std::vector<Request> texts;
   for (const auto& ids : prompts) texts.push_back(text(ids));
-  const auto job = worker_->submit(texts, 2, false);
+  const auto job = worker_->submit(texts, PromptScoring{.top = 2}, false);
   EXPECT_EQ(all(*job).size(), prompts.size());
   const auto& told = job->prompt_log_probs();
   ASSERT_EQ(told.size(), prompts.size());
@@ -191,6 +209,32 @@ TEST_F(WorkerTest, PromptsAreScoredAsTheScorerDoes) {
       EXPECT_EQ(told[i][k].top.size(), 2u);
     }
   }
+}
+
+TEST_F(WorkerTest, OtherTextsGrowBetweenPromptsThatAreScored) {
+  gate_.set(false);
+  const auto growing = submit({text({1}, 60)});
+  std::vector<Request> texts;
+  for (TokenId i = 0; i < 6; ++i) texts.push_back(text({i, 1, 2, 3, 4}));
+  const auto scored = worker_->submit(texts, PromptScoring{}, false);
+  gate_.set(true);
+  EXPECT_EQ(all(*scored).size(), texts.size());
+  EXPECT_EQ(ids_of(all(*growing), 0).size(), 60u);
+  ASSERT_EQ(made_when_scoring_.size(), 3u) << "two prompts of five tokens make a chunk of eight";
+  for (std::size_t i = 1; i < made_when_scoring_.size(); ++i) EXPECT_GT(made_when_scoring_[i], made_when_scoring_[i - 1]);
+}
+
+TEST_F(WorkerTest, APromptIsScoredOnceForAllItsAnswers) {
+  std::vector<Request> texts;
+  for (const auto& ids : {std::vector<TokenId>{1, 2, 3, 4, 5, 6, 7, 8}, {8, 7, 6, 5, 4, 3, 2, 1}})
+    for (int answer = 0; answer < 3; ++answer) texts.push_back(text(ids));
+  const auto job = worker_->submit(texts, PromptScoring{.top = 0, .every = 3}, true);
+  const auto events = all(*job);
+  EXPECT_EQ(made_when_scoring_.size(), 2u);
+  ASSERT_EQ(job->prompt_log_probs().size(), 2u);
+  for (std::size_t i = 0; i < texts.size(); ++i) EXPECT_EQ(ids_of(events, i), alone(texts[i]));
+  for (const std::size_t prompt : {0, 1})
+    EXPECT_NEAR(job->prompt_log_probs()[prompt].back().chosen.log_prob, score(*reference_, {texts[prompt * 3].prompt.ids}, 0, 1).front().back().chosen.log_prob, 1e-5);
 }
 
 }  // namespace

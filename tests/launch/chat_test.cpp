@@ -12,6 +12,8 @@
 #include "launch/chat_lines.h"
 #include "models/hub.h"
 #include "models/registry.h"
+#include "peft/adapter_io.h"
+#include "peft/registry.h"
 #include "runtime/base/file.h"
 #include "tests/launch/ascii_tokenizer.h"
 #include "tests/support/errors.h"
@@ -20,6 +22,7 @@
 namespace herd::test {
 namespace {
 using nlohmann::json;
+using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -50,6 +53,11 @@ class ChatTest : public testing::Test {
   }
   void run(Chat& chat, const std::string& line) {
     run_chat_command(chat, line, [this](const std::string& text) { lines_.push_back(text); });
+  }
+  void write_adapter(const std::string& name, const PeftOptions& options) {
+    const auto loaded = load_hub_folder(scratch_ / "model", at::kFloat);
+    const auto whole = attach(*loaded.model, options, 1);
+    save_adapter(*loaded.model, whole, (scratch_ / "model").string(), {.base_fingerprint = loaded.fingerprint}, scratch_ / name);
   }
   static std::string last(const Chat& chat) { return chat.dialogue().record(0).turns.back().text; }
 
@@ -120,13 +128,52 @@ TEST_F(ChatTest, LeavesTheOldestQuestionsOutWithANotice) {
   const std::string question(60, 'q');
   for (int i = 0; i < 6; ++i) c.ask(question);
   EXPECT_EQ(c.dialogue().rounds(), 6u);
-  ASSERT_THAT(notices_, testing::Contains(HasSubstr("left out")));
-  EXPECT_THAT(notices_, testing::Contains(HasSubstr("the oldest 1 of 3 questions")));
+  ASSERT_THAT(notices_, Contains(HasSubstr("left out")));
+  EXPECT_THAT(notices_, Contains(HasSubstr("the oldest 1 of 3 questions")));
   // What does not fit at all is refused, and nothing of it stays.
   const auto before = c.dialogue().json();
   EXPECT_THAT(message_of<DataError>([&] { c.ask(std::string(400, 'q')); }), HasSubstr("399"));
   EXPECT_EQ(c.dialogue().json(), before);
   c.ask("short");
+}
+
+TEST_F(ChatTest, AQuestionThatIsRefusedLeavesNothingOut) {
+  auto c = chat();
+  const std::string question(60, 'q');
+  for (int i = 0; i < 3; ++i) c.ask(question);
+  ASSERT_THAT(notices_, Contains(HasSubstr("the oldest 1 of 3 questions")));
+  notices_.clear();
+  EXPECT_THROW(c.ask(std::string(400, 'q')), DataError);
+  EXPECT_THAT(notices_, IsEmpty());
+  c.ask(question);
+  EXPECT_THAT(notices_, Contains(HasSubstr("the oldest 2 of 4 questions"))) << "of this question and not of the refused one";
+}
+
+TEST_F(ChatTest, TheContextIsThatOfTheAdapter) {
+  write_adapter("clerk", {.method = "prompt", .num_virtual_tokens = 60});
+  Dialogue talk;
+  for (int i = 0; i < 3; ++i) talk.ask(std::string(40, 'q')), talk.answer(std::string(20, 'a'));
+  std::ofstream(scratch_ / "talk.json") << talk.json();
+  options_.speaker.adapters = {{.name = "", .folder = (scratch_ / "clerk").string()}};
+  auto c = chat();
+  c.load((scratch_ / "talk.json").string());
+  c.ask_again();
+  EXPECT_THAT(notices_, Contains(HasSubstr("the context of 340 tokens")));
+}
+
+TEST_F(ChatTest, AnAdapterWithoutANameIsCalledAsItsFolder) {
+  write_adapter("clerk", {.method = "ia3"});
+  options_.speaker.adapters = {{.name = "", .folder = (scratch_ / "clerk").string()}};
+  auto c = chat();
+  run(c, "/adapter none");
+  EXPECT_EQ(c.adapter(), std::nullopt);
+  run(c, "/adapter clerk");
+  EXPECT_EQ(c.adapter(), 0u);
+  run(c, "/adapter none");
+  run(c, "/adapter " + (scratch_ / "clerk").string());
+  EXPECT_EQ(c.adapter(), 0u);
+  EXPECT_THAT(lines_.back(), HasSubstr("adapter: clerk; there are none, clerk"));
+  EXPECT_THAT(message_of<ConfigError>([&] { run(c, "/adapter clark"); }), HasSubstr("did you mean 'clerk'"));
 }
 
 TEST_F(ChatTest, WhatIsStoppedIsKeptAsFarAsItCame) {
@@ -144,6 +191,23 @@ TEST_F(ChatTest, WhatIsStoppedIsKeptAsFarAsItCame) {
   stop_after_.reset();
   c.ask("one");
   EXPECT_EQ(c.dialogue().rounds(), 1u);
+}
+
+TEST_F(ChatTest, WhatIsStoppedBeforeAWordLeavesAllAsItWas) {
+  std::ofstream(scratch_ / "text") << "The sky is green.\n";
+  auto c = chat();
+  c.ask("one");
+  const auto before = c.dialogue().json();
+  run(c, "/context " + (scratch_ / "text").string());
+  said_.clear();
+  stop_after_ = 0;
+  c.ask("two");
+  EXPECT_EQ(said_, "\n");
+  EXPECT_EQ(c.dialogue().json(), before);
+  EXPECT_EQ(c.contexts(), 1u) << "the next question's";
+  c.ask_again();
+  EXPECT_EQ(c.dialogue().json(), before);
+  EXPECT_THAT(notices_.back(), HasSubstr("former answer stays"));
 }
 
 TEST_F(ChatTest, AiroborosFormsAreOfTheNextQuestionAlone) {

@@ -143,13 +143,13 @@ TEST_F(GenerateWithAdapters, TellsWhatIsWrong) {
     return arguments;
   };
   refused(with({"--prompt", "a", "--use", "pirat"}), kExitUsage, {"--use", "adapter 'pirat'", "one of pirate, poet", "did you mean 'pirate'?"});
-  refused({"--prompt", "a", "--use", "pirate"}, kExitUsage, {"no --adapter has a name", "--adapter pirate=DIR"});
+  refused({"--prompt", "a", "--use", "pirate"}, kExitUsage, {"there is no --adapter", "--adapter pirate=DIR"});
   refused(with({"--prompt", "a", "--adapter", folder("judge")}), kExitUsage, {"beside others", "NAME=DIR"});
   refused(with({"--prompt", "a", "--adapter", "poet=" + folder("judge")}), kExitUsage, {"two adapters named 'poet'"});
   refused(with({"--prompt", "a", "--adapter", "judge="}), kExitUsage, {"--adapter judge="});
   write({{{"prompt", "a"}, {"adapter", "poet"}}, {{"prompt", "a"}, {"adapter", "peot"}}});
   refused(with({"--file", folder("set.jsonl")}), kExitFailure, {"set.jsonl:2", "adapter 'peot'", "did you mean 'poet'?"});
-  refused({"--adapter", folder("poet"), "--file", folder("set.jsonl")}, kExitFailure, {"set.jsonl:1", "no --adapter has a name"});
+  refused({"--adapter", folder("poet"), "--file", folder("set.jsonl")}, kExitFailure, {"set.jsonl:2", "one of poet"});  // one without a name is called as its folder
   write({{{"prompt", "a"}, {"adapter", 3}}});
   refused(with({"--file", folder("set.jsonl")}), kExitFailure, {"set.jsonl:1", "'adapter' that is no string"});
   // One of another base, whatever the prompt asks for.

@@ -95,8 +95,11 @@ class Serving:
         return status, json.loads(reply) if reply.startswith(b"{") else reply.decode()
 
     def metric(self, name):
-        found = re.search(rf"^{re.escape(name)} (\S+)$", self.get("/metrics")[1], re.MULTILINE)
-        assert found or name.endswith("_total"), f"no metric {name}"  # a count may not have begun
+        text = self.get("/metrics")[1]
+        found = re.search(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE)
+        family, brace, _ = name.partition("{")
+        known = brace and re.search(rf"^# TYPE {re.escape(family)} ", text, re.MULTILINE)  # a series of it may not have begun
+        assert found or known, f"no metric {name}"
         return float(found.group(1)) if found else 0
 
     def wait_for_metric(self, name, value, timeout=10):

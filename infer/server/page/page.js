@@ -5,14 +5,14 @@ const TEXTS = {
   en: {
     model: "Model", new: "New chat", settings: "Settings", system: "System message", temperature: "Temperature", top_p: "Top-p", repetition_penalty: "Repetition penalty",
     max_tokens: "Longest answer (tokens)", key: "API key", question: "Your message (Enter sends, Shift+Enter starts a line)", send: "Send", stop: "Stop", again: "Answer again",
-    undo: "Take back", empty: "Ask something.", cut: "The answer was cut at its longest length.", full: "The model's context is full: start a new chat, or take some back.",
+    undo: "Take back", empty: "Ask something.", cut: "The answer was cut at its longest length.",
     gone: "The server cannot be reached.", refused: "The server wants an API key: see the settings.", busy: "The server is busy. Try again in a moment.",
     told: (tokens, seconds) => `${tokens} tokens, ${(tokens / seconds).toFixed(1)} a second`,
   },
   zh: {
     model: "模型", new: "新对话", settings: "设置", system: "系统提示", temperature: "温度", top_p: "Top-p", repetition_penalty: "重复惩罚",
     max_tokens: "最长回答（词元）", key: "API 密钥", question: "输入消息（回车发送，Shift+回车换行）", send: "发送", stop: "停止", again: "重新回答",
-    undo: "撤回", empty: "请提问。", cut: "回答已达到最大长度而被截断。", full: "模型的上下文已满：请开始新对话，或撤回一部分。",
+    undo: "撤回", empty: "请提问。", cut: "回答已达到最大长度而被截断。",
     gone: "无法连接服务器。", refused: "服务器需要 API 密钥：请在设置中填写。", busy: "服务器繁忙，请稍后再试。",
     told: (tokens, seconds) => `${tokens} 个词元，每秒 ${(tokens / seconds).toFixed(1)} 个`,
   },
@@ -135,7 +135,8 @@ async function* events(body) {
   }
 }
 
-async function answer() {
+// Of the last question. Where nothing comes of it, the former answer stays, if there was one.
+async function answer(former = null) {
   answering = new AbortController();
   const turn = { role: "assistant", content: "" };
   turns.push(turn);
@@ -161,7 +162,7 @@ async function answer() {
   } catch (error) {
     if (error.name !== "AbortError") notice(error instanceof TypeError ? text("gone") : error.message);
   }
-  if (turn.content === "") turns = turns.filter((other) => other !== turn);
+  if (turn.content === "") turns = turns.flatMap((other) => other !== turn ? [other] : former ? [former] : []);
   answering = null;
   keep("turns", turns);
   draw();
@@ -171,6 +172,7 @@ function ask() {
   const question = by_id("question");
   const words = question.value.trim();
   if (!words || answering) return;
+  if (turns.at(-1)?.role === "user") turns.pop();  // which nothing came of: the new question takes its place
   turns.push({ role: "user", content: words });
   question.value = "";
   fit(question);
@@ -203,8 +205,7 @@ by_id("new").addEventListener("click", () => {
   by_id("question").focus();
 });
 by_id("again").addEventListener("click", () => {
-  if (turns.at(-1).role === "assistant") turns.pop();  // else there was none
-  answer();
+  answer(turns.at(-1).role === "assistant" ? turns.pop() : null);
 });
 by_id("undo").addEventListener("click", () => {
   while (turns.length > 0 && turns.pop().role !== "user") { /* the answer goes with its question */ }
