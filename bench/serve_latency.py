@@ -5,7 +5,7 @@ queue, threads and streaming add. Wanted: at most 1.2.
     bench/serve_latency.py [--dtype fp32 bf16] [--pairs 5] [--threads 2] [--shape 61m]
 
 Runs in the test environment's Python (./check makes it). One client, one connection, prompts of 512 tokens of which no two begin alike, one after the other.
-Each pair asks the server and runs generate once, in alternating order, and has the median of the server's times and generate's mean; its loading is left out."""
+Each pair asks the server and runs generate, in alternating order, and has the median of the server's times and generate's mean; neither is loading or cold."""
 
 import argparse
 import http.client
@@ -80,14 +80,17 @@ class Bench:
         return [self.o.herd, command, "--model", self.model, "--dtype", dtype, "--threads", str(self.o.threads)]
 
     def bare(self, prompts, dtype):
-        """Seconds to the first token of a prompt in the process that reads it."""
+        """Seconds to the first token of a prompt in a process that is warm: what all take beyond the first alone."""
+        return (self.generate(prompts, dtype) - self.generate(prompts[:1], dtype)) / (len(prompts) - 1)
+
+    def generate(self, prompts, dtype):
         file = self.folder / "latency.jsonl"
         file.write_text("".join(json.dumps({"prompt": prompt}) + "\n" for prompt in prompts))
         done = subprocess.run([*self.arguments("generate", dtype), "--file", file, "--output", self.folder / "answers.jsonl", "--max-new-tokens", "1", "--batch-size", "1",
                                "--logit-bias", f"{TOKEN}=100"], capture_output=True, text=True)
         if done.returncode:
             sys.exit(done.stderr)
-        return float(re.search(r"tokens in ([\d.]+) s", done.stderr)[1]) / len(prompts)
+        return float(re.search(r"tokens in ([\d.]+) s", done.stderr)[1])
 
     def run(self):
         for dtype in self.o.dtype:

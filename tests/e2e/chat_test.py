@@ -188,13 +188,13 @@ class Chat(unittest.TestCase):
         self.assertEqual(done.code, 0, done)
         chat = subprocess.Popen([HERD, *map(str, self.arguments("--model", self.job.run_folder("piped") / "model", "--max-new-tokens", 40000, "--min-new-tokens", 40000))],
                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        with chat:
-            chat.stdin.write(b"tell me\nand more\n")
-            chat.stdin.flush()
-            self.assertTrue(chat.stdout.read1(10))  # it answers
-            chat.send_signal(signal.SIGINT)
-            chat.stdout.read()
-            self.assertEqual(chat.wait(20 * PATIENCE), -signal.SIGINT)
+        self.addCleanup(chat.communicate)
+        self.addCleanup(chat.kill)
+        chat.stdin.write(b"tell me\nand more\n")
+        chat.stdin.flush()
+        self.assertTrue(chat.stdout.read1(10))  # it answers
+        chat.send_signal(signal.SIGINT)
+        self.assertEqual(chat.wait(20 * PATIENCE), -signal.SIGINT)
 
     def test_ctrl_c_at_the_prompt_clears_the_line_and_twice_ends(self):
         chat = self.terminal()
