@@ -10,6 +10,7 @@ import unittest
 from herd_run import HERD, PATIENCE, TERMINATED, Job, Started, living, run, start
 
 INTERRUPTED, USAGE = 130, 2
+RECORDS = 600  # as many as take a second: what is to come in between does
 SAMPLED = ["--temperature", 0.9, "--seed", 7]
 
 
@@ -24,7 +25,7 @@ class Predict(unittest.TestCase):
         cls.addClassCleanup(cls.job.close)
         cls.model = cls.job.made_model()
         # Of many lengths; every third has an input, all an answer that is not to be read.
-        cls.records = [{"id": i, "instruction": f"Say {'so ' * (i % 13)}{i}", "input": str(i) if i % 3 == 0 else "", "output": f"the answer {i}"} for i in range(150)]
+        cls.records = [{"id": i, "instruction": f"Say {'so ' * (i % 13)}{i}", "input": str(i) if i % 3 == 0 else "", "output": f"the answer {i}"} for i in range(RECORDS)]
         cls.questions = cls.job.write("questions.json", cls.records)
 
     def setUp(self):
@@ -60,9 +61,9 @@ class Predict(unittest.TestCase):
         found = lines(self.output)
         self.assertEqual([{key: line[key] for key in self.records[0]} for line in found], self.records)
         self.assertEqual(list(found[0])[-3:], ["generated", "finish", "new_tokens"])
-        self.assertIn("150 answers", done.output)
+        self.assertIn(f"{RECORDS} answers", done.output)
         self.assertFalse(self.parts.exists())
-        for i in (0, 77, 149):
+        for i in (0, 77, RECORDS - 1):
             alone = run("generate", "--model", self.model, "--instruction", self.records[i]["instruction"], *(["--input", self.records[i]["input"]] if i % 3 == 0 else []),
                         "--max-new-tokens", 24, "--threads", 1, "--batch-size", 1)
             self.assertTrue(alone.output.startswith(found[i]["generated"] + "\n"), (i, alone, found[i]))
@@ -156,7 +157,7 @@ class Predict(unittest.TestCase):
         done = job.finish()
         self.assertIn("SIGUSR1", done.output)
         self.assertNotEqual(done.code, 0, done)
-        self.assertLess(len(self.stored()), 150)
+        self.assertLess(len(self.stored()), RECORDS)
 
     def test_does_not_go_on_with_other_settings(self):
         job = self.started(*SAMPLED)
@@ -187,8 +188,8 @@ class Predict(unittest.TestCase):
         stored = self.stored()
         self.assertGreater(len(stored), 8)
         done = self.predict(*SAMPLED)
-        self.assertIn(f"{len(stored)} of 150 answers are there from before", done.output)
-        self.assertEqual([line["id"] for line in lines(self.output)], list(range(150)))
+        self.assertIn(f"{len(stored)} of {RECORDS} answers are there from before", done.output)
+        self.assertEqual([line["id"] for line in lines(self.output)], list(range(RECORDS)))
 
     def test_what_cannot_be_asked_stops_it_or_is_left_out(self):
         wrong = self.job.write("wrong.jsonl", "\n".join(json.dumps(record) for record in (
