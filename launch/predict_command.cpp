@@ -13,6 +13,7 @@
 #include "launch/predict_options.h"
 #include "launch/predict_watch.h"
 #include "launch/rank_failure.h"
+#include "launch/run_end.h"
 #include "launch/run_start.h"
 #include "launch/speaker.h"
 #include "parallel/comm/agree.h"
