@@ -20,7 +20,8 @@ struct RunEnd {
 /// Of a run that has ended: one that lives has not come to its end either.
 RunEnd run_end(const RunFolder& folder);
 
-/// Refuses a folder whose checkpoint or result a new run would write over. @param resume checkpoint.resume: anything but `none` goes on with it. @throws IoError.
+/// Refuses a folder whose checkpoint or result a new run would write over. @param resume checkpoint.resume: anything but `none` goes on
+/// with it. @throws IoError.
 void refuse_used(const RunFolder& folder, const std::string& resume);
 
 }  // namespace herd

@@ -98,7 +98,9 @@ int runs_command(int argc, char** argv) {
   command->add_flag("-f,--follow", a.follow, "go on with what comes, until the run has ended");
   command = add("stop", "save and end; not to be queued again", stop);
   command->add_flag("--wait", a.wait, "until it has");
-  command->add_option("--timeout", a.timeout_s, "seconds of --wait after which it is an error; 0: none")->check(CLI::NonNegativeNumber)->capture_default_str();
+  command->add_option("--timeout", a.timeout_s, "seconds of --wait after which it is an error; 0: none")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   if (!parse_arguments(app, argc, argv)) return kExitSuccess;
   return chosen(a);
 }

@@ -1,6 +1,7 @@
 #include "launch/jobs/batch_script.h"
 
 #include "launch/jobs/shell.h"
+#include "runtime/base/error.h"
 #include "runtime/base/file.h"
 #include "runtime/base/text.h"
 
@@ -9,8 +10,13 @@ namespace {
 
 std::string first_of(const std::string& own, const std::string& sites) { return own.empty() ? sites : own; }
 
-// What sbatch replaces in a file's name begins with %.
+// What sbatch replaces in a file's name begins with %. Where a backslash stands in one it replaces nothing and takes backslashes out.
 std::string pattern_of(const std::string& path) {
+  if (path.find('\\') != std::string::npos)
+    throw ConfigError({.who = "run folder " + path,
+                       .found = "a backslash",
+                       .expected = "none, as sbatch has no way to write it",
+                       .remedy = "another run.name or run.folder"});
   std::string out;
   for (const char c : path) c == '%' ? out += "%%" : out += c;
   return out;

@@ -23,12 +23,16 @@ std::optional<JobRecord> read_job(const RunFolder& folder) {
   if (!std::filesystem::exists(folder.job())) return std::nullopt;
   const auto text = read_file(folder.job());
   const auto bad = [&](const std::string& found) {
-    return DataError({.who = folder.job().string(), .found = found, .expected = "what herd submit wrote: job, script, submitted, stages", .remedy = "remove the file"});
+    return DataError({.who = folder.job().string(),
+                      .found = found,
+                      .expected = "what herd submit wrote: job, script, submitted, stages",
+                      .remedy = "remove the file"});
   };
   try {
     const auto json = Json::parse(text);
     JobRecord record{.job = json.at("job"), .script = json.at("script"), .submitted = json.at("submitted"), .stages = {}};
-    for (const auto& stage : json.at("stages")) record.stages.push_back({.name = stage.at("name"), .job = stage.at("job"), .script = stage.at("script")});
+    for (const auto& stage : json.at("stages"))
+      record.stages.push_back({.name = stage.at("name"), .job = stage.at("job"), .script = stage.at("script")});
     if (!is_job_id(record.job)) throw bad("the job '" + record.job + "'");
     return record;
   } catch (const Json::exception& error) {

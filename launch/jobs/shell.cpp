@@ -16,7 +16,9 @@ void refuse_line_breaks(const std::string& word) {
   throw ConfigError({.who = "batch script", .found = "a line break in '" + word + "'", .expected = "text of one line", .remedy = ""});
 }
 
-bool is_plain(char c) { return std::isalnum(static_cast<unsigned char>(c)) || std::string_view("_-./=:,+%@").find(c) != std::string_view::npos; }
+bool is_plain(char c) {
+  return std::isalnum(static_cast<unsigned char>(c)) || std::string_view("_-./=:,+%@").find(c) != std::string_view::npos;
+}
 
 bool is_name(char c) { return std::islower(static_cast<unsigned char>(c)) || c == '_'; }
 
@@ -52,7 +54,9 @@ std::vector<std::string> split_words(const std::string& line) {
     else if (quote ? c == quote : c == '\'' || c == '"') quote = quote ? 0 : c;
     else words.back() += c;
   }
-  if (quote) throw ConfigError({.who = "'" + line + "'", .found = std::string("a ") + quote + " that does not end", .expected = "quotes in pairs", .remedy = ""});
+  if (quote)
+    throw ConfigError(
+        {.who = "'" + line + "'", .found = std::string("a ") + quote + " that does not end", .expected = "quotes in pairs", .remedy = ""});
   return words;
 }
 
@@ -83,7 +87,10 @@ std::string fill_places(std::string_view text, const std::map<std::string, std::
       }
       const auto place = places.find(std::string(line.substr(at + 1, end - at - 1)));
       if (place == places.end())
-        throw ConfigError({.who = "template", .found = "the place '" + std::string(line.substr(at, end - at + 1)) + "'", .expected = "one that herd submit fills", .remedy = ""});
+        throw ConfigError({.who = "template",
+                           .found = "the place '" + std::string(line.substr(at, end - at + 1)) + "'",
+                           .expected = "one that herd submit fills",
+                           .remedy = ""});
       used.insert(place->first);
       out += place->second;
       only_empty = place->second.empty() && static_cast<std::size_t>(end) + 1 - at == line.size();
@@ -93,7 +100,8 @@ std::string fill_places(std::string_view text, const std::map<std::string, std::
     text.remove_prefix(std::min(line.size() + 1, text.size()));
   }
   for (const auto& [name, value] : places)
-    if (!used.contains(name)) throw ConfigError({.who = "template", .found = "no place '@" + name + "@'", .expected = "one for each value", .remedy = ""});
+    if (!used.contains(name))
+      throw ConfigError({.who = "template", .found = "no place '@" + name + "@'", .expected = "one for each value", .remedy = ""});
   return filled;
 }
 

@@ -38,7 +38,8 @@ void describe(Schema& s, SiteOptions& o) {
   s.field("setup", o.setup, "lines of bash before the run, as they stand");
   s.field("container", o.container, "words before herd, an item each: apptainer, exec, --nv, herd.sif");
   s.field("herd", o.herd, "the program on the nodes; empty: the file that submits");
-  s.choice("gpu_request", o.gpu_request, {{"gpus-per-node", GpuRequest::kGpusPerNode}, {"gres", GpuRequest::kGres}}, "how sbatch is asked for GPUs");
+  s.choice("gpu_request", o.gpu_request, {{"gpus-per-node", GpuRequest::kGpusPerNode}, {"gres", GpuRequest::kGres}},
+           "how sbatch is asked for GPUs");
   s.field("partition", o.partition, "where --partition is not given");
   s.field("account", o.account, "where --account is not given");
   s.field("time", o.time, "where --time is not given");
@@ -60,7 +61,9 @@ fs::path site_file(const std::string& site) {
   const auto* named = std::getenv("HERD_SITE");
   const std::string wanted = !site.empty() ? site : named && *named ? named : "default";
   if (fs::is_regular_file(wanted)) return wanted;
-  if (const auto known = cluster_folder() / "sites" / (wanted + ".yaml"); wanted.find('/') == std::string::npos && fs::is_regular_file(known)) return known;
+  if (const auto known = cluster_folder() / "sites" / (wanted + ".yaml");
+      wanted.find('/') == std::string::npos && fs::is_regular_file(known))
+    return known;
   const auto names = known_sites();
   const auto close = nearest(wanted, names);
   throw ConfigError({.who = "--site " + wanted,

@@ -14,11 +14,11 @@ struct SiteOptions {
 
   Launcher launcher = Launcher::kMpirun;
   std::vector<std::string> mpirun_options, srun_options;
-  std::vector<std::string> modules;      ///< `module load` of each, in order
-  TextMap environment;                   ///< exported before anything else
-  std::vector<std::string> setup;        ///< further lines of bash
-  std::vector<std::string> container;    ///< words before herd: apptainer exec --nv herd.sif
-  std::string herd;                      ///< the program on the nodes; empty: the file that submits
+  std::vector<std::string> modules;    ///< `module load` of each, in order
+  TextMap environment;                 ///< exported before anything else
+  std::vector<std::string> setup;      ///< further lines of bash
+  std::vector<std::string> container;  ///< words before herd: apptainer exec --nv herd.sif
+  std::string herd;                    ///< the program on the nodes; empty: the file that submits
   GpuRequest gpu_request = GpuRequest::kGpusPerNode;
   std::string partition, account, time;  ///< where the command line says nothing; empty: as SLURM has it
   std::vector<std::string> directives;   ///< further options of sbatch: --exclusive

@@ -39,7 +39,10 @@ Said run(const std::vector<std::string>& command) {
 std::string run_well(const std::vector<std::string>& command, const std::string& remedy) {
   auto said = run(command);
   if (said.code == 0) return std::move(said.text);
-  throw IoError({.who = command.front(), .found = said.text.empty() ? "exit code " + std::to_string(said.code) : said.text, .expected = "", .remedy = remedy});
+  throw IoError({.who = command.front(),
+                 .found = said.text.empty() ? "exit code " + std::to_string(said.code) : said.text,
+                 .expected = "",
+                 .remedy = remedy});
 }
 
 std::vector<std::string> lines_of(const std::string& text) {
@@ -55,10 +58,12 @@ void require_slurm() {
   try {
     run({"sbatch", "--version"});
   } catch (const IoError& error) {
-    throw ConfigError({.who = "sbatch",
-                       .found = error.complaint().found,
-                       .expected = "SLURM's commands in PATH",
-                       .remedy = "submit where the cluster's batch jobs are submitted; --dry-run shows the script, mpirun -n N herd train runs here and now"});
+    throw ConfigError(
+        {.who = "sbatch",
+         .found = error.complaint().found,
+         .expected = "SLURM's commands in PATH",
+         .remedy =
+             "submit where the cluster's batch jobs are submitted; --dry-run shows the script, mpirun -n N herd train runs here and now"});
   }
 }
 
@@ -69,7 +74,8 @@ std::string submit_script(const std::filesystem::path& script, const std::string
   const auto said = run_well(command, "nothing is queued and nothing recorded");
   for (const auto& line : lines_of(said))  // `12`, or `12;cluster`; warnings may stand before it
     if (const auto id = line.substr(0, line.find(';')); is_job_id(id)) return id;
-  throw IoError({.who = "sbatch", .found = "'" + said + "'", .expected = "a job's number", .remedy = "squeue --me shows whether it is queued"});
+  throw IoError(
+      {.who = "sbatch", .found = "'" + said + "'", .expected = "a job's number", .remedy = "squeue --me shows whether it is queued"});
 }
 
 std::optional<std::map<std::string, QueuedJob>> queued_jobs() {

@@ -29,7 +29,10 @@ void put_run(std::string& word, const std::string& folder) {
 Words read_line(const std::string& line, const TrainedRun& run) {
   auto words = split_words(line);
   const auto refuse = [&](const std::string& found) {
-    return ConfigError({.who = "--then '" + line + "'", .found = found, .expected = "a herd command line, such as merge or evaluate --task gsm8k --data test.jsonl", .remedy = ""});
+    return ConfigError({.who = "--then '" + line + "'",
+                        .found = found,
+                        .expected = "a herd command line, such as merge or evaluate --task gsm8k --data test.jsonl",
+                        .remedy = ""});
   };
   if (words.empty()) throw refuse("no command");
   commands().at(words.front());
@@ -50,7 +53,10 @@ std::vector<Stage> stages_of(const std::vector<std::string>& lines, const Traine
     const bool speaks = command == "evaluate" || command == "predict";
     if (command == "merge") {
       if (!run.adapter || run.base.empty())
-        throw ConfigError({.who = "--then '" + line + "'", .found = run.adapter ? "an adapter of random weights" : "a run that leaves a whole model", .expected = "an adapter and the folder of its base", .remedy = "leave the stage out"});
+        throw ConfigError({.who = "--then '" + line + "'",
+                           .found = run.adapter ? "an adapter of random weights" : "a run that leaves a whole model",
+                           .expected = "an adapter and the folder of its base",
+                           .remedy = "leave the stage out"});
       add_missing(words, "--model", run.base);
       add_missing(words, "--adapter", (run.folder / "adapter").string());
       add_missing(words, "--output", (run.folder / "merged").string());

@@ -14,8 +14,9 @@ struct TrainedRun {
   bool adapter = false;          ///< it leaves an adapter, else a whole model
 };
 
-/// The stages of `--then`, each a herd command line such as `merge` or `evaluate --task gsm8k --data test.jsonl`, where `%run` stands for the run's folder. What is not given:
-/// `merge` takes base and adapter from the run and writes RUN/merged; `evaluate` and `predict` take the model as the stages before have left it; `evaluate` writes RUN/evaluation.
+/// The stages of `--then`, each a herd command line such as `merge` or `evaluate --task gsm8k --data test.jsonl`, where `%run` stands for
+/// the run's folder. What is not given: `merge` takes base and adapter from the run and writes RUN/merged; `evaluate` and `predict` take
+/// the model as the stages before have left it; `evaluate` writes RUN/evaluation.
 /// @throws ConfigError for a command that herd has not, that names no work for a job, or a merge where there is nothing to merge.
 std::vector<Stage> stages_of(const std::vector<std::string>& lines, const TrainedRun& run);
 

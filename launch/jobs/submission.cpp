@@ -72,7 +72,10 @@ class Kept {
     make_folder(folder.parent_path());
     std::error_code error;
     if (!fs::create_directory(folder, error))
-      throw IoError({.who = "run folder " + folder.string(), .found = error ? error.message() : "made by somebody else just now", .expected = "a new one", .remedy = error ? "" : "submit again"});
+      throw IoError({.who = "run folder " + folder.string(),
+                     .found = error ? error.message() : "made by somebody else just now",
+                     .expected = "a new one",
+                     .remedy = error ? "" : "submit again"});
     made_.push_back(folder);
   }
   void write(const fs::path& file, const std::string& text) {
@@ -99,7 +102,10 @@ class Kept {
 
 void record(const Submission& submission, const std::vector<std::string>& jobs) {
   for (const auto& element : submission.elements) {
-    JobRecord record{.job = element.index.empty() ? jobs.front() : jobs.front() + "_" + element.index, .script = submission.scripts.front().file.string(), .submitted = utc_now(), .stages = {}};
+    JobRecord record{.job = element.index.empty() ? jobs.front() : jobs.front() + "_" + element.index,
+                     .script = submission.scripts.front().file.string(),
+                     .submitted = utc_now(),
+                     .stages = {}};
     for (std::size_t i = 1; i < jobs.size(); ++i)
       record.stages.push_back({.name = submission.scripts[i].name, .job = jobs[i], .script = submission.scripts[i].file.string()});
     write_job(element.folder, record);
@@ -112,19 +118,28 @@ Submission prepare(const SubmitOptions& options) {
   const auto site = load_site(options.site);
   const auto site_name = site_file(options.site).stem().string();
   auto job = options.job;
-  if (!job.after.empty() && !is_job_id(job.after)) throw ConfigError({.who = "--after " + job.after, .found = "no job's number", .expected = "one as sbatch gave it, such as 123", .remedy = ""});
+  if (!job.after.empty() && !is_job_id(job.after))
+    throw ConfigError(
+        {.who = "--after " + job.after, .found = "no job's number", .expected = "one as sbatch gave it, such as 123", .remedy = ""});
   std::vector<std::string> indices{""};
   if (!job.array.empty()) {
     indices.clear();
     for (const auto index : array_indices(job.array)) indices.push_back(std::to_string(index));
     if (!options.then.empty())
-      throw ConfigError({.who = "--then", .found = "an array (--array " + job.array + ")", .expected = "one run", .remedy = "submit the stages by themselves, with --after"});
+      throw ConfigError({.who = "--then",
+                         .found = "an array (--array " + job.array + ")",
+                         .expected = "one run",
+                         .remedy = "submit the stages by themselves, with --after"});
     if (names_every_run(options.arguments))
-      throw ConfigError({.who = "run.name", .found = "%a", .expected = "a name for all, behind which each index is put", .remedy = "leave %a out"});
+      throw ConfigError(
+          {.who = "run.name", .found = "%a", .expected = "a name for all, behind which each index is put", .remedy = "leave %a out"});
   }
   const bool dry = options.dry_run;
   const auto queued = dry ? std::nullopt : queued_jobs();
   const auto first = resolve(options.arguments, indices.front(), "");
+  if (!job.array.empty() && first.config.run.name.empty())
+    throw ConfigError(
+        {.who = "run.name", .found = "empty", .expected = "a name for an array's runs, behind which each index is put", .remedy = ""});
   const auto parent = fs::absolute(first.config.run.folder).lexically_normal();
   job.name = first.config.run.name.empty() ? fresh_run_name(parent) : first.config.run.name;
   job.working_folder = fs::current_path();
@@ -137,7 +152,10 @@ Submission prepare(const SubmitOptions& options) {
   Submission submission;
   for (const auto& index : indices) {
     const auto name = index.empty() ? job.name : job.name + "-" + index;
-    Submission::Element element{.index = index, .folder = RunFolder(parent / name), .fresh = !fs::exists(parent / name), .run = resolve(options.arguments, index, name)};
+    Submission::Element element{.index = index,
+                                .folder = RunFolder(parent / name),
+                                .fresh = !fs::exists(parent / name),
+                                .run = resolve(options.arguments, index, name)};
     if (fs::absolute(element.run.config.run.folder).lexically_normal() != parent)
       throw ConfigError({.who = "run.folder", .found = "%a", .expected = "one folder for all elements of an array", .remedy = ""});
     check_fit(job, site, element.run.config);
@@ -149,7 +167,8 @@ Submission prepare(const SubmitOptions& options) {
   submission.scripts.push_back({.name = "train", .file = folder / "train.sbatch", .text = train_script(job, site, site_name)});
   const auto& config = submission.elements.front().run.config;
   for (const auto& stage : stages_of(options.then, {.folder = folder, .base = config.model.path, .adapter = makes_adapter(config.peft)})) {
-    submission.scripts.push_back({.name = stage.name, .file = folder / (stage.name + ".sbatch"), .text = stage_script(job, stage, site, site_name)});
+    submission.scripts.push_back(
+        {.name = stage.name, .file = folder / (stage.name + ".sbatch"), .text = stage_script(job, stage, site, site_name)});
   }
   return submission;
 }

@@ -20,7 +20,7 @@ struct SubmitOptions {
 
 /// A script and where it goes.
 struct SubmittedScript {
-  std::string name;             ///< train, or the stage's
+  std::string name;  ///< train, or the stage's
   std::filesystem::path file;
   std::string text;
 };
@@ -38,7 +38,8 @@ struct Submission {
 };
 
 /// Resolves the recipe and checks that SLURM's request and the recipe fit each other.
-/// @throws ConfigError for what does not fit; IoError where the run's folder is in use, queued already, or holds what the recipe does not go on with.
+/// @throws ConfigError for what does not fit; IoError where the run's folder is in use, queued already, or holds what the recipe does not
+/// go on with.
 Submission prepare(const SubmitOptions& options);
 
 /// Queues it and records the job in the run's folder. Where sbatch refuses one of the scripts nothing stays queued, written or recorded.

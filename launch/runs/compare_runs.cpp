@@ -85,7 +85,11 @@ std::vector<Row> numbers(const std::vector<RunFolder>& runs) {
 }  // namespace
 
 RunComparison compare_runs(const std::vector<RunFolder>& runs) {
-  if (runs.size() < 2) throw ConfigError({.who = "herd runs compare", .found = plural(static_cast<std::int64_t>(runs.size()), "run"), .expected = "two or more", .remedy = ""});
+  if (runs.size() < 2)
+    throw ConfigError({.who = "herd runs compare",
+                       .found = plural(static_cast<std::int64_t>(runs.size()), "run"),
+                       .expected = "two or more",
+                       .remedy = ""});
   return {.names = names_of(runs), .settings = differing(runs), .numbers = numbers(runs)};
 }
 

@@ -39,7 +39,10 @@ void print(const std::string& text) {
 void tail_run(const RunFolder& folder, std::size_t lines, bool follow) {
   for (int pauses = 0; !fs::exists(folder.log()); ++pauses) {
     if (!follow || (pauses % kPausesPerQueue == 0 && !lives(folder) && !waits(folder)))
-      throw IoError({.who = folder.log().string(), .found = "no log: the run has not begun", .expected = "", .remedy = "herd runs show says how it stands; -f waits for one that is queued"});
+      throw IoError({.who = folder.log().string(),
+                     .found = "no log: the run has not begun",
+                     .expected = "",
+                     .remedy = "herd runs show says how it stands; -f waits for one that is queued"});
     std::this_thread::sleep_for(kPause);
   }
   auto text = read_file(folder.log());

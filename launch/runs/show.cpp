@@ -68,8 +68,11 @@ std::string places(const RunFolder& folder) {
     while (step.ends_with('\n')) step.pop_back();
     out += fmt::format("  latest checkpoint  {}\n", (folder.checkpoints() / step).string());
   }
-  const std::vector<std::pair<const char*, fs::path>> kinds{
-      {"adapter", folder.adapter()}, {"model", folder.model()}, {"best", folder.best()}, {"log", folder.log()}, {"loss curve", folder.loss_picture()}};
+  const std::vector<std::pair<const char*, fs::path>> kinds{{"adapter", folder.adapter()},
+                                                            {"model", folder.model()},
+                                                            {"best", folder.best()},
+                                                            {"log", folder.log()},
+                                                            {"loss curve", folder.loss_picture()}};
   for (const auto& [what, path] : kinds)
     if (fs::exists(path)) out += fmt::format("  {:<17}  {}\n", what, path.string());
   return out;
@@ -88,9 +91,10 @@ std::string jobs(const RunFolder& folder) {
 std::string runs_table(const std::vector<RunSummary>& runs) {
   std::vector<std::vector<std::string>> rows{{"run", "state", "step", "loss", "held out", "tokens/s", "started (UTC)", "job", ""}};
   for (const auto& run : runs)
-    rows.push_back({run.name(), name(run.state), run.step ? with_thousands(*run.step) : "-", loss_text(run.loss), loss_text(run.held_out_loss),
-                    run.tokens_per_s && std::isfinite(*run.tokens_per_s) ? with_thousands(std::llround(*run.tokens_per_s)) : "-", or_dash(run.started), or_dash(run.job),
-                    in_brief(run.detail)});
+    rows.push_back({run.name(), name(run.state), run.step ? with_thousands(*run.step) : "-", loss_text(run.loss),
+                    loss_text(run.held_out_loss),
+                    run.tokens_per_s && std::isfinite(*run.tokens_per_s) ? with_thousands(std::llround(*run.tokens_per_s)) : "-",
+                    or_dash(run.started), or_dash(run.job), in_brief(run.detail)});
   return text_table(rows, "llrrrrlll");
 }
 
@@ -113,8 +117,8 @@ std::string runs_json(const std::vector<RunSummary>& runs) {
 std::string describe_run(const RunSummary& run) {
   const auto& folder = run.folder;
   auto out = fmt::format("{}\n  {}{}\n", folder.root().string(), name(run.state), run.detail.empty() ? "" : ": " + run.detail);
-  out += fmt::format("  step {}, loss {}, held-out loss {}, {} tokens/s\n", run.step ? with_thousands(*run.step) : "-", loss_text(run.loss), loss_text(run.held_out_loss),
-                     number_text(run.tokens_per_s));
+  out += fmt::format("  step {}, loss {}, held-out loss {}, {} tokens/s\n", run.step ? with_thousands(*run.step) : "-", loss_text(run.loss),
+                     loss_text(run.held_out_loss), number_text(run.tokens_per_s));
   out += fmt::format("  started {}\n", or_dash(run.started));
   const auto add = [&](const char* title, const std::string& text) {
     if (!text.empty()) out += fmt::format("\n{}\n{}", title, text);

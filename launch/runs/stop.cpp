@@ -36,8 +36,12 @@ bool holds_lock(int process, const RunFolder& folder) {
 std::string stop_process(const RunFolder& folder, const LockHolder& holder) {
   if (holder.host != host_name())
     throw out_of_reach(folder, "held by " + holder.text + ", on another host",
-                       holder.job.empty() ? "herd runs stop on that host" : "scancel --signal=USR1 " + holder.job + ", where srun starts the ranks; else kill -USR1 of its mpirun");
-  if (!holds_lock(holder.process, folder)) throw out_of_reach(folder, "held by " + holder.text + ", which is not to be seen from here", "herd runs stop as the run's user, outside of containers");
+                       holder.job.empty()
+                           ? "herd runs stop on that host"
+                           : "scancel --signal=USR1 " + holder.job + ", where srun starts the ranks; else kill -USR1 of its mpirun");
+  if (!holds_lock(holder.process, folder))
+    throw out_of_reach(folder, "held by " + holder.text + ", which is not to be seen from here",
+                       "herd runs stop as the run's user, outside of containers");
   if (::kill(holder.process, SIGUSR1) != 0) throw io_error(fmt::format("process {}", holder.process), "cannot be told to stop", errno);
   return fmt::format("process {} is told to save and end", holder.process);
 }
@@ -73,7 +77,8 @@ void wait_for_end(const RunFolder& folder, std::optional<double> timeout_s) {
     if (!holder || !holder->living) return;
     const auto waited_s = std::chrono::duration<double>(Clock::now() - began).count();
     if (timeout_s && waited_s > *timeout_s)
-      throw out_of_reach(folder, fmt::format("still at work after {:.0f} s", waited_s), "it saves at the end of a step; a second herd runs stop ends it at once, without saving");
+      throw out_of_reach(folder, fmt::format("still at work after {:.0f} s", waited_s),
+                         "it saves at the end of a step; a second herd runs stop ends it at once, without saving");
     if (line.due()) line.show(fmt::format("waiting for the save, {:.0f} s", waited_s));
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }

@@ -18,6 +18,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// Folders bear the time of a coarse clock, maybe of a file server's; a run that goes on takes longer to start.
+constexpr double kClocks_s = 1;
+
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
 // Seconds since 1970 of the result's folder; nothing where there is none.
@@ -56,7 +59,7 @@ void judge_ended(const RunFolder& folder, double last_step_s, RunSummary& summar
   } else if (!end.orderly) {
     summary.state = RunState::kFailed;
     summary.detail = "ended without a word" + (end.findings.empty() ? "" : ": " + first_line(end.findings.front()));
-  } else if (result_s && *result_s >= last_step_s) {  // else it is of a run before, which this one went on with
+  } else if (result_s && *result_s + kClocks_s >= last_step_s) {  // else it is of a run before, which this one went on with
     summary.state = RunState::kFinished;
   } else {
     summary.state = RunState::kStopped;
@@ -131,7 +134,10 @@ std::vector<RunSummary> summaries_in(const fs::path& folder, const QueuedJobs& q
   std::error_code error;
   fs::directory_iterator entries(folder, error);
   if (error)
-    throw IoError({.who = folder.string(), .found = error.message(), .expected = "a folder that holds runs", .remedy = "herd runs FOLDER; run.folder of a recipe says where its runs lie"});
+    throw IoError({.who = folder.string(),
+                   .found = error.message(),
+                   .expected = "a folder that holds runs",
+                   .remedy = "herd runs FOLDER; run.folder of a recipe says where its runs lie"});
   std::vector<RunSummary> runs;
   for (const auto& entry : entries)
     if (is_run_folder(entry.path())) runs.push_back(summarise(RunFolder(entry.path()), queued));
@@ -147,7 +153,10 @@ RunFolder find_run(const std::string& name, const fs::path& runs) {
   for (const auto& entry : fs::directory_iterator(runs, none))
     if (is_run_folder(entry.path())) known.push_back(entry.path().filename().string());
   const auto close = nearest(name, known);
-  throw ConfigError({.who = "run '" + name + "'", .found = "no run's folder", .expected = "one, or a name in " + (runs / "").string(), .remedy = close.empty() ? "" : "did you mean '" + close + "'?"});
+  throw ConfigError({.who = "run '" + name + "'",
+                     .found = "no run's folder",
+                     .expected = "one, or a name in " + (runs / "").string(),
+                     .remedy = close.empty() ? "" : "did you mean '" + close + "'?"});
 }
 
 }  // namespace herd

@@ -31,15 +31,16 @@ struct RunSummary {
   std::string detail;  ///< why it failed, what it waits for, who holds it; one line
   std::optional<std::int64_t> step;
   std::optional<double> loss, held_out_loss, tokens_per_s;  ///< the last ones
-  std::string started;  ///< of its last start, UTC; "" before the first
-  std::string job;      ///< SLURM's number; ""
+  std::string started;                                      ///< of its last start, UTC; "" before the first
+  std::string job;                                          ///< SLURM's number; ""
 
   std::string name() const { return folder.root().filename().string(); }
 };
 
 using QueuedJobs = std::optional<std::map<std::string, QueuedJob>>;
 
-/// Never throws for what lies in the folder: that is damaged, with the error as its detail. @param queued what squeue said; nothing where there is none.
+/// Never throws for what lies in the folder: that is damaged, with the error as its detail. @param queued what squeue said; nothing where
+/// there is none.
 RunSummary summarise(const RunFolder& folder, const QueuedJobs& queued);
 
 /// Whether a folder is a run's: it holds a config, a lock or a job.

@@ -39,7 +39,9 @@ struct Frame {
     const auto spread = std::max(high - low, 1e-3 * std::max(std::abs(high), 1e-3));
     low -= 0.05 * spread, high += 0.05 * spread;
   }
-  Dot at(const CurvePoint& p) const { return {kLeft + p.step / steps * (kRight - kLeft), kBottom - (p.value - low) / (high - low) * kPlotHeight}; }
+  Dot at(const CurvePoint& p) const {
+    return {kLeft + p.step / steps * (kRight - kLeft), kBottom - (p.value - low) / (high - low) * kPlotHeight};
+  }
 };
 
 void draw_axes(Picture& picture, const Frame& frame) {
@@ -50,7 +52,8 @@ void draw_axes(Picture& picture, const Frame& frame) {
   }
   for (const auto step : nice_ticks(0, frame.steps, 8)) {
     if (step != std::floor(step)) continue;
-    picture.text({.text = with_thousands(std::llround(step)), .size = 13, .anchor = 0.5}, {frame.at({step, frame.low}).x, kBottom + 20}, kFaint);
+    picture.text({.text = with_thousands(std::llround(step)), .size = 13, .anchor = 0.5}, {frame.at({step, frame.low}).x, kBottom + 20},
+                 kFaint);
   }
   picture.line({kLeft, kBottom}, {kRight, kBottom}, 1, kFaint);
   picture.text({.text = "step", .anchor = 0.5}, {(kLeft + kRight) / 2, kBottom + 42});

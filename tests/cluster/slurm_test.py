@@ -8,7 +8,7 @@ import time
 import unittest
 
 from herd_paths import ROOT
-from herd_run import PATIENCE, Job, living, run
+from herd_run import HERD, PATIENCE, Job, living, run
 
 SLURM = str(ROOT / "cluster/slurm")
 NAME = f"herd{os.getpid()}"
@@ -66,9 +66,8 @@ signal_s: 10
         return json.loads((self.job.run_folder(name) / "job.json").read_text())
 
     def listed(self, name):
-        done = self.herd("runs", self.job.folder / "runs", "--json")
-        self.assertEqual(done.code, 0, done)
-        return next(each for each in json.loads(done.output) if each["name"] == name)
+        listed = json.loads(self.slurm(HERD, "runs", str(self.job.folder / "runs"), "--json"))
+        return next(each for each in listed if each["name"] == name)
 
     def log(self, name):
         return "".join(path.read_text() for path in sorted(self.job.run_folder(name).glob("slurm-*.log")))
@@ -187,7 +186,7 @@ signal_s: 10
         self.assertFalse(self.job.run_folder("refused").exists())
 
     def test_odd_names(self):
-        name = "it's a \"模型\" 100% $HOME\\n"
+        name = "it's a \"模型\" 100% $HOME"
         self.submit(name, "train.epochs=1")
         self.wait_for_state(name, "finished")
         self.assertIn("done:", self.log(name))

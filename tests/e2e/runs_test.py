@@ -3,10 +3,11 @@
 import json
 import os
 import signal
+import subprocess
 import time
 import unittest
 
-from herd_run import PREEMPTED, Job, run, start
+from herd_run import HERD, PREEMPTED, Job, run, start
 
 LONG = ("train.epochs=20000", "train.schedule=constant", "train.warmup=0", "checkpoint.every=50 steps")
 
@@ -22,8 +23,12 @@ class Runs(unittest.TestCase):
         self.assertEqual(done.code, code, done)
         return done.output
 
+    def machine(self, *arguments):
+        """What is said on stdout alone: a squeue that has no SLURM to ask complains on the other one."""
+        return json.loads(subprocess.run([HERD, "runs", *map(str, arguments)], stdout=subprocess.PIPE, check=True).stdout)
+
     def listed(self, name):
-        return next(each for each in json.loads(self.herd(self.job.folder / "runs", "--json")) if each["name"] == name)
+        return next(each for each in self.machine(self.job.folder / "runs", "--json") if each["name"] == name)
 
     def begin(self, name, **where):
         started = self.job.start(name, *LONG, **where)
@@ -68,7 +73,7 @@ class Runs(unittest.TestCase):
             self.assertEqual(done.code, 0, done)
         picture = self.job.folder / "curves.png"
         folders = [self.job.run_folder(name) for name in ("slow", "fast")]
-        compared = json.loads(self.herd("compare", *folders, "--json", "--picture", picture))
+        compared = self.machine("compare", *folders, "--json", "--picture", picture)
         self.assertEqual(compared["settings"], {"train.learning_rate": ["0.0001", "0.003"]})
         for run_name, steps in zip(("slow", "fast"), compared["numbers"]["steps"]):
             self.assertEqual(int(steps), max(self.job.metrics(run_name)))

@@ -36,7 +36,8 @@ class RunsCommand : public test::CommandTest {
     { const RunLock lock(run); }
     resolve_run({.file = "", .overrides = overrides}).save(run.config());
     MetricsWriter metrics(run.metrics(), std::nullopt);
-    for (int step = 1; step <= 3; ++step) metrics.write(step, {{"loss", 4.0 - step}, {"tokens", 100.0 * step}, {"tokens_per_s", 1000.0 * step}});
+    for (int step = 1; step <= 3; ++step)
+      metrics.write(step, {{"loss", 4.0 - step}, {"tokens", 100.0 * step}, {"tokens_per_s", 1000.0 * step}});
     metrics.write(2, {{"held_out_loss", 1.5}});
     metrics.write(3, {{"held_out_loss", 1.75}});
     return run;
@@ -86,8 +87,10 @@ TEST_F(RunsCommand, OnesThatCannotBeReadAreNamedBesideTheOthers) {
   write_file_atomically(make("job").job(), "{}");
   make_folder(runs() / "none");  // no run's
   EXPECT_EQ(herd({runs().string()}), 1);
-  EXPECT_THAT(out_, AllOf(HasSubstr("good  stopped"), HasSubstr("torn  damaged"), HasSubstr("odd   damaged"), HasSubstr("job   damaged"), Not(HasSubstr("none"))));
-  EXPECT_THAT(err_, AllOf(HasSubstr("error: " + (runs() / "torn").string() + ": "), HasSubstr("metrics.jsonl:1"), HasSubstr("config.yaml"), HasSubstr("job.json"), Not(HasSubstr("good"))));
+  EXPECT_THAT(out_, AllOf(HasSubstr("good  stopped"), HasSubstr("torn  damaged"), HasSubstr("odd   damaged"), HasSubstr("job   damaged"),
+                          Not(HasSubstr("none"))));
+  EXPECT_THAT(err_, AllOf(HasSubstr("error: " + (runs() / "torn").string() + ": "), HasSubstr("metrics.jsonl:1"), HasSubstr("config.yaml"),
+                          HasSubstr("job.json"), Not(HasSubstr("good"))));
 }
 
 TEST_F(RunsCommand, ListsInColumnsAndForMachines) {
@@ -108,7 +111,8 @@ TEST_F(RunsCommand, ListsInColumnsAndForMachines) {
 TEST_F(RunsCommand, ShowsOneWithWhatItsRecipeChanges) {
   const auto run = make("a", {"train.epochs=7"});
   ASSERT_EQ(herd({"show", run.root().string()}), 0) << err_;
-  EXPECT_THAT(out_, AllOf(HasSubstr("  train.epochs: 7\n"), Not(HasSubstr("train.seed")), HasSubstr("held_out_loss"), HasSubstr("stopped")));
+  EXPECT_THAT(out_,
+              AllOf(HasSubstr("  train.epochs: 7\n"), Not(HasSubstr("train.seed")), HasSubstr("held_out_loss"), HasSubstr("stopped")));
   EXPECT_EQ(herd({"show", (runs() / "b").string()}), 2);
   EXPECT_THAT(err_, HasSubstr("no run's folder"));
 }
@@ -121,7 +125,12 @@ TEST_F(RunsCommand, ComparesSettingsNumbersAndCurves) {
   EXPECT_EQ(comparison.settings[0].values, (std::vector<std::string>{"7", "8"}));
   std::map<std::string, std::string> numbers;
   for (const auto& row : comparison.numbers) numbers[row.key] = row.values[0];
-  EXPECT_EQ(numbers, (std::map<std::string, std::string>{{"steps", "3"}, {"loss, last", "1"}, {"held-out loss, last", "1.75"}, {"held-out loss, lowest", "1.5 at 2"}, {"tokens", "300"}, {"tokens/s, median", "2000"}}));
+  EXPECT_EQ(numbers, (std::map<std::string, std::string>{{"steps", "3"},
+                                                         {"loss, last", "1"},
+                                                         {"held-out loss, last", "1.75"},
+                                                         {"held-out loss, lowest", "1.5 at 2"},
+                                                         {"tokens", "300"},
+                                                         {"tokens/s, median", "2000"}}));
   const auto picture = (scratch_ / "p.svg").string();
   ASSERT_EQ(herd({"compare", a.root().string(), b.root().string(), "--picture", picture}), 0) << err_;
   EXPECT_THAT(out_, testing::ContainsRegex("train.epochs +7 +8"));
@@ -144,7 +153,6 @@ TEST_F(RunsCommand, TailsAndStopsWhatIsThere) {
   EXPECT_THAT(err_, HasSubstr("no run at work"));
   {
     const RunLock lock(run);
-    write_file_atomically(run.root() / "l", "");
     File(run.lock(), File::Mode::replace).write("host elsewhere, process 1, job 9, since 2026-01-01T00:00:00Z\n");
     EXPECT_EQ(herd({"stop", run.root().string()}), 1);
     EXPECT_THAT(err_, AllOf(HasSubstr("on another host"), HasSubstr("scancel --signal=USR1 9")));

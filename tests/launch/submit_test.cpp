@@ -1,5 +1,5 @@
-// `herd submit`: what it writes, and what it refuses. The oracles are bash, which reads the scripts back and runs them over stand-ins for mpirun and SLURM's commands, and
-// a script written out in full beside this file. tests/cluster/slurm_test.py has a real SLURM.
+// `herd submit`: what it writes, and what it refuses. The oracles are bash, which reads the scripts back and runs them over stand-ins for
+// mpirun and SLURM's commands, and a script written out in full beside this file. tests/cluster/slurm_test.py has a real SLURM.
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -30,7 +30,9 @@ using testing::HasSubstr;
 using testing::Not;
 namespace fs = std::filesystem;
 
-const std::vector<std::string> kOddWords{"plain", "two words", "", "it's", "\"double\"", "$HOME", "`date`", "a*b?", "~", "-n", "back\\slash", "模型 甲", "100%", "a;b|c&d", "#no", "(x)", "!!", "{a,b}", "k=v"};
+const std::vector<std::string> kOddWords{"plain", "two words", "",   "it's",        "\"double\"", "$HOME", "`date`",
+                                         "a*b?",  "~",         "-n", "back\\slash", "模型 甲",    "100%",  "a;b|c&d",
+                                         "#no",   "(x)",       "!!", "{a,b}",       "k=v"};
 
 void write_program(const fs::path& path, const std::string& body) {
   write_file_atomically(path, "#!/bin/bash\n" + body + "\n");
@@ -38,19 +40,35 @@ void write_program(const fs::path& path, const std::string& body) {
 }
 
 BatchJob job_in(const fs::path& folder) {
-  return {.name = "alpaca", .run_folder = folder / "runs/alpaca", .working_folder = folder, .herd = "/opt/herd/bin/herd", .nodes = 2, .ranks_per_node = 8, .gpus_per_node = 8, .cpus_per_rank = 4, .time = "12:00:00"};
+  return {.name = "alpaca",
+          .run_folder = folder / "runs/alpaca",
+          .working_folder = folder,
+          .herd = "/opt/herd/bin/herd",
+          .nodes = 2,
+          .ranks_per_node = 8,
+          .gpus_per_node = 8,
+          .cpus_per_rank = 4,
+          .time = "12:00:00"};
 }
 
 SiteOptions some_site() {
-  return {.mpirun_options = {"--bind-to", "none"}, .srun_options = {"--mpi=pmix"}, .modules = {"openmpi/4.1"}, .environment = {{"NCCL_SOCKET_IFNAME", "ib0"}, {"TITLE", "it's"}}, .setup = {"ulimit -l unlimited"},
-          .container = {"apptainer", "exec", "--nv", "/shared/my image.sif"}, .partition = "gpu", .directives = {"--exclusive"}, .signal_s = 120};
+  return {.mpirun_options = {"--bind-to", "none"},
+          .srun_options = {"--mpi=pmix"},
+          .modules = {"openmpi/4.1"},
+          .environment = {{"NCCL_SOCKET_IFNAME", "ib0"}, {"TITLE", "it's"}},
+          .setup = {"ulimit -l unlimited"},
+          .container = {"apptainer", "exec", "--nv", "/shared/my image.sif"},
+          .partition = "gpu",
+          .directives = {"--exclusive"},
+          .signal_s = 120};
 }
 
 TEST(Shell, BashReadsWordsBack) {
   test::Scratch scratch;
   for (const auto& word : kOddWords) {
     const auto file = scratch / "word";
-    ASSERT_EQ(ChildProcess({.command = {"bash", "-c", "printf '%s' " + shell_word(word) + " >" + shell_word(file.string())}}).wait(), 0) << word;
+    ASSERT_EQ(ChildProcess({.command = {"bash", "-c", "printf '%s' " + shell_word(word) + " >" + shell_word(file.string())}}).wait(), 0)
+        << word;
     EXPECT_EQ(read_file(file), word);
   }
   EXPECT_EQ(shell_words({"a", "b c"}), "a 'b c'");
@@ -77,7 +95,13 @@ TEST(Shell, PlacesAreFilledOnce) {
 }
 
 TEST(SlurmWords, TimesAsTheManualHasThem) {
-  const std::vector<std::pair<std::string, double>> good{{"90", 5400}, {"10:30", 630}, {"12:00:00", 43200}, {"1-12", 129600}, {"1-0:30", 88200}, {"2-01:02:03", 176523}, {"UNLIMITED", std::numeric_limits<double>::infinity()}};
+  const std::vector<std::pair<std::string, double>> good{{"90", 5400},
+                                                         {"10:30", 630},
+                                                         {"12:00:00", 43200},
+                                                         {"1-12", 129600},
+                                                         {"1-0:30", 88200},
+                                                         {"2-01:02:03", 176523},
+                                                         {"UNLIMITED", std::numeric_limits<double>::infinity()}};
   for (const auto& [text, seconds] : good) EXPECT_EQ(slurm_time_s(text), seconds) << text;
   for (const auto* text : {"", "0", "00:00", "1h", "-5", "1:2:3:4", "1-", "1.5", "10 ", "1-2-3"}) EXPECT_FALSE(slurm_time_s(text)) << text;
 }
@@ -86,7 +110,8 @@ TEST(SlurmWords, IndicesOfAnArray) {
   EXPECT_THAT(array_indices("0-3"), ElementsAre(0, 1, 2, 3));
   EXPECT_THAT(array_indices("5,1,7-8"), ElementsAre(5, 1, 7, 8));
   EXPECT_THAT(array_indices("0-10:4%2"), ElementsAre(0, 4, 8));
-  for (const auto* text : {"", "a", "3-1", "1,1", "0-4:0", "1,", "%2", "0-99999", "1-2-3", "-1"}) EXPECT_THROW(array_indices(text), ConfigError) << text;
+  for (const auto* text : {"", "a", "3-1", "1,1", "0-4:0", "1,", "%2", "0-99999", "1-2-3", "-1"})
+    EXPECT_THROW(array_indices(text), ConfigError) << text;
   EXPECT_TRUE(is_job_id("123") && is_job_id("12_3"));
   EXPECT_FALSE(is_job_id("") || is_job_id("12;c") || is_job_id("a") || is_job_id("12_"));
 }
@@ -95,20 +120,31 @@ TEST(Script, IsTheOneWrittenOutHere) {
   EXPECT_EQ(train_script(job_in("/work"), some_site(), "ours"), read_file(test::source_dir() / "tests/launch/submit_golden.sbatch"));
 }
 
+TEST(Script, RefusesWhatSbatchCannotWrite) {
+  auto job = job_in("/a\\b");
+  EXPECT_THAT(test::message_of<ConfigError>([&] { train_script(job, {}, "s"); }), HasSubstr("a backslash"));
+  job = job_in("/a");
+  job.partition = "a\nb";
+  EXPECT_THAT(test::message_of<ConfigError>([&] { train_script(job, {}, "s"); }), HasSubstr("a line break"));
+}
+
 TEST(Script, AnArrayHasAFolderAndANumberForEachElement) {
   auto job = job_in("/w 100%");
   job.run_folder += "-";
   job.array = "0-7%2";
   job.after = "77";
   const auto script = train_script(job, {.srun_options = {"--mpi=pmix"}, .gpu_request = SiteOptions::GpuRequest::kGres}, "s");
-  EXPECT_THAT(script, AllOf(HasSubstr("#SBATCH --array=0-7%2\n"), HasSubstr("#SBATCH --output=\"/w 100%%/runs/alpaca-%a/slurm-%A_%a.log\"\n"), HasSubstr("run='/w 100%/runs/alpaca-'$SLURM_ARRAY_TASK_ID\n"),
-                            HasSubstr("scontrol requeue \"${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID\""), HasSubstr("#SBATCH --gres=gpu:8\n"), HasSubstr("#SBATCH --dependency=afterok:77\n#SBATCH --kill-on-invalid-dep=yes\n")));
+  EXPECT_THAT(script,
+              AllOf(HasSubstr("#SBATCH --array=0-7%2\n"), HasSubstr("#SBATCH --output=\"/w 100%%/runs/alpaca-%a/slurm-%A_%a.log\"\n"),
+                    HasSubstr("run='/w 100%/runs/alpaca-'$SLURM_ARRAY_TASK_ID\n"),
+                    HasSubstr("scontrol requeue \"${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID\""), HasSubstr("#SBATCH --gres=gpu:8\n"),
+                    HasSubstr("#SBATCH --dependency=afterok:77\n#SBATCH --kill-on-invalid-dep=yes\n")));
 }
 
 TEST(Script, BashParsesWhateverTheNamesAre) {
   test::Scratch scratch;
   for (const auto& word : kOddWords) {
-    if (word.empty()) continue;
+    if (word.empty() || word.find('\\') != std::string::npos) continue;
     auto job = job_in(scratch.path() / word);
     job.name = word;
     job.run_folder = scratch.path() / word / word;
@@ -118,7 +154,8 @@ TEST(Script, BashParsesWhateverTheNamesAre) {
       site.environment["ODD"] = word;
       write_file_atomically(scratch / "train", train_script(job, site, word));
       write_file_atomically(scratch / "stage", stage_script(job, {.name = "merge", .command = {"merge", "--model", word}}, site, word));
-      for (const auto* file : {"train", "stage"}) EXPECT_EQ(ChildProcess({.command = {"bash", "-n", (scratch / file).string()}}).wait(), 0) << word;
+      for (const auto* file : {"train", "stage"})
+        EXPECT_EQ(ChildProcess({.command = {"bash", "-n", (scratch / file).string()}}).wait(), 0) << word;
     }
   }
 }
@@ -128,7 +165,9 @@ class ScriptAtWork : public testing::Test {
  protected:
   ScriptAtWork() {
     for (const auto* folder : {"bin", "runs/alpaca/checkpoints"}) make_folder(scratch_ / folder);
-    write_program(scratch_ / "bin/mpirun", "shift 2; trap 'kill -USR1 $child' USR1; \"$@\" & child=$!\nwait $child; code=$?\nwhile kill -0 $child 2>/dev/null; do wait $child; code=$?; done; wait $child; exit $?");
+    write_program(scratch_ / "bin/mpirun",
+                  "shift 2; trap 'kill -USR1 $child' USR1; \"$@\" & child=$!\nwait $child; code=$?\nwhile kill -0 $child 2>/dev/null; do "
+                  "wait $child; code=$?; done; wait $child; exit $?");
     write_program(scratch_ / "bin/scontrol", "echo \"$@\" >>" + requeued().string());
   }
   fs::path requeued() const { return scratch_ / "requeued"; }
@@ -141,7 +180,8 @@ class ScriptAtWork : public testing::Test {
     job.resume = "/other/step-3";
     write_file_atomically(scratch_ / "job.sbatch", train_script(job, {}, "s"));
     fs::remove(requeued());
-    return ChildProcess({.command = {"bash", (scratch_ / "job.sbatch").string()}, .environment = {{"PATH", (scratch_ / "bin").string() + ":" + std::getenv("PATH")}, {"SLURM_JOB_ID", "4711"}}});
+    return ChildProcess({.command = {"bash", (scratch_ / "job.sbatch").string()},
+                         .environment = {{"PATH", (scratch_ / "bin").string() + ":" + std::getenv("PATH")}, {"SLURM_JOB_ID", "4711"}}});
   }
   // @return what scontrol was told.
   std::string queued_again() const { return fs::exists(requeued()) ? read_file(requeued()) : ""; }
@@ -151,7 +191,8 @@ class ScriptAtWork : public testing::Test {
 };
 
 TEST_F(ScriptAtWork, QueuesItselfAgainWhenAllIsSavedAndNotElse) {
-  for (const auto& [code, again] : std::vector<std::pair<int, bool>>{{0, false}, {1, false}, {2, false}, {75, true}, {76, true}, {137, false}}) {
+  for (const auto& [code, again] :
+       std::vector<std::pair<int, bool>>{{0, false}, {1, false}, {2, false}, {75, true}, {76, true}, {137, false}}) {
     EXPECT_EQ(start(fmt::format("echo step-$RANDOM$RANDOM >{}/checkpoints/latest; exit {}", run().string(), code)).wait(), code);
     EXPECT_EQ(queued_again(), again ? "requeue 4711\n" : "") << code;
   }
@@ -207,12 +248,14 @@ TEST(Site, IsReadAsStrictlyAsARecipe) {
     return test::outcome_of<ConfigError>([&] { load_site(file); });
   };
   EXPECT_EQ(error("launcher: srun\nenvironment: {A_1: x y}\nsignal_s: 60\n"), test::kNoError);
-  EXPECT_THAT(error("launcher: srun\nmoduls: [a]\n"), AllOf(HasSubstr(file + ":2:1: unknown key 'moduls'"), HasSubstr("did you mean 'modules'?")));
+  EXPECT_THAT(error("launcher: srun\nmoduls: [a]\n"),
+              AllOf(HasSubstr(file + ":2:1: unknown key 'moduls'"), HasSubstr("did you mean 'modules'?")));
   EXPECT_THAT(error("launcher: qsub\n"), HasSubstr("one of mpirun, srun"));
   EXPECT_THAT(error("environment: {a-b: 1}\n"), HasSubstr("'a-b'"));
   EXPECT_THAT(error("directives: [exclusive]\n"), HasSubstr("options of sbatch"));
   EXPECT_THAT(error("time: soon\n"), HasSubstr("HH:MM:SS"));
-  EXPECT_THAT(test::message_of<ConfigError>([] { load_site("defualt"); }), AllOf(HasSubstr("--site defualt"), HasSubstr("did you mean 'default'?")));
+  EXPECT_THAT(test::message_of<ConfigError>([] { load_site("defualt"); }),
+              AllOf(HasSubstr("--site defualt"), HasSubstr("did you mean 'default'?")));
 }
 
 TEST(Stages, TakeTheirModelFromTheRunAndFromEachOther) {
@@ -220,7 +263,8 @@ TEST(Stages, TakeTheirModelFromTheRunAndFromEachOther) {
   const auto evaluate = std::string("evaluate --task t --data d");
   auto stages = stages_of({"merge", evaluate, evaluate + " --output %run/x"}, adapter);
   EXPECT_THAT(stages[0].command, ElementsAre("merge", "--model", "/m", "--adapter", "/r/adapter", "--output", "/r/merged"));
-  EXPECT_THAT(stages[1].command, ElementsAre("evaluate", "--task", "t", "--data", "d", "--model", "/r/merged", "--output", "/r/evaluation"));
+  EXPECT_THAT(stages[1].command,
+              ElementsAre("evaluate", "--task", "t", "--data", "d", "--model", "/r/merged", "--output", "/r/evaluation"));
   EXPECT_THAT(stages[2].command, ElementsAre("evaluate", "--task", "t", "--data", "d", "--output", "/r/x", "--model", "/r/merged"));
   EXPECT_EQ(stages[2].name, "evaluate2");
   EXPECT_TRUE(stages[1].on_ranks && !stages[0].on_ranks);
@@ -237,11 +281,16 @@ class SubmitCommand : public test::CommandTest {
   SubmitCommand() : CommandTest("submit") {
     make_folder(bin());
     recipe_ = (scratch_ / "r.yaml").string();
-    write_file_atomically(recipe_, "model: {path: /m}\npeft: {method: lora}\ndata: {sets: [d.json]}\nrun: {folder: " + (scratch_ / "runs").string() + ", name: alpaca}\n");
+    write_file_atomically(recipe_, "model: {path: /m}\npeft: {method: lora}\ndata: {sets: [d.json]}\nrun: {folder: " +
+                                       (scratch_ / "runs").string() + ", name: alpaca}\n");
     path_ = std::getenv("PATH");
-    ::setenv("PATH", (bin().string() + ":/usr/bin:/bin").c_str(), 1);
-    write_program(bin() / "sbatch", "[[ $1 != --version ]] || exit 0\necho \"$@\" >>" + said("sbatch") + "\nn=$(wc -l <" + said("sbatch") + ")\n[[ $n -lt ${REFUSE_FROM:-99} ]] || { echo 'sbatch: error: invalid partition specified: nope' >&2; exit 1; }\necho $((40 + n))");
-    write_program(bin() / "squeue", "cat " + said("queue") + " 2>/dev/null");
+    ::setenv("PATH", bin().c_str(), 1);
+    const std::string tools = "PATH=/usr/bin:/bin\n";
+    write_program(bin() / "sbatch", tools + "[[ $1 != --version ]] || exit 0\necho \"$@\" >>" + said("sbatch") + "\nn=$(wc -l <" +
+                                        said("sbatch") +
+                                        ")\n[[ $n -lt ${REFUSE_FROM:-99} ]] || { echo 'sbatch: error: invalid partition specified: nope' "
+                                        ">&2; exit 1; }\necho $((40 + n))");
+    write_program(bin() / "squeue", tools + "cat " + said("queue") + " 2>/dev/null");
     write_program(bin() / "scancel", "echo \"$@\" >>" + said("scancel"));
   }
   ~SubmitCommand() override {
@@ -255,7 +304,9 @@ class SubmitCommand : public test::CommandTest {
     more.insert(more.begin(), recipe_);
     return herd(more);
   }
-  nlohmann::json record(const std::string& name = "alpaca") const { return nlohmann::json::parse(read_file(scratch_ / "runs" / name / "job.json")); }
+  nlohmann::json record(const std::string& name = "alpaca") const {
+    return nlohmann::json::parse(read_file(scratch_ / "runs" / name / "job.json"));
+  }
 
   std::string recipe_, path_;
 };
@@ -269,9 +320,12 @@ TEST_F(SubmitCommand, ADryRunShowsAndTouchesNothing) {
 
 TEST_F(SubmitCommand, QueuesAndRecords) {
   ASSERT_EQ(submit({"--then", "merge", "--then", "evaluate --task t --data d", "train.epochs=7"}), 0) << err_;
-  EXPECT_EQ(out_, "job 41: " + run().string() + "\njob 42: merge, when job 41 has ended well\njob 43: evaluate, when job 42 has ended well\n");
-  EXPECT_EQ(read_file(said("sbatch")), fmt::format("--parsable {0}/train.sbatch\n--parsable --dependency=afterok:41 --kill-on-invalid-dep=yes {0}/merge.sbatch\n"
-                                                   "--parsable --dependency=afterok:42 --kill-on-invalid-dep=yes {0}/evaluate.sbatch\n", run().string()));
+  EXPECT_EQ(out_,
+            "job 41: " + run().string() + "\njob 42: merge, when job 41 has ended well\njob 43: evaluate, when job 42 has ended well\n");
+  EXPECT_EQ(read_file(said("sbatch")),
+            fmt::format("--parsable {0}/train.sbatch\n--parsable --dependency=afterok:41 --kill-on-invalid-dep=yes {0}/merge.sbatch\n"
+                        "--parsable --dependency=afterok:42 --kill-on-invalid-dep=yes {0}/evaluate.sbatch\n",
+                        run().string()));
   EXPECT_EQ(record().at("job"), "41");
   EXPECT_EQ(record().at("stages").at(1).at("job"), "43");
   EXPECT_THAT(read_file(run() / "submitted.yaml"), AllOf(HasSubstr("epochs: 7"), HasSubstr("name: alpaca")));
