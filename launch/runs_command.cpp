@@ -29,7 +29,7 @@ struct Arguments {
 };
 
 int list(const Arguments& a) {
-  const auto runs = summaries_in(a.folder, queued_jobs());
+  const auto runs = summaries_in(a.folder);
   std::fputs((a.json ? runs_json(runs) : runs.empty() ? "no runs in " + a.folder + "\n" : runs_table(runs)).c_str(), stdout);
   std::fflush(stdout);
   int code = kExitSuccess;
@@ -42,7 +42,8 @@ int list(const Arguments& a) {
 }
 
 int show(const Arguments& a) {
-  const auto run = summarise(a.run(), queued_jobs());
+  const auto folder = a.run();
+  const auto run = summarise(folder, queue_for({folder}));
   std::fputs((a.json ? runs_json({run}) : describe_run(run)).c_str(), stdout);
   return kExitSuccess;
 }
@@ -69,7 +70,7 @@ int stop(const Arguments& a) {
   std::fflush(stdout);
   if (!a.wait) return kExitSuccess;
   wait_for_end(folder, a.timeout_s > 0 ? std::optional(a.timeout_s) : std::nullopt);
-  const auto run = summarise(folder, queued_jobs());
+  const auto run = summarise(folder, queue_for({folder}));
   fmt::print("{} at step {}: {}\n", name(run.state), run.step.value_or(0), run.detail);
   return run.state == RunState::kFailed ? kExitFailure : kExitSuccess;
 }

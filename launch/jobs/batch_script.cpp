@@ -109,7 +109,6 @@ std::string train_script(const BatchJob& job, const SiteOptions& options, const 
                       {"run_folder", shell_word(job.run_folder.string()) + (array ? "$SLURM_ARRAY_TASK_ID" : "")},
                       {"launch", shell_words(launcher_words(options, job.ranks()))},
                       {"herd", shell_words(herd_words(job, options))},
-                      {"resume", shell_word(job.resume)},
                       {"job_id", array ? "${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID" : "$SLURM_JOB_ID"}});
 }
 

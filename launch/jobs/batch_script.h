@@ -14,7 +14,6 @@ struct BatchJob {
   std::filesystem::path run_folder;      ///< absolute; of an array, what stands before an element's index
   std::filesystem::path working_folder;  ///< absolute: the recipe's paths count from it
   std::string herd;                      ///< the program, where the site does not name it
-  std::string resume = "auto";           ///< checkpoint.resume until there is a checkpoint of its own
   std::int64_t nodes = 1, ranks_per_node = 1, gpus_per_node = 0;
   std::int64_t cpus_per_rank = 0;        ///< 0: as SLURM has it
   std::string time, partition, account;  ///< empty: the site's

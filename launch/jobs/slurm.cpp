@@ -86,7 +86,9 @@ std::optional<std::map<std::string, QueuedJob>> queued_jobs() {
     return std::nullopt;  // no SLURM here
   }
   if (said.code != 0) {
-    log_warning("squeue: {}", said.text);
+    const auto lines = lines_of(said.text);
+    log_warning("what waits in the queue is not known: {}",
+                lines.empty() ? "squeue ended with " + std::to_string(said.code) : lines.back());
     return std::nullopt;
   }
   std::map<std::string, QueuedJob> jobs;

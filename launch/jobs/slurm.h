@@ -24,8 +24,8 @@ void require_slurm();
 /// @return the job's number. @throws IoError with what sbatch said.
 std::string submit_script(const std::filesystem::path& script, const std::string& before);
 
-/// This user's jobs by number, elements of arrays one by one (`12_3`). Nothing where this machine has no squeue, or it fails, which is told
-/// once in the log.
+/// This user's jobs by number, elements of arrays one by one (`12_3`). Nothing where this machine has no squeue, or it fails, which is
+/// told in the log.
 std::optional<std::map<std::string, QueuedJob>> queued_jobs();
 
 /// SIGUSR1 to a job's script, which hands it on. @throws IoError with what scancel said.

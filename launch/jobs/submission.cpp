@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <functional>
-#include <map>
 #include <optional>
 
 #include "launch/command_line.h"
@@ -17,6 +16,7 @@
 #include "launch/run_adapter.h"
 #include "launch/run_end.h"
 #include "launch/run_parts.h"
+#include "launch/runs/summary.h"
 #include "runtime/base/file.h"
 #include "runtime/base/log.h"
 #include "runtime/base/process.h"
@@ -47,7 +47,7 @@ ResolvedRun resolve(const std::vector<std::string>& arguments, const std::string
   return run;
 }
 
-void refuse_busy(const RunFolder& folder, const std::optional<std::map<std::string, QueuedJob>>& queued) {
+void refuse_busy(const RunFolder& folder, const QueuedJobs& queued) {
   const auto refuse = [&](const std::string& found, const std::string& remedy) {
     throw IoError({.who = "run folder " + folder.root().string(), .found = found, .expected = "", .remedy = remedy});
   };
@@ -57,10 +57,6 @@ void refuse_busy(const RunFolder& folder, const std::optional<std::map<std::stri
   if (!record || !queued) return;
   if (const auto job = queued->find(record->job); job != queued->end())
     refuse("job " + record->job + " is queued for it (" + job->second.state + ")", "scancel " + record->job + ", or another run.name");
-}
-
-bool names_every_run(const std::vector<std::string>& arguments) {
-  return std::ranges::any_of(arguments, [](const auto& a) { return a.starts_with("run.name=") && a.find("%a") != std::string::npos; });
 }
 
 // What was there before, to be put back where sbatch refuses.
@@ -112,64 +108,76 @@ void record(const Submission& submission, const std::vector<std::string>& jobs) 
   }
 }
 
+// An array's indices; one empty one where there is no array.
+std::vector<std::string> indices_of(const SubmitOptions& options) {
+  if (options.job.array.empty()) return {""};
+  const auto refuse = [](const std::string& who, const std::string& found, const std::string& expected, const std::string& remedy) {
+    throw ConfigError({.who = who, .found = found, .expected = expected, .remedy = remedy});
+  };
+  if (!options.then.empty())
+    refuse("--then", "an array (--array " + options.job.array + ")", "one run", "submit the stages by themselves, with --after");
+  for (const auto& argument : options.arguments)
+    if (argument.find("%a") != std::string::npos && (argument.starts_with("run.name=") || argument.starts_with("run.folder=")))
+      refuse(argument, "%a", "a name for all of the array's runs, behind which each index is put", "leave %a out");
+  std::vector<std::string> indices;
+  for (const auto index : array_indices(options.job.array)) indices.push_back(std::to_string(index));
+  return indices;
+}
+
+// The request, with what the recipe and this process add.
+BatchJob job_of(const SubmitOptions& options, const RunConfig& config) {
+  auto job = options.job;
+  if (!job.after.empty() && !is_job_id(job.after))
+    throw ConfigError(
+        {.who = "--after " + job.after, .found = "no job's number", .expected = "one as sbatch gave it, such as 123", .remedy = ""});
+  if (!job.array.empty() && config.run.name.empty())
+    throw ConfigError(
+        {.who = "run.name", .found = "empty", .expected = "a name for an array's runs, behind which each index is put", .remedy = ""});
+  const auto parent = fs::absolute(config.run.folder).lexically_normal();
+  job.name = config.run.name.empty() ? fresh_run_name(parent) : config.run.name;
+  job.run_folder = parent / (job.array.empty() ? job.name : job.name + "-");
+  job.working_folder = fs::current_path();
+  job.herd = fs::read_symlink("/proc/self/exe").string();
+  if (job.cpus_per_rank == 0) job.cpus_per_rank = config.model.threads;
+  return job;
+}
+
+void refuse_taken(const std::vector<Submission::Element>& elements, bool ask_queue) {
+  std::vector<RunFolder> folders;
+  for (const auto& element : elements) folders.push_back(element.folder);
+  const auto queued = ask_queue ? queue_for(folders) : std::nullopt;
+  for (const auto& element : elements) {
+    refuse_busy(element.folder, queued);
+    refuse_used(element.folder, element.run.config.checkpoint.resume);
+  }
+}
+
 }  // namespace
 
 Submission prepare(const SubmitOptions& options) {
   const auto site = load_site(options.site);
   const auto site_name = site_file(options.site).stem().string();
-  auto job = options.job;
-  if (!job.after.empty() && !is_job_id(job.after))
-    throw ConfigError(
-        {.who = "--after " + job.after, .found = "no job's number", .expected = "one as sbatch gave it, such as 123", .remedy = ""});
-  std::vector<std::string> indices{""};
-  if (!job.array.empty()) {
-    indices.clear();
-    for (const auto index : array_indices(job.array)) indices.push_back(std::to_string(index));
-    if (!options.then.empty())
-      throw ConfigError({.who = "--then",
-                         .found = "an array (--array " + job.array + ")",
-                         .expected = "one run",
-                         .remedy = "submit the stages by themselves, with --after"});
-    if (names_every_run(options.arguments))
-      throw ConfigError(
-          {.who = "run.name", .found = "%a", .expected = "a name for all, behind which each index is put", .remedy = "leave %a out"});
-  }
-  const bool dry = options.dry_run;
-  const auto queued = dry ? std::nullopt : queued_jobs();
-  const auto first = resolve(options.arguments, indices.front(), "");
-  if (!job.array.empty() && first.config.run.name.empty())
-    throw ConfigError(
-        {.who = "run.name", .found = "empty", .expected = "a name for an array's runs, behind which each index is put", .remedy = ""});
-  const auto parent = fs::absolute(first.config.run.folder).lexically_normal();
-  job.name = first.config.run.name.empty() ? fresh_run_name(parent) : first.config.run.name;
-  job.working_folder = fs::current_path();
-  job.herd = fs::read_symlink("/proc/self/exe").string();
-  job.run_folder = parent / (job.array.empty() ? job.name : job.name + "-");
-  const auto& resume = first.config.checkpoint.resume;
-  job.resume = resume == "none" || resume == "auto" ? "auto" : fs::absolute(resume).string();
-  if (job.cpus_per_rank == 0) job.cpus_per_rank = first.config.model.threads;
+  const auto indices = indices_of(options);
+  const auto job = job_of(options, resolve(options.arguments, indices.front(), "").config);
 
   Submission submission;
   for (const auto& index : indices) {
     const auto name = index.empty() ? job.name : job.name + "-" + index;
-    Submission::Element element{.index = index,
-                                .folder = RunFolder(parent / name),
-                                .fresh = !fs::exists(parent / name),
-                                .run = resolve(options.arguments, index, name)};
-    if (fs::absolute(element.run.config.run.folder).lexically_normal() != parent)
-      throw ConfigError({.who = "run.folder", .found = "%a", .expected = "one folder for all elements of an array", .remedy = ""});
-    check_fit(job, site, element.run.config);
-    refuse_busy(element.folder, queued);
-    refuse_used(element.folder, element.run.config.checkpoint.resume);
-    submission.elements.push_back(std::move(element));
+    const auto root = job.run_folder.parent_path() / name;
+    submission.elements.push_back(
+        {.index = index, .folder = RunFolder(root), .fresh = !fs::exists(root), .run = resolve(options.arguments, index, name)});
+    check_fit(job, site, submission.elements.back().run.config);
   }
-  const auto& folder = submission.elements.front().folder.root();
-  submission.scripts.push_back({.name = "train", .file = folder / "train.sbatch", .text = train_script(job, site, site_name)});
-  const auto& config = submission.elements.front().run.config;
-  for (const auto& stage : stages_of(options.then, {.folder = folder, .base = config.model.path, .adapter = makes_adapter(config.peft)})) {
-    submission.scripts.push_back(
-        {.name = stage.name, .file = folder / (stage.name + ".sbatch"), .text = stage_script(job, stage, site, site_name)});
-  }
+  refuse_taken(submission.elements, !options.dry_run);
+
+  const auto& first = submission.elements.front();
+  const auto add = [&](const std::string& name, const std::string& text) {
+    submission.scripts.push_back({.name = name, .file = first.folder.root() / (name + ".sbatch"), .text = text});
+  };
+  add("train", train_script(job, site, site_name));
+  const TrainedRun trained{
+      .folder = first.folder.root(), .base = first.run.config.model.path, .adapter = makes_adapter(first.run.config.peft)};
+  for (const auto& stage : stages_of(options.then, trained)) add(stage.name, stage_script(job, stage, site, site_name));
   return submission;
 }
 

@@ -19,7 +19,7 @@ bool lives(const RunFolder& folder) {
   return holder && holder->living;
 }
 
-bool waits(const RunFolder& folder) { return summarise(folder, queued_jobs()).state == RunState::kWaiting; }
+bool waits(const RunFolder& folder) { return summarise(folder, queue_for({folder})).state == RunState::kWaiting; }
 
 std::string last_lines(const std::string& text, std::size_t lines) {
   auto begin = text.size();

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <tuple>
+#include <utility>
 
 #include "launch/jobs/job_record.h"
 #include "launch/run_end.h"
@@ -113,6 +114,11 @@ const char* name(RunState state) {
   return "damaged";
 }
 
+QueuedJobs queue_for(const std::vector<RunFolder>& runs) {
+  const bool any = std::ranges::any_of(runs, [](const auto& run) { return fs::exists(run.job()); });
+  return any ? queued_jobs() : QueuedJobs(std::in_place);
+}
+
 RunSummary summarise(const RunFolder& folder, const QueuedJobs& queued) {
   RunSummary summary{.folder = folder};
   try {
@@ -130,7 +136,7 @@ bool is_run_folder(const fs::path& path) {
   return fs::is_regular_file(folder.config(), none) || fs::is_regular_file(folder.lock(), none) || fs::is_regular_file(folder.job(), none);
 }
 
-std::vector<RunSummary> summaries_in(const fs::path& folder, const QueuedJobs& queued) {
+std::vector<RunSummary> summaries_in(const fs::path& folder) {
   std::error_code error;
   fs::directory_iterator entries(folder, error);
   if (error)
@@ -138,9 +144,12 @@ std::vector<RunSummary> summaries_in(const fs::path& folder, const QueuedJobs& q
                    .found = error.message(),
                    .expected = "a folder that holds runs",
                    .remedy = "herd runs FOLDER; run.folder of a recipe says where its runs lie"});
-  std::vector<RunSummary> runs;
+  std::vector<RunFolder> folders;
   for (const auto& entry : entries)
-    if (is_run_folder(entry.path())) runs.push_back(summarise(RunFolder(entry.path()), queued));
+    if (is_run_folder(entry.path())) folders.emplace_back(entry.path());
+  const auto queued = queue_for(folders);
+  std::vector<RunSummary> runs;
+  for (const auto& run : folders) runs.push_back(summarise(run, queued));
   std::ranges::sort(runs, {}, [](const auto& run) { return std::tuple(run.started.empty(), run.started, run.name()); });
   return runs;
 }

@@ -39,6 +39,9 @@ struct RunSummary {
 
 using QueuedJobs = std::optional<std::map<std::string, QueuedJob>>;
 
+/// What squeue says, where any of the runs was queued; it is not asked for others. Nothing where it has no answer.
+QueuedJobs queue_for(const std::vector<RunFolder>& runs);
+
 /// Never throws for what lies in the folder: that is damaged, with the error as its detail. @param queued what squeue said; nothing where
 /// there is none.
 RunSummary summarise(const RunFolder& folder, const QueuedJobs& queued);
@@ -47,7 +50,7 @@ RunSummary summarise(const RunFolder& folder, const QueuedJobs& queued);
 bool is_run_folder(const std::filesystem::path& folder);
 
 /// The runs right inside a folder, by their last start, then by name. @throws IoError where it cannot be read.
-std::vector<RunSummary> summaries_in(const std::filesystem::path& folder, const QueuedJobs& queued);
+std::vector<RunSummary> summaries_in(const std::filesystem::path& folder);
 
 /// What a command line calls a run: its folder, or its name in `runs`. @throws ConfigError where that is none.
 RunFolder find_run(const std::string& name, const std::filesystem::path& runs = "runs");

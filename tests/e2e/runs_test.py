@@ -43,7 +43,7 @@ class Runs(unittest.TestCase):
         self.assertGreaterEqual(at_work["step"], 3)
         followed = start("runs", "tail", "-f", self.job.run_folder("stopped"))
         said = self.herd("stop", self.job.run_folder("stopped"), "--wait", "--timeout", "60")
-        self.assertRegex(said, r"process \d+ is told to save and end\nstopped at step \d+: resume=auto goes on with it")
+        self.assertRegex(said, r"^process \d+ is told to save and end\nstopped at step \d+: resume=auto goes on with it\n$")
         self.assertEqual(started.finish().code, PREEMPTED)
         followed = followed.finish(30)
         self.assertEqual(followed.code, 0, followed)
@@ -86,6 +86,7 @@ class Runs(unittest.TestCase):
         name = "looked-at"
         started = self.job.start(name, "train.epochs=1", ranks=1)
         end = time.monotonic() + 30
+        (self.job.folder / "runs").mkdir(exist_ok=True)
         while started.process.poll() is None and time.monotonic() < end:
             self.herd(self.job.folder / "runs", "--json")
         done = started.finish()

@@ -177,7 +177,6 @@ class ScriptAtWork : public testing::Test {
     write_program(scratch_ / "herd", herd);
     auto job = job_in(scratch_.path());
     job.herd = (scratch_ / "herd").string();
-    job.resume = "/other/step-3";
     write_file_atomically(scratch_ / "job.sbatch", train_script(job, {}, "s"));
     fs::remove(requeued());
     return ChildProcess({.command = {"bash", (scratch_ / "job.sbatch").string()},
@@ -201,10 +200,10 @@ TEST_F(ScriptAtWork, QueuesItselfAgainWhenAllIsSavedAndNotElse) {
 TEST_F(ScriptAtWork, BeginsAsTheRecipeSaysAndGoesOnWithItsOwn) {
   const auto told = "echo \"$@\" >" + (scratch_ / "told").string();
   start(told).wait();
-  EXPECT_EQ(read_file(scratch_ / "told"), "train " + run().string() + "/submitted.yaml resume=/other/step-3\n");
+  EXPECT_EQ(read_file(scratch_ / "told"), "train " + run().string() + "/submitted.yaml\n");
   checkpoint("step-4");
   start(told).wait();
-  EXPECT_THAT(read_file(scratch_ / "told"), HasSubstr("resume=auto\n"));
+  EXPECT_THAT(read_file(scratch_ / "told"), HasSubstr("/submitted.yaml resume=auto\n"));
 }
 
 TEST_F(ScriptAtWork, HandsTheSignalOnAndKeepsTheCode) {
