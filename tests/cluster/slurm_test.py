@@ -25,10 +25,11 @@ class Slurm(unittest.TestCase):
     def setUpClass(cls):
         cls.job = Job()
         cls.addClassCleanup(cls.job.close)
-        cls.addClassCleanup(slurm, "stop", "--name", NAME)
-        started = slurm("start", "--name", NAME)
-        assert started.returncode == 0, started
-        cls.environment = {"SLURM_CONF": started.stdout.split("=", 1)[1].strip()}
+        # It is taken down when this end of the pipe is closed, however this process ends.
+        running = subprocess.Popen([SLURM, "run", "--name", NAME, "--", "sh", "-c", "echo $SLURM_CONF $OMPI_MCA_btl; cat"], stdin=subprocess.PIPE,
+                                   stdout=subprocess.PIPE, text=True)
+        cls.addClassCleanup(running.communicate)
+        cls.environment = dict(zip(("SLURM_CONF", "OMPI_MCA_btl"), running.stdout.readline().split(), strict=True))
         cls.job.write("site.yaml", f"""\
 launcher: mpirun
 mpirun_options: [--bind-to, none, --oversubscribe, {KEEPALIVE}]
@@ -78,9 +79,22 @@ signal_s: 10
         except AssertionError:
             raise AssertionError(f"{name}: {self.listed(name)}\n{self.log(name)}") from None
 
+    def wait_until_queued(self, name, seconds=90):
+        """Until its script has ended and it is in the queue again."""
+        self.until(lambda: self.listed(name)["detail"].startswith("PENDING"), seconds, f"{name} is not queued again")
+        return self.listed(name)
+
     def queue_now(self, name):
-        """What SLURM puts off by two minutes, so that a node may come to rest, begins at once."""
-        self.slurm("scontrol", "update", f"jobid={self.record(name)['job']}", "starttime=now")
+        """What SLURM puts off by two minutes, so that a node may come to rest, begins soon."""
+        job = self.record(name)["job"]
+
+        def runs():
+            state = self.slurm("squeue", "-h", "-j", job, "-o", "%T %r")
+            if state == "PENDING BeginTime":
+                self.slurm("scontrol", "update", f"jobid={job}", "starttime=now")
+            return state.startswith("RUNNING")
+
+        self.until(runs, 60, f"job {job} does not begin")
 
     def model(self, name):
         return (self.job.run_folder(name) / "model/model.safetensors").read_bytes()
@@ -102,8 +116,8 @@ signal_s: 10
         self.assertRegex(twice.output, rf"in use by another run \(host \S+, process \d+, job {job}, since")
         self.assertIn("in use by another run", self.submit("preempted", "resume=auto", code=1))
         self.slurm("scancel", "--batch", "--signal=USR1", job)
-        waiting = self.wait_for_state("preempted", "waiting", 60)
-        self.assertIn("PENDING", waiting["detail"])
+        waiting = self.wait_until_queued("preempted")
+        self.assertEqual(waiting["state"], "waiting")
         stopped_at = waiting["step"]
         self.assertLess(stopped_at, 300)
         self.assertIn(f"job {job} is queued for it", self.submit("preempted", "resume=auto", code=1))
@@ -116,7 +130,7 @@ signal_s: 10
     def test_the_end_of_the_time(self):
         self.submit("limit", "--nodes", "2", "--ranks-per-node", "2", "--time", "1", *LONG[1:], "train.epochs=100000", "train.schedule=constant", "train.warmup=0")
         self.wait_for_state("limit", "running", 60)
-        self.wait_for_state("limit", "waiting", 90)
+        self.wait_until_queued("limit")
         self.assertIn("is saved", self.log("limit"))
         self.queue_now("limit")
         self.until(lambda: "going on from" in self.log("limit"), 60, "it did not go on")
@@ -128,7 +142,7 @@ signal_s: 10
         reached = max(self.job.metrics("drained"))
         self.job.wait_for_step("drained", reached + 10, 60)  # what runs there may end there
         self.slurm("scontrol", "update", "nodename=n2", "state=down", "reason=test")  # SLURM itself queues the job again
-        self.wait_for_state("drained", "waiting", 60)
+        self.wait_until_queued("drained")
         self.until(lambda: not living(self.job.run_folder("drained")), 30, "ranks are left over")
         self.slurm("scontrol", "update", "nodename=n2", "state=resume")
         self.queue_now("drained")
@@ -197,7 +211,7 @@ signal_s: 10
         self.assertEqual(done.code, 0, done)
         self.job.wait_for_step("srun", 10, 60)
         self.slurm("scancel", "--batch", "--signal=USR1", self.record("srun")["job"])
-        self.wait_for_state("srun", "waiting", 60)
+        self.wait_until_queued("srun")
         self.queue_now("srun")
         self.wait_for_state("srun", "finished")
         self.assert_as_if_never_stopped("srun")
