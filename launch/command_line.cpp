@@ -24,7 +24,7 @@ bool parse_arguments(CLI::App& app, int argc, char** argv) {
 }
 
 void declare_list(CLI::App& app, const std::string& name, std::vector<std::string>& list, const std::string& what) {
-  app.add_option(name, list, what)->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  app.add_option(name, list, what)->expected(1)->allow_extra_args(false)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
 }
 
 ConfigSources recipe_and_overrides(const std::vector<std::string>& arguments) {

@@ -17,7 +17,9 @@
 #include "launch/plan_command.h"
 #include "launch/predict_command.h"
 #include "launch/quantise_command.h"
+#include "launch/runs_command.h"
 #include "launch/serve_command.h"
+#include "launch/submit_command.h"
 #include "launch/train_command.h"
 #include "runtime/base/exit_codes.h"
 
@@ -49,7 +51,9 @@ const Table<Command>& commands() {
                                         {"plan", {plan_command, "what a recipe's run would take on so many ranks, without running it"}},
                                         {"predict", {predict_command, "answer files of records on every rank of an mpirun or srun, resumably"}},
                                         {"quantize", {quantise_command, "write a dense model with its layers in 2 to 8 bits, by GPTQ"}},
+                                        {"runs", {runs_command, "list runs; show, compare, follow or stop them"}},
                                         {"serve", {serve_command, "answer over HTTP, as OpenAI's API does, with a model and its adapters"}},
+                                        {"submit", {submit_command, "queue a run in SLURM, which saves, queues itself again and goes on"}},
                                         {"train", {train_command, "train what a recipe says, on every rank of an mpirun or srun"}},
                                     }};
   return table;

@@ -12,6 +12,7 @@
 #include "launch/kept_answers.h"
 #include "launch/predict_options.h"
 #include "launch/rank_failure.h"
+#include "launch/run_end.h"
 #include "launch/run_start.h"
 #include "launch/speaker.h"
 #include "parallel/comm/agree.h"

@@ -9,8 +9,9 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "launch/run_end.h"
+#include "launch/run_settings.h"
 #include "parallel/comm/agree.h"
-#include "parallel/comm/flight_compare.h"
 #include "runtime/base/affinity.h"
 #include "runtime/base/file.h"
 #include "runtime/base/hash.h"
@@ -23,38 +24,16 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// A result or checkpoint that a new run would write over.
-std::optional<fs::path> left_by_a_run(const RunFolder& folder) {
-  for (const auto& path : {folder.checkpoints() / "latest", folder.adapter(), folder.model()}) {
-    if (fs::exists(path)) return path;
-  }
-  return std::nullopt;
-}
-
-void refuse_used(const RunFolder& folder, const std::string& resume) {
-  const auto left = left_by_a_run(folder);
-  if (!left || resume != "none") return;
-  throw IoError({.who = "run folder " + folder.root().string(),
-                 .found = "what an earlier run left there (" + left->filename().string() + ")",
-                 .expected = "a new run's folder",
-                 .remedy = "resume=auto goes on with that run; another run.name begins a new one"});
-}
-
 // Why the run before this one in the same folder ended, as far as its ranks could tell.
 std::vector<std::string> former_end(const RunFolder& folder) {
-  if (const auto cause = first_cause(folder))
-    return {fmt::format("the run before this one ended at {}Z by rank {} on {}: {}", cause->time.substr(0, 19), cause->rank, cause->host,
-                        cause->message)};
-  if (!fs::exists(folder.flight())) return {};
-  try {
-    const auto flights = read_flights(folder.flight());
-    if (std::all_of(flights.begin(), flights.end(), [](const auto& f) { return f.activity == kEnded; })) return {};
-    std::vector<std::string> lines{"the run before this one ended without a word"};
-    for (const auto& finding : compare_flights(flights)) lines.push_back("its flight logs: " + finding);
-    return lines;
-  } catch (const IoError& error) {
-    return {fmt::format("the flight logs of the run before this one: {}", error.what())};
-  }
+  const auto end = run_end(folder);
+  if (end.cause)
+    return {fmt::format("the run before this one ended at {}Z by rank {} on {}: {}", end.cause->time.substr(0, 19), end.cause->rank, end.cause->host,
+                        end.cause->message)};
+  if (end.orderly) return {};
+  std::vector<std::string> lines{"the run before this one ended without a word"};
+  for (const auto& finding : end.findings) lines.push_back("its flight logs: " + finding);
+  return lines;
 }
 
 // The program and the library that it shares with its modules, by their bytes.
@@ -67,14 +46,6 @@ std::string build_fingerprint() {
     hasher.update(bytes.data(), bytes.size());
   }
   return hasher.hex();
-}
-
-using Settings = std::map<std::string, std::string>;
-
-void add_settings(const ConfigNode& node, const std::string& path, Settings& settings) {
-  if (!node.is_map()) settings[path] = to_flow(node);
-  for (const auto& entry : node.items)
-    if (node.is_map()) add_settings(entry, path.empty() ? entry.key : path + "." + entry.key, settings);
 }
 
 void compare(const Settings& mine, const Settings& first) {
@@ -109,8 +80,7 @@ void check_same_start(const ResolvedRun& run, Communicator& communicator) {
 }
 
 void check_same_recipe(const ResolvedRun& run, Communicator& communicator) {
-  Settings settings;
-  add_settings(run.tree, "", settings);
+  const auto settings = settings_of(run.tree);
   const auto first = broadcast_string(communicator, nlohmann::json(settings).dump());
   agree(communicator, [&] { compare(settings, nlohmann::json::parse(first).get<Settings>()); });
 }

@@ -13,9 +13,6 @@ struct ClaimedFolder {
   std::optional<RunLock> lock;
 };
 
-/// The last note() of a rank that ended in order.
-inline constexpr const char* kEnded = "the end";
-
 /// @throws ConfigError on all ranks where one runs another build of herd, or read another recipe: its first setting that differs.
 void check_same_start(const ResolvedRun& run, Communicator& communicator);
 /// The second part of it alone, for a recipe that has been added to.

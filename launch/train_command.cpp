@@ -6,6 +6,7 @@
 #include "launch/hub_places.h"
 #include "launch/rank_failure.h"
 #include "launch/run_adapter.h"
+#include "launch/run_end.h"
 #include "launch/run_start.h"
 #include "launch/train_run.h"
 #include "parallel/comm/agree.h"

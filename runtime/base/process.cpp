@@ -54,6 +54,9 @@ std::string host_name() {
 }
 
 std::string job_id() {
+  // An element of an array by the array's number: its own may be that of the whole array.
+  if (const char *array = std::getenv("SLURM_ARRAY_JOB_ID"), *element = std::getenv("SLURM_ARRAY_TASK_ID"); array && element && *array && *element)
+    return fmt::format("{}_{}", array, element);
   for (const char* variable : {"SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID"})
     if (const char* value = std::getenv(variable); value && *value) return value;
   return "";

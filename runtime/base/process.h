@@ -15,7 +15,7 @@ ProcessMemory process_memory();
 /// The host's name, "localhost" where the system gives none.
 std::string host_name();
 
-/// The batch system's name for this job (SLURM_JOB_ID, PBS_JOBID, LSB_JOBID), "" outside of one.
+/// The batch system's name for this job (SLURM_JOB_ID, or `12_3` for an array's element; PBS_JOBID, LSB_JOBID), "" outside of one.
 std::string job_id();
 
 /// Seconds since 1970, wall clock.

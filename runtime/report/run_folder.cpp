@@ -6,7 +6,10 @@
 
 #include <cerrno>
 #include <charconv>
+#include <chrono>
+#include <regex>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include "runtime/base/log.h"
@@ -29,9 +32,17 @@ std::string owner_of(const fs::path& lock) {
   return owner.empty() ? "a run that has just begun" : owner;
 }
 
+// A look at the lock (lock_holder) holds it for a moment.
+constexpr int kLooks = 20;
+constexpr auto kLook = std::chrono::milliseconds(10);
+
 void take(File& file, const RunFolder& folder) {
-  while (flock(file.descriptor(), LOCK_EX | LOCK_NB) != 0) {
+  for (int tries = 0; flock(file.descriptor(), LOCK_EX | LOCK_NB) != 0;) {
     if (errno == EINTR) continue;
+    if (errno == EWOULDBLOCK && ++tries < kLooks) {
+      std::this_thread::sleep_for(kLook);
+      continue;
+    }
     if (errno == EWOULDBLOCK)
       throw IoError({.who = "run folder " + folder.root().string(),
                      .found = "in use by another run (" + owner_of(folder.lock()) + ")",
@@ -41,6 +52,16 @@ void take(File& file, const RunFolder& folder) {
     log_warning("{}: this file system has no locks; nothing keeps a second run out of this folder", folder.root().string());
     return;
   }
+}
+
+// What whoami() wrote. A lock whose run has only just begun, or one of another hand, has its text alone.
+LockHolder parse_holder(std::string text) {
+  static const std::regex form(R"(host (.*), process (\d{1,9})(?:, job (.*))?, since (\S+))");
+  LockHolder holder;
+  if (std::smatch found; std::regex_match(text, found, form))
+    holder = {.host = found[1], .process = std::stoi(found[2]), .job = found[3], .since = found[4]};
+  holder.text = std::move(text);
+  return holder;
 }
 
 std::vector<fs::path> rank_files(const fs::path& folder, std::string_view ending) {
@@ -90,6 +111,23 @@ RunFolder new_run_folder(const fs::path& parent) {
     if (fs::create_directory(folder, error)) return RunFolder(std::move(folder));  // atomic: false where somebody was first
     if (error) throw io_error(folder, "cannot make this folder", error.value());
   }
+}
+
+std::optional<LockHolder> lock_holder(const RunFolder& folder) {
+  if (!fs::exists(folder.lock())) return std::nullopt;
+  const File file(folder.lock(), File::Mode::read);
+  const bool taken = flock(file.descriptor(), LOCK_SH | LOCK_NB) == 0;
+  const bool living = !taken && errno == EWOULDBLOCK;
+  if (taken) flock(file.descriptor(), LOCK_UN);
+  auto holder = parse_holder(owner_of(folder.lock()));
+  holder.living = living;
+  return holder;
+}
+
+std::string fresh_run_name(const fs::path& parent) {
+  const auto date = utc_now().substr(0, 10);
+  for (int count = 0;; ++count)
+    if (auto name = date + "-" + letters(count); !fs::exists(parent / name)) return name;
 }
 
 RunLock::RunLock(const RunFolder& folder)

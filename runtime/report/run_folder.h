@@ -20,6 +20,7 @@ namespace herd {
 ///     errors/rank-N.txt    the first error of each rank that failed
 ///     flight/rank-N.flight its last operations, readable after its death: herd flight
 ///     lock                 who is at work here
+///     job.json, submitted.yaml, stop   of a run that herd submit queued: docs/slurm.md
 class RunFolder {
  public:
   /// Names places and touches nothing: for the ranks beside rank 0 and for readers.
@@ -38,6 +39,9 @@ class RunFolder {
   std::filesystem::path errors() const { return root_ / "errors"; }
   std::filesystem::path flight() const { return root_ / "flight"; }
   std::filesystem::path lock() const { return root_ / "lock"; }
+  std::filesystem::path job() const { return root_ / "job.json"; }
+  std::filesystem::path submitted() const { return root_ / "submitted.yaml"; }
+  std::filesystem::path stop() const { return root_ / "stop"; }
 
  private:
   std::filesystem::path root_;
@@ -46,6 +50,21 @@ class RunFolder {
 /// A folder for a new run, made inside `parent` by the date and the first free letter: `2026-11-21-a`, … `-z`, `-aa`, ….
 /// Two runs that start at once get two folders. Rank 0 calls it and tells the others. @throws IoError
 RunFolder new_run_folder(const std::filesystem::path& parent);
+/// The name that it would take now.
+std::string fresh_run_name(const std::filesystem::path& parent);
+
+/// Who took a run folder last: `host n1, process 4711, job 12, since 2026-11-21T01:18:05Z`.
+struct LockHolder {
+  std::string host;
+  int process = 0;
+  std::string job;    ///< "" outside of a batch system
+  std::string since;  ///< `2026-11-21T01:18:05Z`
+  bool living = false;  ///< the lock is held; else the run has ended, however that was
+  std::string text;
+};
+
+/// Nothing where no run has ever taken the folder. Looks without disturbing the run. @throws IoError where the lock cannot be read.
+std::optional<LockHolder> lock_holder(const RunFolder& folder);
 
 /// Holds a run folder for one living run: made by rank 0 before anything is written there, kept until the run ends.
 /// The kernel lets go of the lock with the process, however that ends, so a dead run's folder is free at once. On NFS the lock

@@ -13,3 +13,5 @@ herd_test(launch/checkpoint_command LIBRARIES herd_launch nlohmann_json::nlohman
 herd_test(launch/plan TIMEOUT 400 LIBRARIES herd_launch nlohmann_json::nlohmann_json)
 # What oneDNN takes for a bf16 product differs by CPU (1.5 to 2.5 % of these small runs with AVX-512 and AMX, nothing with AVX2); the plan is held to 1 %.
 set_tests_properties(launch/plan PROPERTIES ENVIRONMENT ONEDNN_MAX_CPU_ISA=AVX2)
+herd_test(launch/submit NO_TORCH LIBRARIES herd_launch nlohmann_json::nlohmann_json)
+herd_test(launch/runs NO_TORCH LIBRARIES herd_launch nlohmann_json::nlohmann_json)
