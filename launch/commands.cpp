@@ -18,6 +18,7 @@
 #include "launch/predict_command.h"
 #include "launch/quantise_command.h"
 #include "launch/serve_command.h"
+#include "launch/sweep_command.h"
 #include "launch/train_command.h"
 #include "runtime/base/exit_codes.h"
 
@@ -50,6 +51,7 @@ const Table<Command>& commands() {
                                         {"predict", {predict_command, "answer files of records on every rank of an mpirun or srun, resumably"}},
                                         {"quantize", {quantise_command, "write a dense model with its layers in 2 to 8 bits, by GPTQ"}},
                                         {"serve", {serve_command, "answer over HTTP, as OpenAI's API does, with a model and its adapters"}},
+                                        {"sweep", {sweep_command, "run many points of a recipe, resumably, and say which is best"}},
                                         {"train", {train_command, "train what a recipe says, on every rank of an mpirun or srun"}},
                                     }};
   return table;

@@ -1,15 +1,13 @@
 #include "runtime/report/run_folder.h"
 
 #include <fmt/format.h>
-#include <sys/file.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <charconv>
 #include <string_view>
 #include <vector>
 
-#include "runtime/base/log.h"
+#include "runtime/base/lone_lock.h"
 #include "runtime/base/process.h"
 #include "runtime/base/temporary.h"
 
@@ -17,31 +15,6 @@ namespace herd {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string whoami() {
-  const auto job = job_id();
-  return fmt::format("host {}, process {}{}, since {}", host_name(), getpid(), job.empty() ? "" : ", job " + job, utc_now().substr(0, 19) + "Z");
-}
-
-std::string owner_of(const fs::path& lock) {
-  auto owner = read_file(lock);
-  while (owner.ends_with('\n')) owner.pop_back();
-  return owner.empty() ? "a run that has just begun" : owner;
-}
-
-void take(File& file, const RunFolder& folder) {
-  while (flock(file.descriptor(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno == EINTR) continue;
-    if (errno == EWOULDBLOCK)
-      throw IoError({.who = "run folder " + folder.root().string(),
-                     .found = "in use by another run (" + owner_of(folder.lock()) + ")",
-                     .expected = "",
-                     .remedy = "wait for that run or end it, or give this one a folder of its own (run.name=…)"});
-    if (errno != ENOLCK && errno != ENOSYS && errno != EOPNOTSUPP) throw io_error(folder.lock(), "cannot lock", errno);
-    log_warning("{}: this file system has no locks; nothing keeps a second run out of this folder", folder.root().string());
-    return;
-  }
-}
 
 std::vector<fs::path> rank_files(const fs::path& folder, std::string_view ending) {
   std::vector<fs::path> files;
@@ -94,10 +67,10 @@ RunFolder new_run_folder(const fs::path& parent) {
 
 RunLock::RunLock(const RunFolder& folder)
     : file_((make_folder(folder.root()), File(folder.lock(), File::Mode::append))) {
-  take(file_, folder);
-  // In place: a renamed new file would be another lock.
-  if (ftruncate(file_.descriptor(), 0) != 0) throw io_error(folder.lock(), "cannot write", errno);
-  file_.write(whoami() + "\n");
+  lock_alone(file_, {.who = "run folder " + folder.root().string(),
+                     .found = "in use by another run",
+                     .expected = "",
+                     .remedy = "wait for that run or end it, or give this one a folder of its own (run.name=…)"});
   remove_leftovers(folder.root());
   remove_leftovers(folder.errors());
   auto left = cause_files(folder);
