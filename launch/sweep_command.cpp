@@ -86,6 +86,7 @@ void print_plan(const sweep::SweepFile& file, const sweep::Plan& plan, const std
   fmt::print("\n");
 }
 
+// The last line that it said: warnings stand before it.
 std::string output_of(const std::vector<std::string>& command, const fs::path& file) {
   File output(file, File::Mode::replace);
   ChildProcess child({.command = command, .environment = {}, .folder = {}, .output = output.descriptor()});
@@ -93,7 +94,7 @@ std::string output_of(const std::vector<std::string>& command, const fs::path& f
   auto text = read_file(file);
   while (text.ends_with('\n')) text.pop_back();
   if (code != 0) throw IoError({.who = command.front(), .found = fmt::format("exit code {}: {}", code, text), .expected = "a job", .remedy = "the sweep's 'slurm' holds options of sbatch"});
-  return text;
+  return text.substr(text.rfind('\n') + 1);
 }
 
 int submit_array(const SweepArguments& arguments, const sweep::SweepFile& file, const sweep::Plan& plan, const sweep::Ledger& ledger) {

@@ -8,9 +8,10 @@ namespace herd::sweep {
 namespace {
 
 // The schema speaks of `herd config`, which knows a run's keys alone.
-ConfigError of_sweep(const ConfigError& error) {
+ConfigError of_sweep(const ConfigError& error, const std::string& file) {
   constexpr std::string_view kConfig = "herd config --explain", kSweep = "herd sweep --explain";
   auto complaint = error.complaint();
+  if (complaint.who == Origin{}.source) complaint.who = file;  // what is missing stands nowhere
   if (const auto at = complaint.remedy.find(kConfig); at != std::string::npos) complaint.remedy.replace(at, kConfig.size(), kSweep);
   return ConfigError(std::move(complaint));
 }
@@ -109,7 +110,7 @@ SweepFile read_sweep(const std::filesystem::path& file, const std::vector<std::s
     if (sweep.options.folder.empty()) sweep.options.folder = ("runs/sweeps" / file.stem()).string();
     return sweep;
   } catch (const ConfigError& error) {
-    throw of_sweep(error);
+    throw of_sweep(error, file.string());
   }
 }
 
@@ -120,7 +121,7 @@ std::string explain_sweep(const std::string& key) {
   try {
     return schema.explain(key);
   } catch (const ConfigError& error) {
-    throw of_sweep(error);
+    throw of_sweep(error, "");
   }
 }
 
