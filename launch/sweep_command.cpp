@@ -143,7 +143,7 @@ int run_sweep(const SweepArguments& arguments, const sweep::SweepFile& file, con
     hold.emplace(ledger.root(), "the sweep");
     write_file_atomically(ledger.root() / "sweep.yaml", to_yaml(file.tree, true));
   }
-  sweep::Share share{.failed_only = arguments.failed, .with_others = !alone};
+  sweep::Share share{.failed_only = arguments.failed};
   if (!alone) std::tie(share.part, share.parts) = part_of(arguments.worker);
   make_folder(ledger.root());
   sweep::Queue queue(plan, ledger, options, share);

@@ -78,7 +78,7 @@ std::optional<std::size_t> Queue::next_point(std::int64_t& stop_after) {
 
 std::optional<Task> Queue::take() {
   const WaitingLock lock(ledger_.root() / "queue.lock", "takes a point of this sweep");
-  if (share_.with_others) refresh();
+  refresh();
   later_ = false;
   Task task;
   const auto point = next_point(task.stop_after);

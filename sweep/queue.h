@@ -18,12 +18,11 @@ struct Task {
 /// Which points a process may run.
 struct Share {
   bool failed_only = false;      ///< those that have failed, and no others
-  bool with_others = false;      ///< other processes take from the same sweep
   std::int64_t part = 0, parts = 1;  ///< each point whose number leaves `part` when divided by `parts`; asha's are everybody's
 };
 
-/// What is left to do of a sweep, by the states in its folder. Several processes may each have one over the same folder: a point is taken under a lock of the queue,
-/// and held by a lock of its own.
+/// What is left to do of a sweep, by the states in its folder, which are read anew for each task: several processes may take from one folder. A point is taken under a
+/// lock of the queue, and held by a lock of its own.
 class Queue {
  public:
   Queue(const Plan& plan, const Ledger& ledger, const SweepOptions& options, Share share);

@@ -70,10 +70,10 @@ class Runner {
   // Begins what there is place for. Whether there is more to do that cannot be begun now.
   bool fill() {
     while (std::ssize(runs_) < how_.slots && !out_of_time()) {
-      if (Clock::now() < next_look_) return true;
+      if (Clock::now() < next_look_) return queue_.later();
       auto task = queue_.take();
       if (!task) {
-        if (queue_.later()) next_look_ = Clock::now() + std::chrono::milliseconds(500);
+        next_look_ = Clock::now() + std::chrono::milliseconds(500);
         return queue_.later();
       }
       begin(std::move(*task));
@@ -117,6 +117,7 @@ class Runner {
       const auto& standing = queue_.ended(run->task, *code, seconds, asked);
       tell(plan_.points()[run->task.point], standing, seconds);
       run = runs_.erase(run);
+      next_look_ = {};
       how_.changed();
     }
   }

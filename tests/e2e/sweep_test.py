@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import stat
+import subprocess
 import time
 import unittest
 
@@ -106,6 +107,21 @@ class Sweep(unittest.TestCase):
         done = run("train", self.folder / "best/config.yaml")
         self.assertEqual(done.code, 0, done)
         self.assertEqual(losses(self.folder / "best/run"), self.metrics(best[0]), "the best point's recipe is its run")
+
+    def test_a_full_disk_of_one_point_is_its_own(self):
+        self.write("set: {train.max_steps: 2}\nparameters: {train.learning_rate: [1e-3, 2e-3, 3e-3]}\n")
+        names = re.findall(r"^([0-9a-f]{16}) ", self.sweep("--dry-run").output, re.MULTILINE)
+        small = self.folder / "points" / names[1] / "run"
+        small.mkdir(parents=True)
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "herd-test", small], capture_output=True).returncode:
+            self.skipTest("no right to mount a small tmpfs")
+        self.addCleanup(subprocess.run, ["umount", "-l", small])
+        self.sweep(code=FAILURE)
+        self.assertEqual([self.states()[name]["state"] for name in names], ["finished", "failed", "finished"])
+        self.assertIn("No space left", self.states()[names[1]]["error"])
+        subprocess.run(["mount", "-o", "remount,size=64m", small], check=True)
+        self.sweep("--failed")
+        self.assertEqual(self.counts(), {"finished": 3})
 
     def test_bad_files_are_refused_before_anything_runs(self):
         for text, told in [("parameters: {train.lerning_rate: [1]}\n", "did you mean 'train.learning_rate'?"), ("parameters: {train.epochs: []}\n", "has no values"),

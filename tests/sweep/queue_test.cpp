@@ -128,7 +128,7 @@ TEST_F(QueueTest, WhatASubmitterLeftRunningGoesOnOnceNobodyHasIt) {
   std::optional<Queue> one(queue());
   auto task = one->take();
   const auto first = task->point;
-  auto other = queue({.with_others = true});
+  auto other = queue();
   const auto second = other.take();
   EXPECT_NE(second->point, first);
   EXPECT_TRUE(test::outcome_of<IoError>([&] { Hold(ledger_.folder(plan_->points()[first].id), "the point"); }).find("at work already (host ") != std::string::npos);
@@ -136,14 +136,14 @@ TEST_F(QueueTest, WhatASubmitterLeftRunningGoesOnOnceNobodyHasIt) {
   one.reset();
   RunLock run_lock{RunFolder(run(first))};  // but its run lives
   EXPECT_NE(other.take()->point, first);
-  auto only = queue({.with_others = true, .part = 0, .parts = 4});
+  auto only = queue({.part = 0, .parts = 4});
   EXPECT_FALSE(only.take());
   EXPECT_TRUE(only.later());
 }
 
 TEST_F(QueueTest, PartsShareThePoints) {
   begin(kGrid);
-  auto one = queue({.with_others = true, .part = 1, .parts = 3});
+  auto one = queue({.part = 1, .parts = 3});
   EXPECT_EQ(one.take()->point, 1u);
   EXPECT_FALSE(one.take());
   EXPECT_FALSE(one.later());
@@ -151,7 +151,7 @@ TEST_F(QueueTest, PartsShareThePoints) {
 
 TEST_F(QueueTest, APreemptedPointIsNotTriedWithoutEnd) {
   begin(kGrid);
-  auto one = queue({.with_others = true, .part = 0, .parts = 4});
+  auto one = queue({.part = 0, .parts = 4});
   int starts = 0;
   while (auto task = one.take()) {
     ++starts;
