@@ -69,6 +69,7 @@ void Ledger::write(const std::string& id, const Standing& standing) const {
   if (standing.exit_code) stored["exit_code"] = *standing.exit_code;
   if (standing.value) stored["value"] = *standing.value;
   for (const auto rung : standing.rungs) stored["rungs"].push_back(number_or_null(rung));
+  make_folder(folder(id));
   write_file_atomically(folder(id) / "state.json", stored.dump(2, ' ', false, json::error_handler_t::replace) + "\n");
 }
 

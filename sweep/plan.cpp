@@ -9,6 +9,7 @@
 #include "runtime/base/config_files.h"
 #include "runtime/base/parallel_for.h"
 #include "runtime/base/text.h"
+#include "sweep/draws.h"
 
 namespace herd::sweep {
 namespace {

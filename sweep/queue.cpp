@@ -77,6 +77,7 @@ std::optional<std::size_t> Queue::next_point(std::int64_t& stop_after) {
 }
 
 std::optional<Task> Queue::take() {
+  make_folder(ledger_.root());
   const WaitingLock lock(ledger_.root() / "queue.lock", "takes a point of this sweep");
   refresh();
   later_ = false;

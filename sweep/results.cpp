@@ -77,7 +77,7 @@ std::vector<Row> rows_of(const Plan& plan, const std::vector<Standing>& standing
   const auto place = [&](const std::pair<Row, bool>& entry) {
     const auto& row = entry.first;
     const auto value = row.mean ? (options.goal == Goal::kMin ? *row.mean : -*row.mean) : 0;
-    return std::tuple(!row.mean, row.mean ? -static_cast<std::int64_t>(row.rungs) : 0, entry.second, value);
+    return std::tuple(!row.mean, row.mean ? -static_cast<std::int64_t>(row.rungs) : 0, row.mean && entry.second, value);
   };
   std::stable_sort(all.begin(), all.end(), [&](const auto& a, const auto& b) { return place(a) < place(b); });
   std::vector<Row> rows;

@@ -186,7 +186,7 @@ Setting with_keys(const Axis& axis, std::vector<ConfigNode> values) {
 }
 
 ConfigNode number_node(const Axis& axis, double number) {
-  auto node = axis.range->whole ? write_value(static_cast<std::int64_t>(number)) : write_value(number);
+  auto node = axis.range->whole ? herd::write_value(static_cast<std::int64_t>(number)) : herd::write_value(number);
   node.origin = axis.origin;
   return node;
 }

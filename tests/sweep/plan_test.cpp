@@ -29,7 +29,8 @@ class PlanTest : public testing::Test {
   }
   std::vector<std::string> ids(const std::string& text, const std::string& recipe = "model: {path: m}\ndata: {sets: [a.json]}\n") {
     std::vector<std::string> out;
-    for (const auto& point : plan(text, recipe).points()) out.push_back(point.id);
+    const auto all = plan(text, recipe);
+    for (const auto& point : all.points()) out.push_back(point.id);
     return out;
   }
   std::string refused(const std::string& text) {

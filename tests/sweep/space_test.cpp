@@ -127,7 +127,7 @@ TEST_F(Space, ALatinHypercubeDrawsOnceFromEachStratumOfEachParameter) {
 
 TEST_F(Space, WhatIsWrongIsToldWithItsPlace) {
   EXPECT_THAT(refused("parameters:\n  a: []\n"), testing::AllOf(testing::StartsWith(":2:6: "), HasSubstr("'a' has no values")));
-  EXPECT_THAT(refused("parameters:\n  a: 3\n"), testing::StartsWith(":2:6: found 'a' is 3; expected a list of values"));
+  EXPECT_THAT(refused("parameters:\n  a: 3\n"), testing::StartsWith(":2:6: 'a' is 3; expected a list of values"));
   EXPECT_THAT(refused("parameters:\n  a: {low: 1, hihg: 2}\n"), testing::AllOf(testing::StartsWith(":2:15: "), HasSubstr("did you mean 'high'?")));
   EXPECT_THAT(refused("parameters:\n  a: {low: 1}\n"), testing::AllOf(testing::StartsWith(":2:6: "), HasSubstr("has no 'high'")));
   EXPECT_THAT(refused("parameters:\n  a: {low: 3, high: 2, count: 2}\n"), HasSubstr("from 3 to 2"));
