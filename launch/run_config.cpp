@@ -79,13 +79,26 @@ void refuse_unread(const ResolvedRun& run) {
   }
 }
 
+// @param gather makes the recipe's tree of the schema's short forms.
+ResolvedRun resolved(const auto& gather) {
+  ResolvedRun run;
+  Schema schema;
+  describe(schema, run.config);
+  schema.check_with([&run] { run.config.validate(); });
+  schema.load(gather(schema.aliases()));
+  run.tree = schema.store();
+  refuse_unread(run);
+  return run;
+}
+
 }  // namespace
 
 ResolvedRun resolve_run(const ConfigSources& sources) {
-  ResolvedRun run;
-  run.tree = load_config(run.config, sources);
-  refuse_unread(run);
-  return run;
+  return resolved([&](const auto& aliases) { return gather_config(sources, aliases); });
+}
+
+ResolvedRun resolve_tree(const ConfigNode& tree) {
+  return resolved([&](const auto&) { return tree; });
 }
 
 }  // namespace herd

@@ -37,5 +37,7 @@ struct ResolvedRun {
 
 /// @throws ConfigError with the place of what does not fit.
 ResolvedRun resolve_run(const ConfigSources& sources);
+/// The same of a recipe that is gathered already (gather_config).
+ResolvedRun resolve_tree(const ConfigNode& tree);
 
 }  // namespace herd

@@ -22,6 +22,10 @@ void describe(Schema& s, TrainOptions& o) {
   s.field("epochs", o.epochs, "passes over the training records").at_least(1).known_as({"num_train_epochs", "num_epochs"});
   s.field("max_steps", o.max_steps, "optimizer steps after which the run ends; 0: no limit").at_least(0);
   s.field("max_tokens", o.max_tokens, "tokens of the batches after which the run ends; 0: no limit").at_least(0);
+  s.field("stop_after", o.stop_after,
+          "steps after which the run pauses: evaluated and saved, for resume=auto to go on. Schedules run to the end that epochs, max_steps and "
+          "max_tokens say, so a paused and a whole run are one; 0: never")
+      .at_least(0);
   s.field("learning_rate", o.learning_rate, "the peak, reached after the warm-up").above(0).at_most(1e3).known_as({"lr"});
   s.choice("schedule",
            o.schedule,

@@ -24,6 +24,7 @@ struct TrainOptions {
   std::int64_t epochs = 3;
   std::int64_t max_steps = 0;          ///< optimizer steps; 0: no limit
   std::int64_t max_tokens = 0;         ///< tokens of the batches; 0: no limit
+  std::int64_t stop_after = 0;         ///< steps after which this run pauses, on the way to the end that the others say; 0: never
   double learning_rate = 2e-4;         ///< the peak, after the warm-up
   ScheduleKind schedule = ScheduleKind::kCosine;
   double warmup = 0.03;                ///< below 1 a fraction of all steps, from 1 on their number

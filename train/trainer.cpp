@@ -7,6 +7,7 @@
 #include "peft/step_rule.h"
 #include "runtime/base/log.h"
 #include "runtime/nn/on_device.h"
+#include "runtime/report/run_folder.h"
 #include "train/optimizer.h"
 #include "train/schedule.h"
 #include "train/stragglers.h"
@@ -55,7 +56,9 @@ class Loop {
  public:
   Loop(Training& training, AdamW& optimizer, const TrainState& state)
       : t_(training), optimizer_(optimizer), state_(state),
-        total_steps_(planned_steps(training.options, training.batches)), schedule_(training.options, total_steps_) {}
+        total_steps_(planned_steps(training.options, training.batches)),
+        last_step_(training.options.stop_after > 0 ? std::min(total_steps_, training.options.stop_after) : total_steps_),
+        schedule_(training.options, total_steps_) {}
 
   TrainOutcome run() {
     if (state_.step == 0 && t_.held_out && t_.options.evaluate_first) evaluate_now();
@@ -162,7 +165,7 @@ class Loop {
     } else if (t_.options.non_finite == NonFinite::kSkip) {
       if (rank() == 0) log_warning("{}: {} is not finite; the step is left out", step, fault);
     } else {
-      throw Error({.who = step, .found = fault + " is not finite", .expected = "finite numbers",
+      throw Error({.who = step, .found = fault + " " + kNotFinite, .expected = "finite numbers",
                    .remedy = "try a lower train.learning_rate, more train.warmup or model.dtype=fp32, "
                              "or leave such steps out by train.non_finite=skip",
                    .everywhere = true});
@@ -201,14 +204,14 @@ class Loop {
     return true;
   }
 
-  bool done() const { return state_.step >= total_steps_ || !t_.batches.has(state_.step); }
+  bool done() const { return state_.step >= last_step_ || !t_.batches.has(state_.step); }
   bool patient() const { return t_.options.patience == 0 || state_.evaluations_since_best < t_.options.patience; }
   int rank() const { return t_.communicator.rank(); }
 
   Training& t_;
   AdamW& optimizer_;
   TrainState state_;
-  std::int64_t total_steps_;
+  std::int64_t total_steps_, last_step_;
   Schedule schedule_;
   Stragglers stragglers_;
 };

@@ -4,32 +4,16 @@
 
 #include "data/stats/stats_output.h"
 #include "runtime/base/text.h"
+#include "runtime/report/html_page.h"
 
 namespace herd {
 namespace {
 
 const auto n = with_thousands;
 
-constexpr std::string_view kStyle = R"css(
-:root{color-scheme:light dark;--paper:#f6f7f9;--card:#fff;--text:#292e38;--faint:#5b626d;--line:#e2e5ea;--learnt:#d3efdf;--learnt-text:#0a4a2a}
-@media(prefers-color-scheme:dark){:root{--paper:#14171c;--card:#1d2128;--text:#e6e8ec;--faint:#a7afbb;--line:#353b45;--learnt:#17402b;--learnt-text:#b9f0d0}}
-*{box-sizing:border-box}
-body{margin:0 auto;max-width:1100px;padding:16px;background:var(--paper);color:var(--text);font:16px/1.5 system-ui,sans-serif}
-h1{font-size:1.5em;margin:.4em 0}h2{font-size:1.15em;margin:1.6em 0 .6em}h3{font-size:1em;margin:.2em 0 .4em;overflow-wrap:anywhere}p{margin:.4em 0}
-.faint{color:var(--faint)}h3 .faint{font-weight:400;font-size:.9em}
-.cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,320px),1fr));gap:12px;align-items:start}
-.pictures{grid-template-columns:repeat(auto-fit,minmax(min(100%,430px),1fr))}
-.numbers{align-items:stretch;grid-template-columns:repeat(auto-fit,minmax(130px,1fr))}
-.card{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:10px 12px;min-width:0}
-.numbers b{display:block;font-size:1.35em}
-svg{display:block;width:100%;height:auto}
-.scroll{overflow-x:auto}
-table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
-th,td{padding:4px 8px;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}
-th:first-child,td:first-child{text-align:left}
-td:first-child{overflow-wrap:anywhere;white-space:normal;min-width:7em}
-th{color:var(--faint);font-weight:600;font-size:.9em}
-pre{white-space:pre-wrap;overflow-wrap:anywhere;margin:.4em 0 0;font:14px/1.5 ui-monospace,monospace}
+constexpr std::string_view kMarks = R"css(
+:root{--learnt:#d3efdf;--learnt-text:#0a4a2a}
+@media(prefers-color-scheme:dark){:root{--learnt:#17402b;--learnt-text:#b9f0d0}}
 mark{background:var(--learnt);color:var(--learnt-text);border-radius:3px}
 )css";
 
@@ -149,11 +133,6 @@ std::vector<std::pair<std::string, Picture>> stats_pictures(const DataStats& sta
 std::string stats_page(const DataStats& stats) {
   const auto sets = plural(static_cast<std::int64_t>(stats.sets.size()), "set");
   std::string out =
-      "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" "
-      "content=\"width=device-width,initial-scale=1\">";
-  out += "<title>Data statistics</title><style>" + std::string(kStyle) + svg_style(false) + "@media(prefers-color-scheme:dark){" +
-         svg_style(true) + "}</style></head>\n<body>";
-  out +=
       fmt::format("<h1>Data statistics</h1><p class=\"faint\">{}</p>\n",
                   stats.tokenised ? fmt::format("{}. Lengths are in tokens, with the template {}.", sets, escaped(stats.template_name))
                                   : fmt::format("{}. No tokenizer is named: lengths are in characters, of the records' own text.", sets));
@@ -167,7 +146,7 @@ std::string stats_page(const DataStats& stats) {
   if (!stats.samples.empty())
     out += "<h2>Samples</h2><p class=\"faint\">As the model sees them; <mark>what it learns</mark> is marked.</p><div class=\"cards\">\n" +
            samples(stats) + "</div>";
-  return out + "</body></html>\n";
+  return html_page("Data statistics", out, kMarks);
 }
 
 }  // namespace herd

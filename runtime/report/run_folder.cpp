@@ -1,10 +1,8 @@
 #include "runtime/report/run_folder.h"
 
 #include <fmt/format.h>
-#include <sys/file.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <charconv>
 #include <chrono>
 #include <regex>
@@ -12,7 +10,7 @@
 #include <thread>
 #include <vector>
 
-#include "runtime/base/log.h"
+#include "runtime/base/lone_lock.h"
 #include "runtime/base/process.h"
 #include "runtime/base/temporary.h"
 
@@ -21,6 +19,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
+<<<<<<< HEAD
 std::string whoami() {
   const auto job = job_id();
   return fmt::format("host {}, process {}{}, since {}", host_name(), getpid(), job.empty() ? "" : ", job " + job, utc_now().substr(0, 19) + "Z");
@@ -64,6 +63,8 @@ LockHolder parse_holder(std::string text) {
   return holder;
 }
 
+=======
+>>>>>>> wt-sweep
 std::vector<fs::path> rank_files(const fs::path& folder, std::string_view ending) {
   std::vector<fs::path> files;
   std::error_code missing;
@@ -132,10 +133,10 @@ std::string fresh_run_name(const fs::path& parent) {
 
 RunLock::RunLock(const RunFolder& folder)
     : file_((make_folder(folder.root()), File(folder.lock(), File::Mode::append))) {
-  take(file_, folder);
-  // In place: a renamed new file would be another lock.
-  if (ftruncate(file_.descriptor(), 0) != 0) throw io_error(folder.lock(), "cannot write", errno);
-  file_.write(whoami() + "\n");
+  lock_alone(file_, {.who = "run folder " + folder.root().string(),
+                     .found = "in use by another run",
+                     .expected = "",
+                     .remedy = "wait for that run or end it, or give this one a folder of its own (run.name=…)"});
   remove_leftovers(folder.root());
   remove_leftovers(folder.errors());
   auto left = cause_files(folder);

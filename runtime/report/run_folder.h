@@ -93,6 +93,9 @@ struct Cause {
 /// @return whether the file is there.
 bool write_cause(const RunFolder& folder, int rank, const std::string& message) noexcept;
 
+/// What the cause of a run says that ended because a loss or gradient was none (train.non_finite): others tell it by these words from a failure.
+inline constexpr const char* kNotFinite = "is not finite";
+
 /// The earliest cause of any rank: what to show, once. Between hosts, only as right as their clocks. Unreadable files are passed over.
 std::optional<Cause> first_cause(const RunFolder& folder);
 

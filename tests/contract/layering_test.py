@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Reads every #include of the house against its walls, and that no two files define one type; standard library only, so that it runs anywhere.
 
-The table is docs' picture of the house: launch > train, infer > models, peft, parallel, data > runtime.
+The table is docs' picture of the house: launch > train, infer, sweep > models, peft, parallel, data > runtime.
 Before it judges the house it judges invented violations, so that it cannot pass by seeing nothing.
 """
 import re
@@ -15,7 +15,8 @@ MAY_INCLUDE = {
     **{room: {room, "runtime"} for room in SIBLINGS},
     "train": {"train", "runtime"} | SIBLINGS,
     "infer": {"infer", "runtime"} | SIBLINGS,
-    "launch": {"launch", "train", "infer", "runtime"} | SIBLINGS,
+    "sweep": {"sweep", "runtime"},
+    "launch": {"launch", "train", "infer", "sweep", "runtime"} | SIBLINGS,
 }
 EVERYTHING = set(MAY_INCLUDE) | {"tests", "bench"}
 MAY_INCLUDE |= {"tests": EVERYTHING, "bench": EVERYTHING, "cmake": set()}
@@ -104,6 +105,8 @@ def check_itself():
         ("parallel/ddp.cpp", '#include "train/trainer.h"'),
         ("train/trainer.cpp", '#include "infer/generate.h"'),
         ("infer/generate.cpp", '#include "launch/commands.h"'),
+        ("sweep/plan.cpp", '#include "launch/run_config.h"'),
+        ("sweep/plan.cpp", '#include "train/schedule.h"'),
         ("launch/train.cpp", '#include "tests/support/assets.h"'),
         ("runtime/base/text.cpp", '#include "text.h"'),
         ("runtime/base/text.cpp", '#include "../base/text.h"'),

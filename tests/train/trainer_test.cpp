@@ -126,6 +126,23 @@ TEST(Trainer, StopsWhereItIsTold) {
   EXPECT_LT(by_tokens.state.step, 4);
 }
 
+TEST(Trainer, APausedRunThatGoesOnIsTheWholeRun) {
+  Setting setting{.held_out = 11};
+  const auto whole = run(setting).values(metric::kLoss);
+  ASSERT_EQ(whole.size(), 12u);
+  Saved saved;
+  setting.options.stop_after = 5;  // in the middle of an epoch
+  const auto first = run(setting, nullptr, &saved);
+  EXPECT_EQ(first.outcome.state.step, 5);
+  EXPECT_EQ(first.outcome.reason, StopReason::kDone);
+  EXPECT_EQ(first.metrics.back().step, 5);
+  EXPECT_TRUE(first.metrics.back().get(metric::kHeldOutLoss)) << "what it is worth so far";
+  setting.options.stop_after = 99;
+  auto both = first.values(metric::kLoss);
+  for (const auto loss : run(setting, &saved).values(metric::kLoss)) both.push_back(loss);
+  EXPECT_EQ(both, whole) << "the schedule is that of the whole";
+}
+
 TEST(Trainer, SavesWhenDueWhenBestAndAtTheEnd) {
   Setting setting{.held_out = 11};
   setting.options.evaluate_every = Every::epochs(1);
