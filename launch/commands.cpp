@@ -19,11 +19,8 @@
 #include "launch/quantise_command.h"
 #include "launch/runs_command.h"
 #include "launch/serve_command.h"
-<<<<<<< HEAD
 #include "launch/submit_command.h"
-=======
 #include "launch/sweep_command.h"
->>>>>>> wt-sweep
 #include "launch/train_command.h"
 #include "runtime/base/exit_codes.h"
 
@@ -57,11 +54,8 @@ const Table<Command>& commands() {
                                         {"quantize", {quantise_command, "write a dense model with its layers in 2 to 8 bits, by GPTQ"}},
                                         {"runs", {runs_command, "list runs; show, compare, follow or stop them"}},
                                         {"serve", {serve_command, "answer over HTTP, as OpenAI's API does, with a model and its adapters"}},
-<<<<<<< HEAD
                                         {"submit", {submit_command, "queue a run in SLURM, which saves, queues itself again and goes on"}},
-=======
                                         {"sweep", {sweep_command, "run many points of a recipe, resumably, and say which is best"}},
->>>>>>> wt-sweep
                                         {"train", {train_command, "train what a recipe says, on every rank of an mpirun or srun"}},
                                     }};
   return table;

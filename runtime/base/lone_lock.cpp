@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "runtime/base/log.h"
@@ -19,21 +21,29 @@ std::string whoami() {
   return fmt::format("host {}, process {}{}, since {}", host_name(), getpid(), job.empty() ? "" : ", job " + job, utc_now().substr(0, 19) + "Z");
 }
 
-std::string owner_of(const std::filesystem::path& lock) {
-  auto owner = read_file(lock);
-  while (owner.ends_with('\n')) owner.pop_back();
-  return owner.empty() ? "one that has just begun" : owner;
-}
+// Who looks whether a lock is held holds it for a moment.
+constexpr int kLooks = 20;
+constexpr auto kLook = std::chrono::milliseconds(10);
 
 bool has_no_locks(int error) { return error == ENOLCK || error == ENOSYS || error == EOPNOTSUPP; }
 
 }  // namespace
 
+std::string lock_owner(const std::filesystem::path& lock) {
+  auto owner = read_file(lock);
+  while (owner.ends_with('\n')) owner.pop_back();
+  return owner.empty() ? "one that has just begun" : owner;
+}
+
 void lock_alone(File& file, Complaint taken) {
-  while (flock(file.descriptor(), LOCK_EX | LOCK_NB) != 0) {
+  for (int tries = 0; flock(file.descriptor(), LOCK_EX | LOCK_NB) != 0;) {
     if (errno == EINTR) continue;
+    if (errno == EWOULDBLOCK && ++tries < kLooks) {
+      std::this_thread::sleep_for(kLook);
+      continue;
+    }
     if (errno == EWOULDBLOCK) {
-      taken.found += " (" + owner_of(file.path()) + ")";
+      taken.found += " (" + lock_owner(file.path()) + ")";
       throw IoError(std::move(taken));
     }
     if (!has_no_locks(errno)) throw io_error(file.path(), "cannot lock", errno);

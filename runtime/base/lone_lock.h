@@ -1,5 +1,6 @@
 #pragma once
 #include <filesystem>
+#include <string>
 
 #include "runtime/base/error.h"
 #include "runtime/base/file.h"
@@ -11,6 +12,8 @@ namespace herd {
 /// @param taken what is told where another process has it: the holder follows its `found`, in brackets. @throws IoError, also where it cannot be locked.
 void lock_alone(File& file, Complaint taken);
 
+/// What the process that holds such a lock wrote into it.
+std::string lock_owner(const std::filesystem::path& file);
 /// Whether a process holds such a lock. False for a file that is not there.
 bool is_locked(const std::filesystem::path& file);
 

@@ -1,13 +1,13 @@
 #include "runtime/report/run_folder.h"
 
 #include <fmt/format.h>
+#include <sys/file.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <charconv>
-#include <chrono>
 #include <regex>
 #include <string_view>
-#include <thread>
 #include <vector>
 
 #include "runtime/base/lone_lock.h"
@@ -19,41 +19,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-<<<<<<< HEAD
-std::string whoami() {
-  const auto job = job_id();
-  return fmt::format("host {}, process {}{}, since {}", host_name(), getpid(), job.empty() ? "" : ", job " + job, utc_now().substr(0, 19) + "Z");
-}
-
-std::string owner_of(const fs::path& lock) {
-  auto owner = read_file(lock);
-  while (owner.ends_with('\n')) owner.pop_back();
-  return owner.empty() ? "a run that has just begun" : owner;
-}
-
-// A look at the lock (lock_holder) holds it for a moment.
-constexpr int kLooks = 20;
-constexpr auto kLook = std::chrono::milliseconds(10);
-
-void take(File& file, const RunFolder& folder) {
-  for (int tries = 0; flock(file.descriptor(), LOCK_EX | LOCK_NB) != 0;) {
-    if (errno == EINTR) continue;
-    if (errno == EWOULDBLOCK && ++tries < kLooks) {
-      std::this_thread::sleep_for(kLook);
-      continue;
-    }
-    if (errno == EWOULDBLOCK)
-      throw IoError({.who = "run folder " + folder.root().string(),
-                     .found = "in use by another run (" + owner_of(folder.lock()) + ")",
-                     .expected = "",
-                     .remedy = "wait for that run or end it, or give this one a folder of its own (run.name=…)"});
-    if (errno != ENOLCK && errno != ENOSYS && errno != EOPNOTSUPP) throw io_error(folder.lock(), "cannot lock", errno);
-    log_warning("{}: this file system has no locks; nothing keeps a second run out of this folder", folder.root().string());
-    return;
-  }
-}
-
-// What whoami() wrote. A lock whose run has only just begun, or one of another hand, has its text alone.
+// What lock_alone() wrote. A lock whose run has only just begun, or one of another hand, has its text alone.
 LockHolder parse_holder(std::string text) {
   static const std::regex form(R"(host (.*), process (\d{1,9})(?:, job (.*))?, since (\S+))");
   LockHolder holder;
@@ -63,8 +29,6 @@ LockHolder parse_holder(std::string text) {
   return holder;
 }
 
-=======
->>>>>>> wt-sweep
 std::vector<fs::path> rank_files(const fs::path& folder, std::string_view ending) {
   std::vector<fs::path> files;
   std::error_code missing;
@@ -120,7 +84,7 @@ std::optional<LockHolder> lock_holder(const RunFolder& folder) {
   const bool taken = flock(file.descriptor(), LOCK_SH | LOCK_NB) == 0;
   const bool living = !taken && errno == EWOULDBLOCK;
   if (taken) flock(file.descriptor(), LOCK_UN);
-  auto holder = parse_holder(owner_of(folder.lock()));
+  auto holder = parse_holder(lock_owner(folder.lock()));
   holder.living = living;
   return holder;
 }
