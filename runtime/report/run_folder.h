@@ -19,6 +19,7 @@ namespace herd {
 ///     adapter/ or model/   the result, as Hugging Face folders
 ///     errors/rank-N.txt    the first error of each rank that failed
 ///     flight/rank-N.flight its last operations, readable after its death: herd flight
+///     launch.jsonl         each try of herd launch
 ///     lock                 who is at work here
 class RunFolder {
  public:
@@ -37,6 +38,7 @@ class RunFolder {
   std::filesystem::path model() const { return root_ / "model"; }
   std::filesystem::path errors() const { return root_ / "errors"; }
   std::filesystem::path flight() const { return root_ / "flight"; }
+  std::filesystem::path launches() const { return root_ / "launch.jsonl"; }
   std::filesystem::path lock() const { return root_ / "lock"; }
 
  private:
