@@ -7,10 +7,12 @@
 #include "launch/command_line.h"
 #include "launch/config_command.h"
 #include "launch/data_command.h"
+#include "launch/doctor_command.h"
 #include "launch/evaluate_command.h"
 #include "launch/fetch_command.h"
 #include "launch/flight_command.h"
 #include "launch/generate_command.h"
+#include "launch/launch_command.h"
 #include "launch/merge_command.h"
 #include "launch/model_command.h"
 #include "launch/peft_command.h"
@@ -42,10 +44,12 @@ const Table<Command>& commands() {
                                         {"checkpoint", {checkpoint_command, "list, verify, show or consolidate a run's checkpoints"}},
                                         {"config", {config_command, "print a recipe as it is read, or document its keys"}},
                                         {"data", {data_command, "audit what a recipe's data become; make records of other files"}},
+                                        {"doctor", {doctor_command, "whether hosts are fit for a run: builds, folder, clocks, room, GPUs, links"}},
                                         {"evaluate", {evaluate_command, "measure a model by a task; judge answers; compare results"}},
                                         {"fetch", {fetch_command, "bring a model or data set from the hub into the shared cache"}},
                                         {"flight", {flight_command, "what each rank of a run did last, and where the ranks differ"}},
                                         {"generate", {generate_command, "answer a prompt, or a file of them, with a model"}},
+                                        {"launch", {launch_command, "start ranks by mpirun and see a run to its end: checks, saves, restarts"}},
                                         {"merge", {merge_command, "write a base model and its adapter as one Hugging Face folder, verified"}},
                                         {"model", {model_command, "list families; inspect, make, convert or extend a folder"}},
                                         {"peft", {peft_command, "list the PEFT methods, or explain one: keys, result, merge"}},

@@ -36,18 +36,6 @@ std::vector<std::string> former_end(const RunFolder& folder) {
   return lines;
 }
 
-// The program and the library that it shares with its modules, by their bytes.
-std::string build_fingerprint() {
-  Hasher hasher;
-  std::vector<std::string> files{"/proc/self/exe"};
-  if (Dl_info library{}; dladdr(reinterpret_cast<void*>(&host_name), &library)) files.emplace_back(library.dli_fname);
-  for (const auto& file : files) {
-    const auto bytes = read_file(file);
-    hasher.update(bytes.data(), bytes.size());
-  }
-  return hasher.hex();
-}
-
 void compare(const Settings& mine, const Settings& first) {
   auto keys = first;
   keys.insert(mine.begin(), mine.end());
@@ -65,6 +53,17 @@ void compare(const Settings& mine, const Settings& first) {
 }
 
 }  // namespace
+
+std::string build_fingerprint() {
+  Hasher hasher;
+  std::vector<std::string> files{"/proc/self/exe"};
+  if (Dl_info library{}; dladdr(reinterpret_cast<void*>(&host_name), &library)) files.emplace_back(library.dli_fname);
+  for (const auto& file : files) {
+    const auto bytes = read_file(file);
+    hasher.update(bytes.data(), bytes.size());
+  }
+  return hasher.hex();
+}
 
 void check_same_start(const ResolvedRun& run, Communicator& communicator) {
   const auto build = agree(communicator, [] { return build_fingerprint(); });

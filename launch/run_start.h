@@ -1,5 +1,6 @@
 #pragma once
 #include <optional>
+#include <string>
 
 #include "launch/run_config.h"
 #include "parallel/comm/communicator.h"
@@ -12,6 +13,9 @@ struct ClaimedFolder {
   RunFolder folder;
   std::optional<RunLock> lock;
 };
+
+/// Of this program and the library that it shares with its modules, by their bytes. @throws IoError.
+std::string build_fingerprint();
 
 /// @throws ConfigError on all ranks where one runs another build of herd, or read another recipe: its first setting that differs.
 void check_same_start(const ResolvedRun& run, Communicator& communicator);

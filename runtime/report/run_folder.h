@@ -19,6 +19,7 @@ namespace herd {
 ///     adapter/ or model/   the result, as Hugging Face folders
 ///     errors/rank-N.txt    the first error of each rank that failed
 ///     flight/rank-N.flight its last operations, readable after its death: herd flight
+///     launch.jsonl         each try of herd launch
 ///     lock                 who is at work here
 ///     job.json, submitted.yaml, stop   of a run that herd submit queued: docs/slurm.md
 class RunFolder {
@@ -38,6 +39,7 @@ class RunFolder {
   std::filesystem::path model() const { return root_ / "model"; }
   std::filesystem::path errors() const { return root_ / "errors"; }
   std::filesystem::path flight() const { return root_ / "flight"; }
+  std::filesystem::path launches() const { return root_ / "launch.jsonl"; }
   std::filesystem::path lock() const { return root_ / "lock"; }
   std::filesystem::path job() const { return root_ / "job.json"; }
   std::filesystem::path submitted() const { return root_ / "submitted.yaml"; }
