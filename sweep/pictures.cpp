@@ -72,7 +72,7 @@ void draw_scales(Picture& picture, const Frame& frame, const Scale& across, cons
 
 }  // namespace
 
-Scale::Scale(const std::vector<std::string>& values) {
+Scale::Scale(const std::vector<std::string>& values, bool may_be_log) {
   std::set<std::string> seen;
   std::vector<double> numbers;
   for (const auto& value : values) {
@@ -91,11 +91,12 @@ Scale::Scale(const std::vector<std::string>& values) {
   }
   const auto [low, high] = std::minmax_element(numbers.begin(), numbers.end());
   low_ = *low, high_ = *high;
-  log_ = low_ > 0 && high_ >= 50 * low_;
+  log_ = may_be_log && low_ > 0 && high_ >= 20 * low_;
   std::vector<double> marks;
   if (log_) {
     for (auto power = std::floor(std::log10(low_)); power <= std::ceil(std::log10(high_)); ++power)
-      if (const auto mark = std::pow(10, power); mark >= low_ * 0.999 && mark <= high_ * 1.001) marks.push_back(mark);
+      for (const double factor : {1.0, 2.0, 5.0})
+        if (const auto mark = factor * std::pow(10, power); (factor == 1 || high_ < 500 * low_) && mark >= low_ * 0.999 && mark <= high_ * 1.001) marks.push_back(mark);
   } else {
     marks = nice_ticks(low_, high_, 5);
   }
@@ -180,7 +181,7 @@ Picture learning_curves(const std::vector<LearningCurve>& curves, const SweepOpt
       values.push_back(text_of(point.value));
     }
   }
-  const Scale x(steps), y(values);
+  const Scale x(steps, false), y(values, false);
   const Frame frame{78, kWidth - kMargin, kTop, kHeight - 44};
   Picture picture(kWidth, kHeight);
   head(picture, options.metric + " by step", kWidth);

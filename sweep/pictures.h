@@ -13,8 +13,9 @@ namespace herd::sweep {
 class Scale {
  public:
   /// @param values one a row of the table, empty texts for rows without one. Numbers (all of them, three kinds or more) stand by their size, or by its logarithm where the
-  ///        greatest is 50 times the least or more; all else stands in its order, at equal distances.
-  explicit Scale(const std::vector<std::string>& values);
+  ///        greatest is 20 times the least or more; all else stands in its order, at equal distances.
+  /// @param may_be_log false: by their size in any case.
+  explicit Scale(const std::vector<std::string>& values, bool may_be_log = true);
 
   /// From 0 to 1; nothing for an empty text.
   std::optional<double> at(const std::string& value) const;

@@ -128,6 +128,7 @@ TEST(Trainer, StopsWhereItIsTold) {
 
 TEST(Trainer, APausedRunThatGoesOnIsTheWholeRun) {
   Setting setting{.held_out = 11};
+  setting.options.evaluate_every = Every::epochs(1);
   const auto whole = run(setting).values(metric::kLoss);
   ASSERT_EQ(whole.size(), 12u);
   Saved saved;
