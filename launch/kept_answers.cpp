@@ -6,6 +6,7 @@
 #include "infer/answer_share.h"
 #include "launch/predict_watch.h"
 #include "launch/rank_failure.h"
+#include "launch/run_end.h"
 #include "launch/run_start.h"
 #include "parallel/comm/agree.h"
 #include "runtime/base/log.h"

@@ -149,6 +149,15 @@ signal_s: 10
         self.wait_for_state("drained", "finished")
         self.assert_as_if_never_stopped("drained")
 
+    def test_queued_again_by_hand_during_a_save(self):
+        self.submit("by-hand", *LONG[:1], "checkpoint.every=1 steps", "--ranks-per-node", "4")  # hardly a moment without one
+        self.job.wait_for_step("by-hand", 10, 60)
+        self.slurm("scontrol", "requeue", self.record("by-hand")["job"])
+        self.wait_until_queued("by-hand")
+        self.queue_now("by-hand")
+        self.wait_for_state("by-hand", "finished")
+        self.assert_as_if_never_stopped("by-hand")
+
     def test_stop_is_not_queued_again(self):
         self.submit("stopped", "--nodes", "2", *LONG)
         self.job.wait_for_step("stopped", 5, 60)
@@ -195,8 +204,8 @@ signal_s: 10
     def test_what_sbatch_refuses(self):
         said = self.submit("refused", "--partition", "nope", code=1)
         self.assertIn("invalid partition specified: nope", said)
-        said = self.submit("refused", "--nodes", "3", code=1)
-        self.assertIn("Node count specification invalid", said)
+        self.assertIn("Node count specification invalid", self.submit("refused", "--nodes", "3", code=1))
+        self.assertIn("More processors requested than permitted", self.submit("refused", "--cpus-per-rank", "99", code=1))
         self.assertFalse(self.job.run_folder("refused").exists())
 
     def test_odd_names(self):
