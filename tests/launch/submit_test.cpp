@@ -208,18 +208,23 @@ TEST_F(ScriptAtWork, BeginsAsTheRecipeSaysAndGoesOnWithItsOwn) {
 
 TEST_F(ScriptAtWork, HandsTheSignalOnAndKeepsTheCode) {
   const auto ready = (scratch_ / "ready").string();
-  const auto told = [&](const std::string& herd, int signal) {
+  const auto progress = "echo step-$RANDOM$RANDOM >" + (run() / "checkpoints/latest").string() + "; ";
+  const auto told = [&](const std::string& herd, int signal, int times = 1) {
     fs::remove(ready);
-    auto script = start("echo >" + ready + "; " + herd);
+    auto script = start(progress + "echo >" + ready + "; " + herd);
     while (!fs::exists(ready)) std::this_thread::sleep_for(std::chrono::milliseconds(5));
     std::this_thread::sleep_for(std::chrono::milliseconds(100));  // for its trap
-    ::kill(script.id(), signal);
+    for (; times > 0; --times) {
+      ::kill(script.id(), signal);
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    }
     return script.wait();
   };
   EXPECT_EQ(told("trap 'exit 75' USR1; while :; do sleep 0.02; done", SIGUSR1), 75);
   EXPECT_EQ(queued_again(), "requeue 4711\n");
   EXPECT_EQ(told("while :; do sleep 0.02; done", SIGUSR1), 128 + SIGUSR1) << "it came before herd could hear it";
   EXPECT_EQ(queued_again(), "requeue 4711\n");
+  EXPECT_EQ(told("trap 'sleep 0.6; exit 75' USR1; while :; do sleep 0.02; done", SIGUSR1, 3), 75) << "each ends a wait";
   EXPECT_EQ(told("sleep 0.4; exit 76", SIGTERM), 76) << "SLURM ends the job";
   EXPECT_EQ(queued_again(), "");
 }
