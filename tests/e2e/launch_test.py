@@ -10,7 +10,9 @@ import unittest
 
 from herd_run import HERD, Job, Started, living, run
 
-LONG = ("train.epochs=20000", "train.max_steps=400", "checkpoint.every=5 steps", "checkpoint.keep=2", "train.evaluate_every=never")
+STEPS = 200
+LONG = ("train.epochs=20000", f"train.max_steps={STEPS}", "checkpoint.every=5 steps", "checkpoint.keep=2", "train.evaluate_every=never")
+ENDLESS = (*LONG, "train.max_steps=20000", "train.schedule=constant")
 OPEN_MPI = "mpirun (Open MPI) 4.1.4"
 
 
@@ -57,14 +59,14 @@ class Launch(unittest.TestCase):
         self.job.wait_for_step("killed", 12)
         self.job.wait_for_checkpoint("killed")
         os.kill(self.process_of_rank(1), signal.SIGKILL)
-        done = started.finish(timeout=90)
+        done = started.finish(timeout=120)
         self.assertEqual(done.code, 0, done)
         first, second = self.tries("killed")
         self.assertEqual((first["then"], first["spends"], second["code"]), ("restart", True, 0), done)
         self.assertIn("rank 1", first["cause"])
         self.assertGreaterEqual(first["saved"], 5)
         self.assertIn(f"starting again from step {first['saved']}", done.output)
-        whole = self.job.train("whole", *LONG)
+        whole = self.job.train("whole", *LONG, timeout=120)
         self.assertEqual(whole.code, 0, whole)
         for key in ("loss", "tokens"):
             self.assertEqual(self.job.metrics("killed", key), self.job.metrics("whole", key))
@@ -86,7 +88,7 @@ class Launch(unittest.TestCase):
         for number, code in ((signal.SIGTERM, 76), (signal.SIGUSR1, 75), (signal.SIGINT, 130)):
             with self.subTest(number):
                 name = f"stopped-{code}"
-                started = self.start(name, *LONG, "checkpoint.every=never")
+                started = self.start(name, *ENDLESS, "checkpoint.every=never")
                 self.job.wait_for_step(name, 6)
                 started.process.send_signal(number)
                 done = started.finish(timeout=30)
@@ -94,7 +96,8 @@ class Launch(unittest.TestCase):
                 saved = int((self.job.run_folder(name) / "checkpoints/latest").read_text().split("-")[-1])
                 self.assertGreaterEqual(saved, 6)
                 self.assertEqual([entry["then"] for entry in self.tries(name)], ["end"])
-        done = self.launch("stopped-76", *LONG, "resume=auto", f"train.max_steps={saved + 5}", "train.schedule=constant")
+        saved = self.tries("stopped-76")[0]["saved"]
+        done = self.launch("stopped-76", *ENDLESS, "resume=auto", f"train.max_steps={saved + 5}")
         self.assertEqual(done.code, 0, done)
         self.assertIn("going on from", done.output)
 
@@ -102,10 +105,10 @@ class Launch(unittest.TestCase):
         started = self.start("pre-empted", *LONG, "checkpoint.every=never")
         self.job.wait_for_step("pre-empted", 6)
         os.kill(self.process_of_rank(1), signal.SIGUSR1)
-        done = started.finish(timeout=90)
+        done = started.finish(timeout=120)
         self.assertEqual(done.code, 0, done)
         self.assertEqual([(entry["code"], entry["spends"]) for entry in self.tries("pre-empted")], [(75, False), (0, False)])
-        self.assertEqual(sorted(self.job.metrics("pre-empted")), list(range(1, 401)))
+        self.assertEqual(sorted(self.job.metrics("pre-empted")), list(range(1, STEPS + 1)))
 
     def test_another_runs_folder_is_left_alone(self):
         done = self.launch("used", "train.max_steps=2")
@@ -118,9 +121,9 @@ class Launch(unittest.TestCase):
         self.assertEqual(self.result("used"), before)
 
     def test_two_launches_of_one_run(self):
-        first = self.start("busy", *LONG)
+        first = self.start("busy", *ENDLESS)
         self.job.wait_for_step("busy", 6)
-        done = self.launch("busy", *LONG, "resume=auto")
+        done = self.launch("busy", *ENDLESS, "resume=auto")
         self.assertEqual(done.code, 1, done)
         self.assertIn("in use by another run (host", done.output)
         self.assertIn("the run never came to its folder", done.output)
