@@ -10,6 +10,8 @@ from herd_run import NEEDS, Job, names_of, run
 from train_test import DEVICE, RANKS
 
 TOKENS = 24
+# Random weights wide enough that other prompts get other answers.
+WIDE = ["model.config.initializer_range=0.4", "train.learning_rate=1e-9"]
 # fp32 sums in another order part two words that are as good as equally probable; then all that follows is another text.
 SAME = 0.9
 
@@ -20,7 +22,7 @@ class Generate(unittest.TestCase):
     def setUpClass(cls):
         cls.job = Job()
         cls.addClassCleanup(cls.job.close)
-        cls.model = cls.job.made_model()
+        cls.model = cls.job.made_model(overrides=WIDE)
         cls.records = [{"instruction": f"Say {'so ' * (i % 13)}{i}", "output": ""} for i in range(40)]
         cls.questions = cls.job.write("questions.json", cls.records)
 
@@ -41,7 +43,7 @@ class Generate(unittest.TestCase):
     def test_greedy_answers_are_the_cpus(self):
         model = self.model
         for options in ([], ["--kv-cache", "int8"], ["--beams", 3], ["--quantization", "nf4"], ["--quantization", "int8"], ["--temperature", 0.8, "--seed", 3]):
-            with self.subTest(*options):
+            with self.subTest(options=options):
                 self.compare(model, *options)
         self.compare(model, ranks=RANKS)
         if RANKS > 1:
@@ -51,13 +53,15 @@ class Generate(unittest.TestCase):
         for family in names_of("model"):
             with self.subTest(family):
                 self.job.take_family(family)
-                self.compare(self.job.made_model(name=family))
+                self.compare(self.job.made_model(name=family, overrides=WIDE))
         self.job.take_family("llama")
 
     def test_adapters_of_every_method(self):
         model = self.model
         self.job.take_model(f"path: {model}")
         for method in names_of("peft"):
+            if method == "bitfit":
+                continue  # this base has no biases
             with self.subTest(method):
                 self.assertEqual(self.job.train(f"adapter-{method}", f"peft.method={method}", *NEEDS.get(method, [])).code, 0)
                 adapter = self.job.run_folder(f"adapter-{method}") / "adapter"

@@ -154,9 +154,9 @@ run: {{folder: {self.folder}/runs, plot: false, tensorboard: false}}
     def run_folder(self, name):
         return self.folder / "runs" / name
 
-    def made_model(self, steps=6, name="base"):
+    def made_model(self, steps=6, name="base", overrides=()):
         """The folder of a model that a few steps have trained."""
-        done = self.train(name, f"train.max_steps={steps}", ranks=1)
+        done = self.train(name, f"train.max_steps={steps}", *overrides, ranks=1)
         assert done.code == 0, done
         return self.run_folder(name) / "model"
 
