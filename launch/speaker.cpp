@@ -112,7 +112,7 @@ void Speaker::load_shared(Communicator& communicator, std::optional<std::size_t>
 
 std::unique_ptr<Engine> Speaker::engine(EngineOptions options) {
   options.device = device_;
-  options.int8_kv = options_.int8_kv;
+  options.int8_kv = options_.kv_cache == "int8";
   if (shared_)
     return std::make_unique<Engine>(*loaded_.model, *tokenizer_, end_tokens(*tokenizer_, options_.model), options, nullptr,
                                     [this](const Batch& batch, KvCache& cache) { return shared_->next_logits(batch, cache); });

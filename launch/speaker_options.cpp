@@ -88,10 +88,9 @@ void declare(CLI::App& app, SpeakerOptions& o) {
   app.add_option("--quantization", o.quantization, "how the linear layers are kept, as model.quantization of training does by default")
       ->option_text("int8|nf4|fp4|gptq [as the folder is]")
       ->check(CLI::IsMember(weight_storages().names()));
-  static const std::map<std::string, bool> kv_caches{{"dtype", false}, {"int8", true}};
-  app.add_option("--kv-cache", o.int8_kv, "how keys and values of the tokens so far are kept; int8 takes half of bf16's memory and rounds")
+  app.add_option("--kv-cache", o.kv_cache, "how keys and values of the tokens so far are kept; int8 takes half of bf16's memory and rounds")
       ->option_text("dtype|int8 [dtype]")
-      ->transform(CLI::CheckedTransformer(kv_caches));
+      ->check(CLI::IsMember({"dtype", "int8"}));
   app.add_option("--threads", o.threads, "0: the machine's cores")->capture_default_str();
 }
 

@@ -29,7 +29,7 @@ struct SpeakerOptions {
   std::string device = "cpu";
   std::string quantization;  // a storage's name; empty: dense
   int threads = 0;
-  bool int8_kv = false;
+  std::string kv_cache = "dtype";
 
   const std::string& tokenizer_folder() const { return tokenizer.empty() ? model : tokenizer; }
   /// Where training left its herd.json: beside the weights that it wrote. @param adapter none: the model's.
